@@ -1,0 +1,45 @@
+# make book | make test | make test-colab: set up what is missing, then do it.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: help setup book test test-colab notebooks pictures address clean
+
+help:
+	@echo "make book        execute every chapter and render the book at _build/html/index.html"
+	@echo "make test        run everything that guards the project"
+	@echo "make test-colab  run every chapter with Colab's versions, from an empty folder"
+	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
+	@echo "make pictures    draw the pictures of the README and the landing page anew"
+	@echo "make address URL=https://github.com/OWNER/NAME   set the repository's address everywhere"
+	@echo "make clean       remove what was built, drawn, fetched and trained"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("The book needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+book: setup
+	$(BIN)/python tools/build_book.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-colab: setup
+	$(BIN)/python tools/run_in_colab.py
+
+notebooks: setup
+	$(BIN)/python tools/write_notebooks.py
+
+pictures: setup
+	$(BIN)/python tools/draw_pictures.py
+
+address: setup
+	$(BIN)/python tools/set_address.py $(URL)
+
+clean:
+	rm -rf _build data runs notebooks/.ipynb_checkpoints

@@ -1,0 +1,188 @@
+"""The blocks that the networks are made of, in plain Keras 3. Taught in the chapter *Build the model*.
+
+Videos are `(batch, time, height, width, channels)` throughout. Every layer is registered with Keras, so a saved model
+loads wherever this module has been imported.
+"""
+
+import einops
+import keras
+
+# Keras's default of 0.99 needs hundreds of steps to forget the initial statistics; a short run has a few dozen.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def batch_norm(name=None):
+    """Return a batch normalisation that settles within a short run."""
+    return keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=name)
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class Conv2Plus1D(keras.layers.Layer):
+    """A 3D convolution taken apart: first over space, then over time.
+
+    As the tutorial writes it, `Conv2Plus1D(filters, kernel_size, padding)`, the two convolutions follow each other
+    directly. The paper's has M filters in the middle, and a batch normalisation and a ReLU between the two
+    (Tran et al. 2018, section 3.5); there the biases go, because the normalisation takes them out again.
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: `(time, height, width)`.
+        padding: `"same"` or `"valid"`.
+        mid_filters: Channels between the two convolutions; `filters` where none are given.
+        strides: `(time, height, width)`.
+        normalized: Whether a batch normalisation and a ReLU stand between the two convolutions.
+    """
+
+    def __init__(self, filters, kernel_size, padding, *, mid_filters=None, strides=(1, 1, 1), normalized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
+        self.mid_filters, self.strides, self.normalized = mid_filters or filters, tuple(strides), normalized
+        time, height, width = self.kernel_size
+        common = {"padding": padding, "use_bias": not normalized}
+        between = [batch_norm(), keras.layers.ReLU()] if normalized else []
+        self.seq = keras.Sequential([
+            keras.layers.Conv3D(self.mid_filters, (1, height, width), strides=(1, *self.strides[1:]), **common),
+            *between,
+            keras.layers.Conv3D(filters, (time, 1, 1), strides=(self.strides[0], 1, 1), **common),
+        ])
+
+    def build(self, input_shape):
+        self.seq.build(input_shape)
+
+    def call(self, x, training=None):
+        return self.seq(x, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.seq.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters, "kernel_size": self.kernel_size, "padding": self.padding,
+            "mid_filters": self.mid_filters, "strides": self.strides, "normalized": self.normalized,
+        }
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class ResidualMain(keras.layers.Layer):
+    """The main branch of the tutorial's residual block: convolution, layer normalisation, ReLU, and once more without ReLU.
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: `(time, height, width)` of both convolutions.
+        conv: `"2plus1d"`, `"3d"` or `"2d"`: what the convolutions are.
+    """
+
+    def __init__(self, filters, kernel_size, conv="2plus1d", **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.conv = filters, tuple(kernel_size), conv
+        self.seq = keras.Sequential([
+            plain_convolution(conv, filters, self.kernel_size),
+            keras.layers.LayerNormalization(),
+            keras.layers.ReLU(),
+            plain_convolution(conv, filters, self.kernel_size),
+            keras.layers.LayerNormalization(),
+        ])
+
+    def build(self, input_shape):
+        self.seq.build(input_shape)
+
+    def call(self, x):
+        return self.seq(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "kernel_size": self.kernel_size, "conv": self.conv}
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class Project(keras.layers.Layer):
+    """Give the residual branch the main branch's number of channels: a dense layer, then layer normalisation.
+
+    Args:
+        units: Channels of the output.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.seq = keras.Sequential([keras.layers.Dense(units), keras.layers.LayerNormalization()])
+
+    def build(self, input_shape):
+        self.seq.build(input_shape)
+
+    def call(self, x):
+        return self.seq(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class ResizeVideo(keras.layers.Layer):
+    """Resize every frame of a video, by bilinear interpolation.
+
+    Args:
+        height: Height of the output in pixels.
+        width: Width of the output in pixels.
+    """
+
+    def __init__(self, height, width, **kwargs):
+        super().__init__(**kwargs)
+        self.height, self.width = height, width
+        self.resizing = keras.layers.Resizing(height, width)
+
+    def build(self, input_shape):
+        self.resizing.build((None, *input_shape[2:]))
+
+    def call(self, video):
+        images = einops.rearrange(video, "b t h w c -> (b t) h w c")
+        return einops.rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
+
+    def compute_output_shape(self, input_shape):
+        batch, time, _, _, channels = input_shape
+        return (batch, time, self.height, self.width, channels)
+
+    def get_config(self):
+        return super().get_config() | {"height": self.height, "width": self.width}
+
+
+def plain_convolution(conv, filters, kernel_size):
+    """Return one of the tutorial's convolutions, with biases and the input's size.
+
+    Args:
+        conv: `"2plus1d"`, `"3d"` or `"2d"` (each frame by itself).
+        filters: Channels of the output.
+        kernel_size: `(time, height, width)`.
+
+    Raises:
+        ValueError: `conv` is none of the three.
+    """
+    if conv == "2plus1d":
+        return Conv2Plus1D(filters, kernel_size, padding="same")
+    if conv == "3d":
+        return keras.layers.Conv3D(filters, kernel_size, padding="same")
+    if conv == "2d":
+        return keras.layers.Conv3D(filters, (1, *kernel_size[1:]), padding="same")
+    raise ValueError(f'conv is "2plus1d", "3d" or "2d", not {conv!r}.')
+
+
+def add_residual_block(input, filters, kernel_size, conv="2plus1d"):
+    """Add the tutorial's residual block: the main branch's output plus the input, projected where the channels differ.
+
+    Args:
+        input: Symbolic tensor `(batch, time, height, width, channels)`.
+        filters: Channels of the output.
+        kernel_size: `(time, height, width)` of the main branch's convolutions.
+        conv: What they are, as in `ResidualMain`.
+
+    Returns:
+        Symbolic tensor `(batch, time, height, width, filters)`.
+    """
+    main = ResidualMain(filters, kernel_size, conv)(input)
+    shortcut = input if input.shape[-1] == filters else Project(filters)(input)
+    return keras.layers.add([shortcut, main])

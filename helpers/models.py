@@ -1,0 +1,107 @@
+"""The networks, from videos of uint8 frames to logits. Taught in the chapter *Build the model*."""
+
+import keras
+
+from helpers.counting import mid_channels
+from helpers.layers import Conv2Plus1D, ResizeVideo, add_residual_block, batch_norm, plain_convolution
+
+
+def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
+    """Build the network of TensorFlow's tutorial *Video classification with a 3D convolutional neural network*.
+
+    Args:
+        num_classes: Number of logits.
+        n_frames: Frames a clip.
+        height: Height of a frame in pixels; halved four times.
+        width: Width of a frame in pixels; halved four times.
+        conv: `"2plus1d"` (the tutorial's), `"3d"`, or `"2d"`, which sees each frame by itself.
+
+    Returns:
+        A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
+    """
+    inputs = keras.Input((n_frames, height, width, 3), dtype="uint8", name="frames")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = plain_convolution(conv, 16, (3, 7, 7))(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU()(x)
+    for i, filters in enumerate((16, 32, 64, 128)):
+        x = ResizeVideo(height // 2 ** (i + 1), width // 2 ** (i + 1))(x)
+        x = add_residual_block(x, filters, (3, 3, 3), conv)
+    x = keras.layers.GlobalAveragePooling3D()(x)
+    outputs = keras.layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(inputs, outputs, name="tutorial")
+
+
+def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
+    """Build the book's own network: the tutorial's widths, one block each, made of the paper's block.
+
+    Args and returns are those of `build_tutorial_model`; `conv` may be `"mc3"` besides.
+    """
+    return _build_resnet("small_resnet", conv, num_classes, (n_frames, height, width, 3), filters=16, blocks=1)
+
+
+def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112):
+    """Build one of the paper's 18-layer networks (Tran et al. 2018, table 1), which differ in their convolutions only.
+
+    Args:
+        conv: `"2plus1d"` for R(2+1)D, `"3d"` for R3D, `"mc3"` for MC3 (3D in the stem and the first stage, 2D after
+            them), `"2d"` for 2D convolutions throughout.
+        num_classes: Number of logits.
+        n_frames: Frames a clip.
+        height: Height of a frame in pixels.
+        width: Width of a frame in pixels.
+
+    Returns:
+        A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
+    """
+    return _build_resnet(f"resnet18_{conv}", conv, num_classes, (n_frames, height, width, 3), filters=64, blocks=2)
+
+
+def _build_resnet(name, conv, num_classes, input_shape, filters, blocks):
+    """Build a video ResNet: a strided stem, four stages that double the channels, the average, the logits."""
+    inputs = keras.Input(input_shape, dtype="uint8", name="frames")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    # The paper gives a stem of 64 channels 45 in the middle; a smaller one keeps that ratio.
+    x = _convolution(_kind(conv, stage=0), filters, filters * 45 // 64, kernel=(3, 7, 7), stride=(1, 2, 2), name="stem")(x)
+    x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
+    for stage in range(1, 5):
+        for block in range(1, blocks + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _paper_block(x, _kind(conv, stage), filters * 2 ** (stage - 1), stride, f"stage{stage}_block{block}")
+    x = keras.layers.GlobalAveragePooling3D(name="average")(x)
+    outputs = keras.layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _kind(conv, stage):
+    """Return what a stage's convolutions are; the stem is stage 0."""
+    if conv not in ("2plus1d", "3d", "mc3", "2d"):
+        raise ValueError(f'conv is "2plus1d", "3d", "mc3" or "2d", not {conv!r}.')
+    if conv == "mc3":
+        return "3d" if stage <= 1 else "2d"
+    return conv
+
+
+def _convolution(kind, filters, middle, kernel, stride, name):
+    """Return one of the paper's convolutions, to be followed by a batch normalisation and so without biases."""
+    if kind == "2plus1d":
+        return Conv2Plus1D(filters, kernel, "same", mid_filters=middle, strides=stride, normalized=True, name=name)
+    if kind == "2d":
+        kernel, stride = (1, *kernel[1:]), (1, *stride[1:])
+    return keras.layers.Conv3D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+
+
+def _paper_block(x, kind, filters, stride, name):
+    """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition."""
+    shortcut = x
+    strides = (1 if kind == "2d" else stride, stride, stride)
+    # Both convolutions of a block take the M of its first.
+    middle = mid_channels(x.shape[-1], filters, (3, 3, 3))
+    x = _convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)
+    x = keras.layers.ReLU(name=f"{name}_relu1")(batch_norm(f"{name}_norm1")(x))
+    x = _convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
+    x = batch_norm(f"{name}_norm2")(x)
+    if shortcut.shape != x.shape:
+        shortcut = keras.layers.Conv3D(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)
+        shortcut = batch_norm(f"{name}_shortcut_norm")(shortcut)
+    return keras.layers.ReLU(name=f"{name}_relu2")(keras.layers.add([shortcut, x], name=f"{name}_add"))

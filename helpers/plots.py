@@ -1,0 +1,194 @@
+"""The book's pictures. They are opaque, so that they read on a dark page, and use colours that print in grey and that
+colour-blind readers can tell apart (Okabe and Ito)."""
+
+import base64
+import io
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from IPython.display import HTML
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+
+BLUE, ORANGE, GREEN, GREY, PAPER, INK = "#0072B2", "#D55E00", "#009E73", "#8a8f98", "#fbfaf7", "#23272f"
+
+STYLE = {
+    "figure.dpi": 110,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, GREY]) + plt.cycler(linestyle=["-", "--", "-.", ":"]),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "font.size": 10,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def use_style():
+    """Draw all that follows in the book's style."""
+    plt.rcParams.update(STYLE)
+
+
+def plot_film_strip(clips, titles=None, columns=None):
+    """Show clips as strips of frames, one strip a row.
+
+    Args:
+        clips: uint8 frames `(n_frames, height, width, 3)`, a list of them.
+        titles: A title for each strip.
+        columns: Show so many frames, evenly chosen; all of them where not given.
+
+    Returns:
+        The figure.
+    """
+    use_style()
+    columns = columns or max(map(len, clips))
+    height, width = clips[0].shape[1:3]
+    figure, axes = plt.subplots(
+        len(clips), columns, figsize=(9, 9 / columns * height / width * len(clips) + 0.3 * len(clips)), squeeze=False
+    )
+    for row, (clip, strip) in enumerate(zip(clips, axes)):
+        chosen = np.linspace(0, len(clip) - 1, min(columns, len(clip))).round().astype(int)
+        for axis, index in itertools.zip_longest(strip, chosen):
+            axis.axis("off")
+            if index is not None:
+                axis.imshow(clip[index])
+        if titles:
+            strip[0].set_title(titles[row], fontsize=9)
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.01, wspace=0.03, hspace=0.25)
+    return figure
+
+
+def show_moving_picture(frames, description, fps=10, width=None):
+    """Show frames as a moving picture that plays three times.
+
+    Args:
+        frames: uint8 `(n_frames, height, width, 3)`.
+        description: What it shows, for readers who can't see it.
+        fps: Frames a second.
+        width: Width on the page in pixels; the frames' own where none is given.
+
+    Returns:
+        An `IPython.display.HTML` that holds the picture itself.
+    """
+    data = base64.b64encode(encode_gif(frames, fps)).decode()
+    width = width or frames.shape[2]
+    return HTML(f'<img alt="{description}" width="{width}" src="data:image/gif;base64,{data}">')
+
+
+def encode_gif(frames, fps=10, loops=2):
+    """Return frames `(n_frames, height, width, 3)` as the bytes of a GIF that repeats `loops` times; 0 is for ever."""
+    palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)])).quantize(128)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    file = io.BytesIO()
+    images[0].save(file, "gif", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=loops)
+    return file.getvalue()
+
+
+def plot_history(history):
+    """Plot loss and accuracy by epoch, of the training and the validation set.
+
+    Args:
+        history: What `keras.Model.fit` returns, or its attribute `history`: lists by metric.
+
+    Returns:
+        The figure.
+    """
+    use_style()
+    history = getattr(history, "history", history)
+    epochs = range(1, len(history["loss"]) + 1)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    for axis, metric in zip(axes, ("loss", "accuracy")):
+        axis.plot(epochs, history[metric], marker="o", markersize=3, label="training")
+        axis.plot(epochs, history[f"val_{metric}"], marker="s", markersize=3, label="validation")
+        axis.set(title=metric.capitalize(), xlabel="Epoch", ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[1].set_ylim(0, 1.02)
+    axes[0].legend()
+    figure.tight_layout()
+    return figure
+
+
+def plot_seeds(runs, metric="accuracy", axis=None):
+    """Plot a metric by epoch for groups of runs: a line for the mean, a band from the lowest to the highest seed.
+
+    Args:
+        runs: Lists of records by label; a record is what `helpers.training` saves.
+        metric: A name in the records' history.
+        axis: Where to draw; a new figure where not given.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    axis = axis or plt.subplots(figsize=(6, 3.4))[1]
+    for label, records in runs.items():
+        values = np.array([record["history"][metric] for record in records])
+        epochs = np.arange(1, values.shape[1] + 1)
+        (line,) = axis.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=label)
+        axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
+    axis.set(xlabel="Epoch", ylabel=metric, ylim=(0, 1.02))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
+    return axis
+
+
+def plot_confusion_matrix(actual, predicted, labels, title):
+    """Plot how many clips of each class (rows) were given each class (columns).
+
+    Args:
+        actual: True classes as numbers `(n_clips,)`.
+        predicted: Predicted classes as numbers `(n_clips,)`.
+        labels: Names of the classes, by number.
+        title: Title of the plot.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    counts = confusion_matrix(actual, predicted, labels=range(len(labels)))
+    size = 2.2 + 0.45 * len(labels)
+    _, axis = plt.subplots(figsize=(size + 0.6, size))
+    shown = np.where(counts == 0, "", counts.astype(str))
+    sns.heatmap(
+        counts, annot=shown, fmt="", cmap="Blues", vmin=0, square=True, cbar=False, linewidths=1, linecolor="#e4e2dc",
+        xticklabels=labels, yticklabels=labels, ax=axis,
+    )
+    axis.set(title=title, xlabel="Predicted action", ylabel="Actual action")
+    axis.tick_params(axis="x", rotation=45, length=0)
+    plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
+    axis.tick_params(axis="y", rotation=0, length=0)
+    axis.figure.tight_layout()
+    return axis
+
+
+def plot_precision_recall(precision, recall):
+    """Plot precision and recall by class; a class without one of them gets no mark for it.
+
+    Args:
+        precision: Floats by class.
+        recall: Floats by class, the same ones.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    names = list(precision)
+    rows = np.arange(len(names))
+    _, axis = plt.subplots(figsize=(7, 1 + 0.32 * len(names)))
+    axis.hlines(rows, list(precision.values()), list(recall.values()), color=GREY, linewidth=1)
+    axis.plot(list(precision.values()), rows, "o", color=BLUE, label="precision")
+    axis.plot(list(recall.values()), rows, "D", color=ORANGE, markerfacecolor="none", markersize=9, label="recall")
+    axis.set(yticks=rows, yticklabels=names, xlim=(-0.02, 1.05), ylim=(len(names) - 0.4, -0.6))
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axis.figure.tight_layout()
+    return axis

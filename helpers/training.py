@@ -1,0 +1,262 @@
+"""Fit a network, and record what came of it. Taught in the chapter *Train*; from a shell, `python -m helpers.training --help`."""
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import time
+
+import keras
+
+from helpers import models
+from helpers.archive import fetch_clips
+from helpers.settings import current, home
+
+# By network: how to build it, and Adam's rate. The tutorial's network gets the tutorial's rate.
+NETWORKS = {"small_resnet": models.build_small_resnet, "tutorial": models.build_tutorial_model}
+LEARNING_RATES = {"small_resnet": 1e-3, "tutorial": 1e-4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Which network is trained, and how; the clips and their sizes are in `helpers.settings.Settings`."""
+
+    network: str = "small_resnet"
+    conv: str = "2plus1d"
+    learning_rate: float = LEARNING_RATES["small_resnet"]
+    seed: int = 0
+
+    @property
+    def name(self):
+        """What the run's folder is called, such as `"small_resnet-2plus1d-0.001-seed0"`."""
+        return f"{self.network}-{self.conv}-{self.learning_rate:g}-seed{self.seed}"
+
+
+def make_datasets(folders, settings, seed=0):
+    """Return the data sets of a run by split: the training set shuffled, the others in order.
+
+    Args:
+        folders: The folders by split, from `helpers.archive`.
+        settings: What `helpers.settings.current()` returns.
+        seed: Seed of the training set's order and starts.
+    """
+    from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
+
+    return {
+        split: make_dataset(folder, batch_size=settings.batch_size, training=split == "train", seed=seed, **settings.reading)
+        for split, folder in folders.items()
+    }
+
+
+def compile_model(model, learning_rate=LEARNING_RATES["small_resnet"]):
+    """Compile a network of logits with Adam, sparse categorical cross-entropy and accuracy; return it."""
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
+    """Train a network and save it with its record, or go on where an earlier call was interrupted.
+
+    A run is kept in `runs/<settings>/<recipe>`: `model.keras`, `record.json` and, until it is finished, a backup of the
+    last whole epoch. A finished run of the same settings, recipe and helpers is not trained again.
+
+    Args:
+        settings: What `helpers.settings.current()` returns.
+        recipe: Which network, and how.
+        epochs: Epochs, where not the settings' own.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        `(model, record)`; `record` holds the history by epoch, loss and accuracy on the test set, seconds, hardware and
+        versions.
+    """
+    settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
+    finished = load_run(settings, recipe)
+    if finished is not None:
+        return finished
+    folder = _claim(run_folder(settings, recipe), settings, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    data = make_datasets(fetch_clips(settings), settings, recipe.seed)
+    model = compile_model(NETWORKS[recipe.network](conv=recipe.conv, **settings.input_size), recipe.learning_rate)
+    log = folder / "epochs.csv"
+    callbacks = [
+        keras.callbacks.CSVLogger(log, append=True),
+        keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
+    ]
+    begin = time.monotonic()
+    # make_dataset has shuffled already.
+    model.fit(
+        data["train"], validation_data=data["val"], epochs=settings.epochs, shuffle=False, callbacks=callbacks, verbose=verbose
+    )
+    record = save_run(model, _read_log(log), settings, recipe, test=data["test"], seconds=time.monotonic() - begin)
+    shutil.rmtree(folder / "backup", ignore_errors=True)
+    return model, record
+
+
+def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
+    """Save a trained network and its record where `train` and `load_run` look for them.
+
+    Args:
+        model: The trained network.
+        history: Lists by metric, one value an epoch, such as a Keras `History`'s attribute `history`.
+        settings: What it was trained on.
+        recipe: How it was trained.
+        test: The test set, on which it is evaluated once.
+        seconds: How long the training took.
+
+    Returns:
+        The record.
+    """
+    folder = run_folder(settings, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "recipe": dataclasses.asdict(recipe),
+        "settings": _public(settings),
+        "split_by": "group",
+        "parameters": model.count_params(),
+        "history": {name: [float(value) for value in values] for name, values in history.items()},
+        "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
+        "seconds": round(seconds, 1),
+        "hardware": hardware(),
+        "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()},
+        "fingerprint": fingerprint(settings, recipe),
+    }
+    # A record is written last: where there is one, the model beside it is whole.
+    draft = folder / f"draft-{os.getpid()}.keras"
+    model.save(draft)
+    os.replace(draft, folder / "model.keras")
+    write_json(folder / "record.json", record)
+    return record
+
+
+def load_run(settings, recipe=Recipe()):
+    """Return `(model, record)` of a finished run of the same settings, recipe and helpers, or None."""
+    folder = run_folder(settings, recipe)
+    if not (folder / "record.json").exists():
+        return None
+    record = json.loads((folder / "record.json").read_text())
+    if record["fingerprint"] != fingerprint(settings, recipe):
+        return None
+    return keras.models.load_model(folder / "model.keras"), record
+
+
+def run_folder(settings, recipe=Recipe()):
+    """Return the folder that a run is kept in."""
+    return home() / "runs" / settings.name / recipe.name
+
+
+def fingerprint(settings, recipe):
+    """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
+    here = pathlib.Path(__file__).parent
+    names = ("ucf101", "puppets", "archive", "video", "pipeline", "counting", "layers", "models", "training")
+    digest = hashlib.sha256(json.dumps([dataclasses.asdict(settings), dataclasses.asdict(recipe)]).encode())
+    for name in names:
+        digest.update((here / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def hardware():
+    """Return the name of the GPU, or of the CPU and how many cores of it there are."""
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        names = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split("\n")
+        if names[0]:
+            return names[0].strip()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def recorded(name):
+    """Return the runs that were recorded under a name in `book/results/`, a list of records.
+
+    Raises:
+        FileNotFoundError: There is no such recording.
+    """
+    here = pathlib.Path(__file__).parent
+    # In an installed package the recordings lie beside the modules, in a checkout in the book.
+    folders = (here / "results", here.parent / "book" / "results")
+    for folder in folders:
+        if (folder / f"{name}.json").exists():
+            return json.loads((folder / f"{name}.json").read_text())
+    raise FileNotFoundError(f"No runs are recorded as {name}.json in book/results; record some with helpers.training.")
+
+
+def write_json(path, content):
+    """Write JSON to a file that is there whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(draft, path)
+
+
+def _public(settings):
+    """Return the settings without the ZIP's address, which may be a path of this machine."""
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name != "zip"}
+
+
+def _claim(folder, settings, recipe):
+    """Make the run's folder, emptied where what is in it was made from something else."""
+    mark, own = folder / "fingerprint", fingerprint(settings, recipe)
+    if not mark.exists() or mark.read_text() != own:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        mark.write_text(own)
+    return folder
+
+
+def _read_log(log):
+    """Return the history that CSVLogger wrote; an epoch that was interrupted and repeated counts once, the last time."""
+    rows = {int(row.pop("epoch")): row for row in csv.DictReader(log.open())}
+    return {name: [float(rows[epoch][name]) for epoch in sorted(rows)] for name in rows[min(rows)]}
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.training",
+        description="Train a network on the clips that BOOK_DATASET, BOOK_RUN and UCF101_ZIP name, evaluate it on the test "
+        "clips, and save it with its record in runs/. Called again after an interruption it goes on where it stopped.",
+    )
+    parser.add_argument("--network", choices=NETWORKS, default="small_resnet", help="which network (default: %(default)s)")
+    parser.add_argument("--conv", default="2plus1d", help="2plus1d, 3d, 2d or, in small_resnet, mc3 (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, help="Adam's rate (default: 1e-3; 1e-4 for the tutorial's network)")
+    parser.add_argument("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
+    parser.add_argument("--record", type=pathlib.Path, metavar="JSON", help="add the records to this file, a list of runs")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Train from a shell."""
+    options = _parse(arguments)
+    rate = options.learning_rate or LEARNING_RATES[options.network]
+    settings = current()
+    for seed in options.seeds:
+        recipe = Recipe(options.network, options.conv, rate, seed)
+        print(f"{settings.name}, {recipe.name}, in {run_folder(settings, recipe)}", flush=True)
+        _, record = train(settings, recipe, epochs=options.epochs)
+        print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
+        if options.record:
+            _add_record(options.record, record)
+
+
+def _add_record(path, record):
+    """Add a record to a file of them, in place of one of the same recipe and settings."""
+    records = json.loads(path.read_text()) if path.exists() else []
+    others = [old for old in records if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, [*others, record])
+
+
+if __name__ == "__main__":
+    main()

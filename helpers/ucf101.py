@@ -1,0 +1,163 @@
+"""UCF101's names, and how its clips are split. Taught in the chapter *Load video*.
+
+A clip is called `v_<Class>_g<group>_c<clip>.avi`. All clips of a group are cut from one upload: the same person in the
+same room (Soomro et al. 2012). A split that ignores the groups tests on rooms that it trained on.
+"""
+
+import random
+import re
+from collections import defaultdict
+
+NAME = re.compile(r"v_(?P<class_name>[^\W_]+)_g(?P<group>\d+)_c(?P<clip>\d+)\.avi")
+
+
+def last_part(fname):
+    """Return a clip's name without the folders before it, whichever way their slashes lean."""
+    return re.split(r"[/\\]", str(fname))[-1]
+
+
+def is_clip(fname):
+    """Return whether a path ends in a name that UCF101 would give a clip."""
+    return NAME.fullmatch(last_part(fname)) is not None
+
+
+def get_class(fname):
+    """Return the class that a clip's name tells, such as `"PullUps"`.
+
+    Args:
+        fname: The clip's name, with or without folders before it.
+
+    Raises:
+        ValueError: The name is not one of UCF101's form.
+    """
+    return _parse(fname)["class_name"]
+
+
+def get_group(fname):
+    """Return the group that a clip's name tells, such as 7. Groups are numbered anew in each class.
+
+    Args:
+        fname: The clip's name, with or without folders before it.
+
+    Raises:
+        ValueError: The name is not one of UCF101's form.
+    """
+    return int(_parse(fname)["group"])
+
+
+def split_by_group(files, splits, seed=0):
+    """Split clips so that no two splits share a group of a class.
+
+    The groups of a class are dealt out in a random order, the same one for every class, each to the split that is
+    furthest from its share. Where that would leave a split short, other ways of dealing are tried until one fits.
+
+    Args:
+        files: Names of clips.
+        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
+        seed: Seed of the random order.
+
+    Returns:
+        The names by split, class after class; within a class the groups take turns.
+
+    Raises:
+        ValueError: A class has too few clips or groups.
+    """
+    order = sorted({get_group(fname) for fname in files})
+    random.Random(seed).shuffle(order)
+    result = {name: [] for name in splits}
+    for class_name, class_files in files_by_class(files).items():
+        _check_enough(class_name, class_files, splits)
+        by_group = defaultdict(list)
+        for fname in sorted(class_files):
+            by_group[get_group(fname)].append(fname)
+        groups = [group for group in order if group in by_group]
+        split_of = _deal({group: len(by_group[group]) for group in groups}, splits)
+        if split_of is None:
+            raise ValueError(
+                f"{class_name} has {len(class_files)} clips in {len(groups)} groups, which can't be dealt out so that "
+                f"{_wanted(splits)} share no group; ask for fewer clips."
+            )
+        for name, count in splits.items():
+            own = [by_group[group] for group in groups if split_of[group] == name]
+            result[name] += _take_turns(own)[:count]
+    return result
+
+
+def split_by_clip(files, splits, seed=0):
+    """Split clips at random, as the TensorFlow tutorial does, whatever group they are from.
+
+    Args, returns and errors are those of `split_by_group`.
+    """
+    rng = random.Random(seed)
+    result = {name: [] for name in splits}
+    for class_name, class_files in files_by_class(files).items():
+        _check_enough(class_name, class_files, splits)
+        remaining = sorted(class_files)
+        rng.shuffle(remaining)
+        for name, count in splits.items():
+            result[name] += remaining[:count]
+            remaining = remaining[count:]
+    return result
+
+
+def files_by_class(files):
+    """Return the names of clips by class, classes in alphabetical order."""
+    by_class = defaultdict(list)
+    for fname in files:
+        by_class[get_class(fname)].append(fname)
+    return dict(sorted(by_class.items()))
+
+
+def _parse(fname):
+    match = NAME.fullmatch(last_part(fname))
+    if match is None:
+        raise ValueError(f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it.")
+    return match
+
+
+def _wanted(splits):
+    return ", ".join(f"{count} for {name}" for name, count in splits.items())
+
+
+def _check_enough(class_name, class_files, splits):
+    if len(class_files) < sum(splits.values()):
+        raise ValueError(
+            f"{class_name} has {len(class_files)} clips, but {_wanted(splits)} are asked for; ask for fewer clips."
+        )
+
+
+def _deal(sizes, splits):
+    """Deal groups to splits: depth first, remembering what failed, so that it finds a way if there is one.
+
+    Args:
+        sizes: Clips by group, in the order of dealing.
+        splits: Clips needed by split.
+
+    Returns:
+        The split by group, or None where no way exists.
+    """
+    groups, names = list(sizes), list(splits)
+    share = {name: sum(sizes.values()) * count / sum(splits.values()) for name, count in splits.items()}
+    failed = set()
+
+    def deal(position, dealt):
+        missing = tuple(max(0, splits[name] - dealt[name]) for name in names)
+        if position == len(groups):
+            return {} if not any(missing) else None
+        if (position, missing) in failed:
+            return None
+        size = sizes[groups[position]]
+        for name in sorted(names, key=lambda name: dealt[name] - share[name]):
+            rest = deal(position + 1, dealt | {name: dealt[name] + size})
+            if rest is not None:
+                return rest | {groups[position]: name}
+        failed.add((position, missing))
+        return None
+
+    return deal(0, dict.fromkeys(names, 0))
+
+
+def _take_turns(groups):
+    """Return the first clip of every group, then the second of every group, and so on."""
+    longest = max(map(len, groups), default=0)
+    return [group[i] for i in range(longest) for group in groups if i < len(group)]

@@ -1,0 +1,242 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Build the model
+#
+# **What you'll do:** build two video networks layer by layer, from the first convolution to the scores of ten actions, and know the shape of everything on the way.
+#
+# **What you'll learn**
+#
+# - to take a convolution apart into space and time, in two lines of Keras;
+# - to give gradients an easy way through a deep network;
+# - to shrink a video inside a network, by resizing or by striding;
+# - to write layers that can be saved and loaded;
+# - to tell the tutorial's network from the paper's, and to say why this book has its own.
+#
+# **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). The chapter draws or fetches a few clips for itself.
+
+# %%
+# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+try:
+    import helpers
+except ModuleNotFoundError:
+    # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
+    import helpers
+
+# %%
+import pathlib
+import tempfile
+
+import einops
+import keras
+import numpy as np
+from IPython.display import Markdown
+
+from helpers import archive, counting, diagrams, layers, models, plots, settings, training
+
+# %% [markdown]
+# ## See where we are going
+#
+# This is the book's network, read from top to bottom. Each row is a volume, drawn as a stack of frames: it grows smaller and shorter on its way, and its channels more. At the
+# left run the *shortcuts*. By the end of the chapter every word of it will be clear.
+
+# %% mystnb={"image": {"alt": "Diagram of the book's network: a stem, four residual stages whose volumes shrink from row to row, each with a shortcut arrow at its left, and an average with a dense layer at the end."}}
+run = settings.current()
+small = models.build_small_resnet(**run.input_size)
+figure = diagrams.draw_network(small)
+
+# %% [markdown]
+# We need one batch of clips to try the layers on. The chapter [Load video](load_video.ipynb) taught how it comes about.
+
+# %%
+folders = archive.fetch_clips(run)
+data = training.make_datasets(folders, run)
+
+# %% tags=["nbval-check-output"]
+frames, labels = next(iter(data["train"]))
+print(frames.shape, frames.dtype.name)
+
+# %% [markdown]
+# ## Take a convolution apart
+#
+# A 3D convolution slides a box through the video. Instead, slide a square over each frame first, then a short line through time. In Keras both are `Conv3D`
+# layers whose kernel is 1 in the directions that they leave alone.
+
+# %% tags=["nbval-check-output"]
+video = keras.ops.cast(frames, "float32") / 255
+spatial = keras.layers.Conv3D(16, kernel_size=(1, 7, 7), padding="same")
+temporal = keras.layers.Conv3D(16, kernel_size=(3, 1, 1), padding="same")
+print(temporal(spatial(video)).shape)
+
+# %% [markdown]
+# `Conv2Plus1D` of `helpers.layers` is these two lines, wrapped as a [layer](../book/glossary.md#layer). With `padding="same"` neither step changes the size of the volume; only the channels change.
+
+# %% tags=["nbval-check-output"]
+convolution = layers.Conv2Plus1D(16, kernel_size=(3, 7, 7), padding="same")
+x = convolution(video)
+print(x.shape, convolution.count_params(), "=", spatial.count_params(), "+", temporal.count_params())
+
+# %% [markdown]
+# Can the square see the future? Change the last frame of the clip, and look at which frames of the output notice.
+#
+# **Predict:** with a kernel of 3 in time, how many of the output's frames change?
+
+# %% tags=["nbval-check-output"]
+altered = np.array(video)
+altered[:, -1] = 0.5
+difference = np.abs(np.array(convolution(altered)) - np.array(x)).max(axis=(0, 2, 3, 4))
+print("output frames that changed:", np.flatnonzero(difference > 1e-5))
+
+# %% [markdown]
+# The last frame and its neighbour: a kernel of 3 reaches one frame back and one forward. Each further layer reaches one more. Depth buys time.
+#
+# ## Give gradients an easy way
+#
+# Training sends a correction, the [gradient](../book/glossary.md#gradient), from the scores back to the first layer. Each layer on the way weakens or bends it. A
+# [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second way: the *main branch* computes, the *shortcut* carries the input around it, and both are added. The block
+# learns only what to *add* to its input, and through the shortcut the gradient passes untouched. So the correction does not vanish on its long way down.
+#
+# The tutorial's main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
+
+# %% tags=["nbval-check-output"]
+x = layers.ResizeVideo(run.size // 2, run.size // 2)(x)
+main = layers.ResidualMain(filters=16, kernel_size=(3, 3, 3))
+print("in ", x.shape)
+print("out", main(x).shape)
+
+# %% [markdown]
+# Same shape, so they can be added. When a block is to have more channels, its input no longer fits. `Project` makes it fit: a dense layer that mixes the channels at every place by itself, then
+# a normalisation.
+
+# %% tags=["nbval-check-output"]
+wider = layers.ResidualMain(filters=32, kernel_size=(3, 3, 3))
+shortcut = layers.Project(32)
+print("main branch", wider(x).shape, " shortcut", shortcut(x).shape)
+
+# %% [markdown]
+# `add_residual_block` puts the two together, and projects only where it must:
+
+# %% tags=["nbval-check-output"]
+same = keras.Model(inputs := keras.Input(x.shape[1:]), layers.add_residual_block(inputs, 16, (3, 3, 3)))
+wide = keras.Model(inputs := keras.Input(x.shape[1:]), layers.add_residual_block(inputs, 32, (3, 3, 3)))
+for block in (same, wide):
+    print(" → ".join(type(layer).__name__ for layer in block.layers))
+
+# %% [markdown]
+# ## Shrink the video
+#
+# To name an action, where exactly each pixel lies matters less than what the whole does. So networks shrink the video on the way: later layers see more of the picture at once, details
+# that don't matter are dropped, and each step costs a quarter of the time. Here is what remains for the network to see:
+
+# %% mystnb={"image": {"alt": "The same frame four times, each at half the resolution of the one before; the last is a coarse mosaic in which a figure can just be made out."}}
+clip = np.array(frames[0])
+sizes = [run.size // 2**i for i in range(4)]
+smaller = [np.array(layers.ResizeVideo(size, size)(clip[None].astype("float32")))[0].astype("uint8") for size in sizes]
+figure = plots.plot_film_strip(smaller, [f"{size} × {size}" for size in sizes], columns=5)
+
+# %% [markdown]
+# Keras can resize images, not videos: it expects four axes where we have five. [einops](../book/glossary.md#einops) says what to do about it almost in words. Fold time into the batch, resize all
+# frames as if they were unrelated images, unfold:
+
+# %% tags=["nbval-check-output"]
+images = einops.rearrange(clip[None], "b t h w c -> (b t) h w c")
+half = keras.layers.Resizing(run.size // 2, run.size // 2)(images.astype("float32"))
+print(images.shape, "→", half.shape, "→", einops.rearrange(half, "(b t) h w c -> b t h w c", b=1).shape)
+
+# %% [markdown]
+# ## Put the tutorial's network together
+#
+# Now all parts are there: a convolution with a large kernel, then four times a resize and a residual block with twice the channels. In the end the average over time and space leaves one number a
+# channel, and a dense layer turns them into a score for each action, its [logit](../book/glossary.md#logit).
+
+# %% mystnb={"image": {"alt": "Diagram of the tutorial's network: a convolution at full size, then four residual blocks with resizing between them; the number of frames stays the same to the end."}}
+tutorial = models.build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224)
+figure = diagrams.draw_network(tutorial)
+
+# %% tags=["nbval-check-output"]
+trainable = sum(int(np.prod(weight.shape)) for weight in tutorial.trainable_weights)
+print(f"{tutorial.count_params():,} parameters, {trainable:,} of them trainable")
+
+# %% [markdown]
+# The few that are not trainable belong to the one [batch normalisation](../book/glossary.md#batch-normalisation): running averages, which are measured and not learnt. Keras lists it all:
+
+# %%
+tutorial.summary(line_length=88)
+
+# %% [markdown]
+# ## Build the paper's block instead
+#
+# The tutorial calls this a (2+1)D ResNet18. Put it beside [the paper](https://arxiv.org/abs/1711.11248), though, and you find differences, and they matter:
+#
+# | | the tutorial's block | the paper's block |
+# | --- | --- | --- |
+# | between space and time | nothing: two linear steps in a row | batch normalisation and ReLU |
+# | channels in the middle | as many as at the end | $M$, at which the counts match 3D |
+# | after the addition | nothing | ReLU |
+# | normalisation | over the channels of one place | over the batch |
+# | shrinking | resizing, in space only | [strides](../book/glossary.md#stride), in space and time |
+# | the beginning | a convolution at full size, then resizing | a strided convolution |
+# | depth | four blocks | eight |
+#
+# This book's own network, `build_small_resnet`, keeps the tutorial's widths (16, 32, 64, 128 channels) and its four blocks, and takes all else from the paper. It is the diagram at the top of this chapter. In code,
+# the difference is a handful of arguments of the same layer:
+
+# %% tags=["nbval-check-output"]
+middle = counting.mid_channels(16, 32, (3, 3, 3))
+ours = layers.Conv2Plus1D(32, (3, 3, 3), "same", mid_filters=middle, strides=(2, 2, 2), normalized=True)
+print(x.shape, "→", ours(x).shape)
+print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
+
+# %% [markdown]
+# One number in `helpers.layers` deserves a word. Batch normalisation keeps a running average for later use, and forgets the past slowly: Keras's `momentum` of 0.99 needs hundreds of batches. A
+# short run has a few dozen an epoch, and its validation score would lag epochs behind. The book takes 0.9.
+#
+# Does all this pay? The proof is in the chapter [Train](train.ipynb).
+#
+# ## Save it, and load it again
+#
+# A model is worth little if it dies with the notebook. The tutorial's can't be loaded again, because Keras doesn't know how to make its layers anew. Ours say so: each has a `get_config`, and is registered under
+# its name.
+
+# %% tags=["nbval-check-output"]
+with tempfile.TemporaryDirectory() as folder:
+    for model in (models.build_tutorial_model(**run.input_size), small):
+        file = pathlib.Path(folder) / f"{model.name}.keras"
+        model.save(file)
+        loaded = keras.models.load_model(file)
+        print(model.name, "same logits:", np.array_equal(model.predict(frames, verbose=0), loaded.predict(frames, verbose=0)))
+
+# %% [markdown]
+# The networks take `uint8` frames as they come and rescale them in their first layer. So nobody who loads one has to know how the pixels were prepared.
+#
+# ## Check yourself
+#
+# 1. Why is `Project` needed in three of the tutorial's four blocks?
+# 2. Two linear steps without anything between them: what can they express that one can't?
+# 3. Which of the two networks shortens time, and by what?
+#
+# <details><summary>Answers</summary>
+#
+# 1. Three blocks change the number of channels; an addition needs equal shapes.
+# 2. Nothing. They are one linear step, and a restricted one.
+# 3. The book's, by strides of 2 in three of its stages. The tutorial's keeps all frames to the end.
+#
+# </details>
+#
+# ## On your own
+#
+# - Build `models.build_small_resnet(conv="2d")`, which sees each frame by itself, and train it on the puppets. What is the best test accuracy it can reach? (The chapter [Load video](load_video.ipynb) gave the proof.)
+# - Draw `models.build_resnet18()` with `diagrams.draw_network`.
+#
+# Next: [Train](train.ipynb).

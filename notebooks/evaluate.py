@@ -1,0 +1,201 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Evaluate
+#
+# **What you'll do:** judge a trained network on clips that it has never seen, and find out which actions it mistakes for which.
+#
+# **What you'll learn**
+#
+# - to put an error bar beside an accuracy;
+# - to match labels and predictions without falling into a trap that the tutorial falls into;
+# - to read a confusion matrix;
+# - to tell a network that cries wolf from one that sleeps: precision and recall;
+# - to look at the clips themselves, where the reasons are.
+#
+# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first, which on two CPU cores takes a minute or two.
+
+# %%
+# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+try:
+    import helpers
+except ModuleNotFoundError:
+    # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
+    import helpers
+
+# %%
+import warnings
+
+import numpy as np
+from IPython.display import Markdown
+
+from helpers import archive, evaluation, pipeline, plots, settings, training, video
+
+# %% [markdown]
+# ## Get a trained network
+#
+# `training.train` loads the network of an earlier run with the same settings, or else trains it.
+
+# %%
+run = settings.current()
+model, record = training.train(run, verbose=0)
+
+# %%
+data = training.make_datasets(archive.fetch_clips(run), run)
+test_ds, labels = data["test"], data["test"].class_names
+actual, predicted = evaluation.get_actual_predicted_labels(model, test_ds)
+axis = plots.plot_confusion_matrix(actual, predicted, labels, "Test clips")
+
+# %% [markdown]
+# This picture is the chapter's goal: every row is an action, and tells what the network took its clips for. Let us get there properly.
+#
+# ## Ask for one number
+
+# %%
+score = model.evaluate(test_ds, verbose=0, return_dict=True)
+print(f"test loss {score['loss']:.2f}, test accuracy {score['accuracy']:.2f}")
+
+# %% [markdown]
+# How much is that number worth? The test set is a sample. Another hundred clips would give another accuracy, and the [standard error](../book/glossary.md#standard-error) says how different: for an accuracy
+# $p$ on $n$ clips it is $\sqrt{p (1 - p) / n}$.
+
+# %% tags=["nbval-check-output"]
+n_clips = len(actual)
+for accuracy in (0.5, 0.9):
+    print(f"{accuracy} on {n_clips} clips: ± {np.sqrt(accuracy * (1 - accuracy) / n_clips):.2f}")
+
+# %% [markdown]
+# Two networks a few points apart on so few clips are not known to differ. And a network is a sample, too: another seed, other first weights, another order of clips.
+
+# %% tags=["remove-input", "nbval-check-output"]
+runs = [r for r in training.recorded("puppets-short") if r["recipe"]["network"] == "small_resnet"]
+scores = [r["test"]["accuracy"] for r in runs]
+Markdown(
+    f"On the puppets, the short run of the chapter Train has been recorded with {len(runs)} seeds: test accuracy {np.mean(scores):.2f} "
+    f"on average, from {min(scores):.2f} to {max(scores):.2f}. An accuracy without its spread is an anecdote."
+)
+
+# %% [markdown]
+# ## Match labels and predictions
+#
+# For all that follows we need two lists: what each clip is, and what the network says it is. It seems natural to collect the labels first and let `model.predict` go over the data set then. On a
+# test set that is fine. The training set, though, is *shuffled anew in each pass*, and label 17 then belongs to another clip than prediction 17.
+#
+# **Predict:** a perfect model, which always names the right action, is judged that way. What accuracy does it get?
+
+# %% tags=["nbval-check-output"]
+def pass_over_labels(dataset):
+    return np.concatenate([batch.numpy() for _, batch in dataset])
+
+
+train_ds = data["train"]
+labels_of_first_pass = pass_over_labels(train_ds)
+perfect_predictions_of_second_pass = pass_over_labels(train_ds)
+print(f"accuracy of a perfect model, judged in two passes: {np.mean(labels_of_first_pass == perfect_predictions_of_second_pass):.2f}")
+
+# %% [markdown]
+# Chance. The confusion matrix of the training set in the tutorial is made this way: it is noise, whatever the model. `get_actual_predicted_labels` takes labels and
+# predictions from the same batch, in one pass, so a data set may shuffle as it likes.
+#
+# ## Read the confusion matrix
+#
+# You have seen the one of the test clips above. Right answers lie on the diagonal. Off it, row and column name the mistake. Look for:
+#
+# - **a mirrored pair** of mistakes: two actions that the network can't tell apart. On the puppets, watch the reversed pairs: an error there means that it misses the order of frames;
+# - **a full column**: an action that it says too often;
+# - **an empty column**: one that it never says.
+#
+# Here is the training set, in one pass:
+
+# %% mystnb={"image": {"alt": "Confusion matrix of the training clips, actual actions in rows and predicted ones in columns."}}
+actual_train, predicted_train = evaluation.get_actual_predicted_labels(model, train_ds)
+axis = plots.plot_confusion_matrix(actual_train, predicted_train, labels, "Training clips")
+
+# %% tags=["remove-input"]
+Markdown(
+    f"It gets {np.mean(actual_train == predicted_train):.0%} of the training clips right, and {np.mean(actual == predicted):.0%} of the test clips. "
+    "The distance between the two is what it has learnt by heart rather than understood."
+)
+
+# %% [markdown]
+# ## Ask for precision and recall
+#
+# Accuracy mixes all classes. For each one, two questions:
+#
+# - [Precision](../book/glossary.md#precision): when the network says *StandUp*, how often is it right?
+# - [Recall](../book/glossary.md#recall): of all clips that are *StandUp*, how many does it find?
+
+# %% mystnb={"image": {"alt": "Dot plot with one row for each action: a filled circle for precision, an open diamond for recall."}}
+precision, recall = evaluation.calculate_classification_metrics(actual, predicted, labels)
+axis = plots.plot_precision_recall(precision, recall)
+
+# %% [markdown]
+# What is the precision of an action that is never predicted? No right answers out of no answers: 0/0. The tutorial divides all the same. Here it is `nan`, *not a number*, and you are told.
+
+# %% tags=["nbval-check-output"]
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    example = evaluation.calculate_classification_metrics([0, 0, 1, 2], [0, 0, 1, 1], ["jump", "run", "swim"])
+print("precision", example[0])
+print("recall   ", example[1])
+print(caught[0].message)
+
+# %% [markdown]
+# ## Look at the clips
+#
+# A matrix tells *what* goes wrong. The clips tell *why*. So show those that the network finds hardest: the ones to whose true action it gives the least probability, wrong ones first.
+
+# %%
+probabilities = []
+for frames, batch in test_ds:
+    logits = model.predict_on_batch(frames).astype("float64")
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities.append((weights / weights.sum(axis=1, keepdims=True))[np.arange(len(batch)), batch])
+probabilities = np.concatenate(probabilities)
+hardest = np.argsort(probabilities)[:4]
+
+# %% mystnb={"image": {"alt": "Film strips of the four test clips that the network finds hardest, each with its true action, the predicted one, and the probability given to the true one."}}
+generator = video.FrameGenerator(data_folder := archive.fetch_clips(run)["test"], run.n_frames, output_size=(120, 160), frame_step=run.frame_step)
+clips = [frames for frames, _ in generator]
+titles = [f"{labels[actual[i]]}, taken for {labels[predicted[i]]} (probability of the truth {probabilities[i]:.2f})" for i in hardest]
+figure = plots.plot_film_strip([clips[i] for i in hardest], titles, columns=7)
+
+# %% tags=["remove-input"]
+wrong = int(np.sum(actual != predicted))
+Markdown(
+    f"Of {len(actual)} test clips, **{wrong}** are taken for something else."
+    + ("" if wrong else " So the strips above show right answers, the least certain ones. Real clips are less obliging: see the page *Results*.")
+)
+
+# %% [markdown]
+# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart, too small. If so, the network is.
+#
+# ## Check yourself
+#
+# 1. Two networks score 0.78 and 0.81 on 100 test clips. Which is better?
+# 2. Your network never predicts *PutDown*. What are its recall and its precision for that class?
+# 3. Why does the tutorial's mistake not show on the test set?
+#
+# <details><summary>Answers</summary>
+#
+# 1. Nobody knows: the standard error of each is 0.04.
+# 2. Recall 0, precision undefined.
+# 3. The test set is not shuffled: both passes come in the same order.
+#
+# </details>
+#
+# ## On your own
+#
+# - Count the mistakes within reversed pairs, and all others. Which kind is more frequent after two epochs of training? After six?
+# - Train on a split by clip (see [Load video](load_video.ipynb)) and compare the test accuracies. How much of the difference is the leak?

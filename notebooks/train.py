@@ -1,0 +1,202 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Train
+#
+# **What you'll do:** train a network to tell ten actions apart, five of which are others played backwards, and watch it learn.
+#
+# **What you'll learn**
+#
+# - to say what a loss means before the first epoch, and so to notice a broken model at once;
+# - to read learning curves;
+# - to see what one ReLU in the right place is worth;
+# - to start a full-length run, on your machine or on a GPU, and to go on where it was interrupted.
+#
+# **What you'll need:** the chapters [Load video](load_video.ipynb) and [Build the model](build_model.ipynb). On two CPU cores the short run below takes a minute or two.
+
+# %%
+# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+try:
+    import helpers
+except ModuleNotFoundError:
+    # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
+    import helpers
+
+# %%
+import time
+
+import keras
+import numpy as np
+from IPython.display import Markdown
+
+from helpers import archive, models, plots, settings, training
+
+# %% [markdown]
+# ## See where we are going
+#
+# Two networks, the same clips, the same widths, the same optimiser. One is the tutorial's, the other is made of the paper's block. Each line is the mean of several runs that differ only in their
+# [seed](../book/glossary.md#seed); the band reaches from the worst to the best of them.
+
+# %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the tutorial's network stays near chance at either learning rate."}}
+recorded = training.recorded("puppets-short")
+
+
+def pick(network, rate):
+    return [r for r in recorded if (r["recipe"]["network"], r["recipe"]["learning_rate"]) == (network, rate)]
+
+
+runs = {
+    "paper's block, Adam(1e-3)": pick("small_resnet", 1e-3),
+    "tutorial's block, Adam(1e-3)": pick("tutorial", 1e-3),
+    "tutorial's block, Adam(1e-4)": pick("tutorial", 1e-4),
+}
+axis = plots.plot_seeds(runs)
+axis.set_title("Accuracy on the training set (puppets)");
+
+# %% tags=["remove-input", "nbval-check-output"]
+def describe(records):
+    scores = [record["test"]["accuracy"] for record in records]
+    return f"{np.mean(scores):.2f} (from {min(scores):.2f} to {max(scores):.2f} over {len(scores)} seeds)"
+
+
+lines = [f"- {label}, after {len(group[0]['history']['loss'])} epochs: {describe(group)}" for label, group in runs.items()]
+Markdown("\n".join(["Accuracy on the test clips, split by group; chance is 0.10:", "", *lines]))
+
+# %% [markdown]
+# The parts are nearly the same; see [Build the model](build_model.ipynb) for the table of differences. Normalisation and a ReLU between space and time, a ReLU after the addition, and strides
+# decide whether the network learns in a minute or not at all. It is the best argument for reading papers closely.
+#
+# Now do it yourself.
+#
+# ## Get clips and a network
+
+# %%
+run = settings.current()
+folders = archive.fetch_clips(run)
+data = training.make_datasets(folders, run, seed=run.seed)
+train_ds, val_ds, test_ds = data["train"], data["val"], data["test"]
+
+# %% tags=["nbval-check-output"]
+for split, dataset in data.items():
+    print(f"{split:5} {len(dataset)} batches")
+print(len(train_ds.class_names), "classes:", ", ".join(train_ds.class_names))
+
+# %% tags=["nbval-check-output"]
+keras.utils.set_random_seed(run.seed)
+model = models.build_small_resnet(**run.input_size)
+print(model.input_shape, "→", model.output_shape, f"  {model.count_params():,} parameters")
+
+# %% [markdown]
+# ## Choose a loss and an optimiser
+#
+# The network gives one [logit](../book/glossary.md#logit) a class. [Softmax](../book/glossary.md#softmax) turns logits into probabilities, and the [cross-entropy](../book/glossary.md#cross-entropy) is the negative logarithm of
+# the probability that the true class was given. *Sparse* means that labels are integers; `from_logits` that the loss applies the softmax itself, which is more exact.
+#
+# [Adam](../book/glossary.md#adam) then changes each weight a little, against the gradient, in steps that adapt themselves to each weight. `helpers.training.compile_model` is this cell:
+
+# %%
+model.compile(
+    optimizer=keras.optimizers.Adam(learning_rate=1e-3),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    metrics=["accuracy"],
+)
+
+# %% [markdown]
+# **Predict:** what is the loss of this network, which has learnt nothing yet? It spreads its bets over all classes alike, so the true one gets a probability of one in *classes*.
+
+# %%
+untrained = model.evaluate(val_ds, verbose=0, return_dict=True)
+print(f"expected {np.log(run.num_classes):.2f}, measured {untrained['loss']:.2f}")
+print(f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accuracy']:.2f}")
+
+# %% [markdown]
+# Close enough? Then data, network and loss fit together. A first loss far from it would mean a mistake, and you would have found it before the first epoch.
+#
+# ## Fit
+#
+# One [epoch](../book/glossary.md#epoch) goes through all training clips once, batch by batch, then scores the validation clips. (`shuffle=False`, because `make_dataset` has shuffled already.)
+
+# %%
+begin = time.monotonic()
+history = model.fit(train_ds, validation_data=val_ds, epochs=run.epochs, shuffle=False, verbose=2)
+seconds = time.monotonic() - begin
+
+# %% tags=["remove-input"]
+Markdown(f"{run.epochs} epochs took {seconds:.0f} s on this machine ({training.hardware()}).")
+
+# %% [markdown]
+# ## Read the learning curves
+
+# %% mystnb={"image": {"alt": "Two plots over the epochs, loss at the left and accuracy at the right, each with a line for the training set and one for the validation set."}}
+figure = plots.plot_history(history)
+
+# %% [markdown]
+# Three things to look for:
+#
+# - **Training loss falls.** If not, the network can't learn: too small a rate, too large a one, or a mistake.
+# - **Validation follows.** It may stay behind in the first epochs: batch normalisation uses running averages when it predicts, and those must first catch up with weights that change fast.
+# - **The gap at the end.** Where training goes on improving and validation doesn't, the network learns its clips by heart: [overfitting](../book/glossary.md#overfitting).
+#
+# ## Keep the result
+#
+# `save_run` evaluates the model once on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
+
+# %%
+record = training.save_run(model, history.history, run, test=test_ds, seconds=seconds)
+print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}")
+
+# %% tags=["nbval-check-output"]
+print(sorted(file.name for file in training.run_folder(run).iterdir() if file.suffix in (".keras", ".json")))
+
+# %% [markdown]
+# ## Start a full run
+#
+# All that this chapter did stands in `helpers.training`, for a shell. A full run has the tutorial's sizes: 30, 10 and 10 clips of each of ten classes, 10 frames of 224 × 224 pixels, 50 epochs.
+#
+# ```shell
+# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training
+# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --network tutorial
+# ```
+#
+# After each epoch it keeps a backup. If it is interrupted, start the same command again: it goes on after the last whole epoch. With `--seeds 0 1 2` it trains three times, and with `--record FILE` it
+# adds what came out to a file; the page [Results](../book/results.md) is made from such files.
+#
+# ### A GPU's part in it
+#
+# Nothing in the code changes: Keras uses a GPU where it finds one. In Colab choose *Runtime → Change runtime type → GPU* before you start; this book then takes the full run by itself.
+#
+# A GPU does the arithmetic of a training step many times faster than a CPU. It does not decode video any faster: that remains the CPU's work, and a fast GPU waits for it. In the tutorial's own log an epoch takes about a
+# minute on a GPU, and almost all of that is waiting for frames. So on a GPU, look at the CPU first.
+#
+# ## Check yourself
+#
+# 1. Ten classes, and the first loss is 9.2. What is likely?
+# 2. Training accuracy 1.0, validation accuracy 0.6. What do you do, and what not?
+# 3. Why is the test set used once, at the end, although the validation set is looked at after each epoch?
+#
+# <details><summary>Answers</summary>
+#
+# 1. A mistake: an untrained network should be near ln 10. Perhaps pixels were not rescaled, or the loss expects probabilities and gets logits.
+# 2. More clips, augmentation, a smaller network. Not: more epochs.
+# 3. Whatever you choose by looking at a score fits that score a little. The test set stays honest because nothing was chosen by it.
+#
+# </details>
+#
+# ## On your own
+#
+# - Train the tutorial's network: `python -m helpers.training --network tutorial --epochs 20`. Does it start to learn in the end?
+# - Train `--conv 2d`. It sees every frame by itself. Which accuracy can it not exceed on the puppets?
+# - Train with three seeds. How far apart are the test accuracies, and what does that say about a difference of two points between two papers?
+#
+# Next: [Evaluate](evaluate.ipynb).

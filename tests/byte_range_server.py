@@ -1,0 +1,121 @@
+"""Serve one ZIP on 127.0.0.1 with byte ranges, and count what travels.
+
+In tests `with serve(zip_path) as server:`; in a shell `python tests/byte_range_server.py ZIP [--port N]`.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CHUNK = 1 << 16
+
+
+class Server(ThreadingHTTPServer):
+    """Counts requests, and the bytes of the bodies it sends. A fault is used up by each request, None being none."""
+
+    def __init__(self, zip_path, ranges=True, faults=(), port=0):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.zip_path, self.ranges, self.faults = pathlib.Path(zip_path), ranges, list(faults)
+        self.url = f"http://127.0.0.1:{self.server_port}/{self.zip_path.name}"
+        self.bytes_sent = self.requests = 0
+        self.lock = threading.Lock()
+
+    def next_fault(self):
+        with self.lock:
+            self.requests += 1
+            return self.faults.pop(0) if self.faults else None
+
+    def count(self, sent):
+        with self.lock:
+            self.bytes_sent += sent
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        fault = self.server.next_fault()
+        if isinstance(fault, int):
+            return self._answer(fault, b"")
+        content = self.server.zip_path.read_bytes()
+        header = self.headers.get("Range") if self.server.ranges else None
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
+        if wanted is None or wanted[0] == "bytes=-":
+            return self._answer(200, content, fault)
+        first, last = wanted.groups()
+        if first:
+            begin, end = int(first), min(int(last or len(content)) + 1, len(content))
+        else:
+            begin, end = max(0, len(content) - int(last)), len(content)
+        if begin >= end:
+            return self._answer(416, b"", span=f"bytes */{len(content)}")
+        self._answer(206, content[begin:end], fault, f"bytes {begin}-{end - 1}/{len(content)}")
+
+    do_HEAD = do_GET
+
+    def _answer(self, status, body, fault=None, span=None):
+        """Send a body, or for the fault "cut" the first half of it, for "hang up" nothing of it."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if self.server.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        if span:
+            self.send_header("Content-Range", span)
+        self.end_headers()
+        if fault:
+            self.close_connection = True
+            body = body[: {"cut": len(body) // 2, "hang up": 0}[fault]]
+        if self.command == "HEAD":
+            return
+        # A reader that has seen enough may leave.
+        with contextlib.suppress(ConnectionError):
+            for begin in range(0, len(body), CHUNK):
+                self.server.count(len(body[begin : begin + CHUNK]))
+                self.wfile.write(body[begin : begin + CHUNK])
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def serve(zip_path, ranges=True, faults=()):
+    """Serve a file while the block runs.
+
+    Args:
+        zip_path: The file.
+        ranges: Whether byte ranges are answered; if not, every answer is the whole file.
+        faults: What goes wrong with one request after the other: a status such as 500, "cut" (the connection closes in
+            the middle of the body), "hang up" (it closes before the body) or None. Afterwards nothing does.
+
+    Yields:
+        The server, with `url`, `bytes_sent` and `requests`.
+    """
+    server = Server(zip_path, ranges, faults)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Serve one ZIP with byte ranges; say on Ctrl-C how much of it travelled.")
+    parser.add_argument("zip", type=pathlib.Path)
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    args = parser.parse_args()
+    if not args.zip.is_file():
+        parser.error(f"{args.zip} is not there.")
+    server = Server(args.zip, port=args.port)
+    print(server.url, flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
+    server.server_close()
+    print(f"\n{server.bytes_sent:,} of {args.zip.stat().st_size:,} bytes sent in {server.requests} requests")
+
+
+if __name__ == "__main__":
+    main()

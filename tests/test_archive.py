@@ -1,0 +1,384 @@
+"""From a ZIP, near or far, to folders of clips: what travels, what survives, what is refused."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+import requests
+from byte_range_server import __file__ as server_program
+from byte_range_server import serve
+
+from helpers import archive
+from helpers.archive import download_ucf101_subset, list_files
+from helpers.settings import Settings
+from helpers.ucf101 import get_class, get_group, last_part
+
+SPLITS = {"train": 4, "val": 2, "test": 2}
+CLIP_SIZE = 100_000
+DIRECTORY = 1 << 16  # what remotezip asks for first, the table of contents being last
+
+
+def write_members(path, names, size=CLIP_SIZE):
+    """Write a ZIP whose members can't be compressed, so that what travels can be reckoned; return its path."""
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in names:
+            file.writestr(name, b"" if name.endswith("/") else rng.bytes(size))
+    return path
+
+
+def names_of(class_name, groups=4, clips=2):
+    return [f"UCF101/v_{class_name}_g{g:02d}_c{c:02d}.avi" for g in range(1, groups + 1) for c in range(1, clips + 1)]
+
+
+@pytest.fixture(scope="module")
+def small_zip(tmp_path_factory):
+    names = names_of("Cat") + ["UCF101/", "UCF101/README.txt"] + names_of("Ape") + names_of("Bee")
+    return write_members(tmp_path_factory.mktemp("small") / "small.zip", names)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(archive, "PAUSE", 0)
+
+
+def contents(folder):
+    """Return what every file below a folder holds, by its path in there."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def expect_whole(folder, zip_path, num_classes=2, splits=SPLITS):
+    """Assert that a folder holds exactly the clips of a split, each as it is in the ZIP."""
+    found = contents(folder)
+    with zipfile.ZipFile(zip_path) as file:
+        members = {last_part(name): file.read(name) for name in file.namelist()}
+    classes = sorted({get_class(path) for path in found})
+    assert len(classes) == num_classes
+    assert len(found) == num_classes * sum(splits.values())
+    for path, content in found.items():
+        split, class_name, name = path.split("/")
+        assert split in splits and class_name == get_class(name) and content == members[name]
+
+
+# The server that the other tests rely on.
+
+
+@pytest.mark.parametrize(
+    "header, status, begin, end",
+    [
+        (None, 200, 0, None),
+        ("bytes=0-9", 206, 0, 10),
+        ("bytes=10-", 206, 10, None),
+        ("bytes=-7", 206, -7, None),
+        ("bytes=-99999999", 206, 0, None),
+        ("bytes=5-99999999", 206, 5, None),
+        ("bytes=99999999-", 416, 0, 0),
+        ("bytes=-0", 416, 0, 0),
+        ("lines=1-2", 200, 0, None),
+    ],
+)
+def test_server_answers_ranges_and_counts_them(small_zip, header, status, begin, end):
+    expected = small_zip.read_bytes()[begin:end]
+    headers = {"Range": header} if header else {}
+    with serve(small_zip) as server, requests.Session() as session:
+        head = session.head(server.url, headers=headers)
+        assert (head.status_code, int(head.headers["Content-Length"]), server.bytes_sent) == (status, len(expected), 0)
+        got = session.get(server.url, headers=headers)
+        assert (got.status_code, got.content) == (status, expected)
+        assert (server.bytes_sent, server.requests) == (len(expected), 2)
+        if status == 206:
+            first = begin % small_zip.stat().st_size
+            assert got.headers["Content-Range"] == f"bytes {first}-{first + len(expected) - 1}/{small_zip.stat().st_size}"
+
+
+def test_server_runs_from_a_shell(small_zip):
+    command = [sys.executable, server_program, str(small_zip)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert list_files(process.stdout.readline().strip()) == list_files(small_zip)
+        finally:
+            process.send_signal(subprocess.signal.SIGINT)
+        told, _ = process.communicate(timeout=10)
+    assert f"of {small_zip.stat().st_size:,} bytes sent in 1 requests" in told
+
+
+# What is there, and what travels.
+
+
+def test_list_has_the_clips_in_the_zips_order_and_nothing_else(small_zip):
+    expected = names_of("Cat") + names_of("Ape") + names_of("Bee")
+    assert list_files(small_zip) == list_files(str(small_zip)) == expected
+    with serve(small_zip) as server:
+        assert list_files(server.url) == expected
+        assert server.bytes_sent <= DIRECTORY
+
+
+@pytest.mark.parametrize("split_by", ["group", "clip"])
+def test_url_and_path_give_the_same_files(small_zip, tmp_path, split_by):
+    folders = download_ucf101_subset(small_zip, 2, SPLITS, tmp_path / "path", split_by=split_by)
+    with serve(small_zip) as server:
+        download_ucf101_subset(server.url, 2, SPLITS, str(tmp_path / "url"), split_by=split_by)
+    assert folders == {name: tmp_path / "path" / name for name in SPLITS}
+    expect_whole(tmp_path / "path", small_zip)
+    assert contents(tmp_path / "path") == contents(tmp_path / "url")
+    assert {get_class(path) for path in contents(tmp_path / "url")} == {"Ape", "Bee"}
+
+
+def test_folders_share_no_group_unless_asked_to(small_zip, tmp_path):
+    def groups(split_by):
+        folders = download_ucf101_subset(small_zip, 1, SPLITS, tmp_path / split_by, split_by=split_by)
+        return {name: {get_group(path) for path in folder.glob("*/*.avi")} for name, folder in folders.items()}
+
+    by_group, by_clip = groups("group"), groups("clip")
+    assert sum(map(len, by_group.values())) == len(set().union(*by_group.values())) == 4
+    assert by_clip["train"] & (by_clip["val"] | by_clip["test"])
+
+
+def test_only_the_members_asked_for_travel(puppet_zip, tmp_path):
+    splits = {"train": 2, "val": 2, "test": 2}
+    with serve(puppet_zip) as server:
+        download_ucf101_subset(server.url, 1, splits, tmp_path)
+    expect_whole(tmp_path, puppet_zip, 1, splits)
+    wanted = sum(map(len, contents(tmp_path).values()))
+    # A ZIP with a comment is asked twice for its table of contents.
+    assert wanted < server.bytes_sent < wanted + 2 * DIRECTORY + 1000 < puppet_zip.stat().st_size / 10
+
+
+def test_a_second_call_fetches_nothing(small_zip, tmp_path):
+    download_ucf101_subset(small_zip, 2, SPLITS, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.avi")}
+    with serve(small_zip) as server:
+        download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+    assert (server.requests, server.bytes_sent) == (1, DIRECTORY)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.avi")}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
+        lambda path: path.write_bytes(path.read_bytes() + b"?"),
+    ],
+    ids=["missing", "empty", "short", "altered", "long"],
+)
+def test_a_damaged_file_alone_is_fetched_again(small_zip, tmp_path, damage):
+    download_ucf101_subset(small_zip, 2, SPLITS, tmp_path)
+    others = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.avi")}
+    victim = min(others)
+    others.pop(victim)
+    damage(victim)
+    with serve(small_zip) as server:
+        download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+    expect_whole(tmp_path, small_zip)
+    assert server.requests == 2
+    assert CLIP_SIZE < server.bytes_sent - DIRECTORY < 1.1 * CLIP_SIZE
+    assert all(path.stat().st_mtime_ns == then for path, then in others.items())
+
+
+# What goes wrong on the way.
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [500],
+        [429, 503],
+        ["cut"],
+        ["hang up"],
+        [None, 500, 502],
+        [None, "cut"],
+        [None, "hang up"],
+        [None, "cut", "cut", 504],
+        [None, None, "hang up", "cut"],
+    ],
+    ids=str,
+)
+def test_failures_that_pass_are_overcome(small_zip, tmp_path, faults):
+    with serve(small_zip, faults=faults) as server:
+        download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+    assert not server.faults
+    expect_whole(tmp_path, small_zip)
+
+
+@pytest.mark.parametrize("fault", [500, "cut", "hang up"])
+@pytest.mark.parametrize("fine", [0, 3])
+def test_failures_that_stay_are_told_and_leave_only_whole_files(small_zip, tmp_path, fault, fine):
+    with serve(small_zip, faults=[None] * fine + [fault] * 100) as server:
+        with pytest.raises(OSError, match=rf"^{server.url}.* can't be read .*run this again\.$"):
+            download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+        assert 2 <= server.requests - fine <= 25
+    with zipfile.ZipFile(small_zip) as file:
+        members = {last_part(name): file.read(name) for name in file.namelist()}
+    found = contents(tmp_path)
+    assert len(found) == max(0, fine - 1)
+    assert all(content == members[last_part(path)] for path, content in found.items())
+    with serve(small_zip) as server:
+        download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+    expect_whole(tmp_path, small_zip)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("fine", [0, 2])
+def test_a_final_answer_is_told_at_once(small_zip, tmp_path, status, fine):
+    with serve(small_zip, faults=[None] * fine + [status] * 100) as server:
+        with pytest.raises(OSError, match=rf"^{server.url}.*{status}.*check the address"):
+            download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+        assert server.requests == fine + 1
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path, small_zip):
+    with serve(small_zip) as server:
+        url = server.url
+    with pytest.raises(OSError, match=f"^{url} can't be read .*check the address"):
+        list_files(url)
+
+
+def test_a_server_without_ranges_is_told_with_the_way_out(small_zip, tmp_path):
+    with serve(small_zip, ranges=False) as server:
+        with pytest.raises(OSError, match=rf"^{server.url} can't be read in parts: .* Download the ZIP and give its path\.$"):
+            download_ucf101_subset(server.url, 2, SPLITS, tmp_path)
+    assert server.requests == 1 and not contents(tmp_path)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_member_whose_checksum_is_wrong_is_never_seen(small_zip, tmp_path, far):
+    damaged = bytearray(small_zip.read_bytes())
+    with zipfile.ZipFile(small_zip) as file:
+        victim = file.getinfo("UCF101/v_Ape_g02_c01.avi")
+        damaged[victim.header_offset + 30 + len(victim.filename) + victim.compress_size // 2] ^= 255
+    (tmp_path / "damaged.zip").write_bytes(damaged)
+    with contextlib.ExitStack() as stack:
+        source = tmp_path / "damaged.zip"
+        if far:
+            source = stack.enter_context(serve(source)).url
+        with pytest.raises(OSError, match=f"^{source}, member {victim.filename}, can't be read"):
+            download_ucf101_subset(source, 1, SPLITS, tmp_path / "clips")
+    found = contents(tmp_path / "clips")
+    assert all(len(content) == CLIP_SIZE for content in found.values()) and len(found) < 8
+    assert "v_Ape_g02_c01.avi" not in map(last_part, found)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_no_draft_stays_when_writing_is_stopped(small_zip, tmp_path, monkeypatch, error):
+    def stop(member, file, length):
+        file.write(member.read(10))
+        raise error
+
+    monkeypatch.setattr(shutil, "copyfileobj", stop)
+    with pytest.raises(type(error)):
+        download_ucf101_subset(small_zip, 2, SPLITS, tmp_path)
+    assert not contents(tmp_path)
+
+
+# What is refused.
+
+
+def test_no_name_leads_out_of_the_folder(tmp_path):
+    hostile = [
+        "../v_Up_g01_c01.avi",
+        "../../../v_Up_g02_c01.avi",
+        "/v_Root_g01_c01.avi",
+        str(tmp_path / "v_Root_g02_c01.avi"),
+        "..\\..\\v_Back_g01_c01.avi",
+        "C:\\v_Back_g02_c01.avi",
+        "v_.._g01_c01.avi",
+        "v_../../.._g01_c01.avi",
+        "v_A\\..\\.._g01_c01.avi",
+    ]
+    source = write_members(tmp_path / "hostile.zip", hostile, 100)
+    folder = tmp_path / "deep" / "clips"
+    download_ucf101_subset(source, 3, {"train": 1, "test": 1}, folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"hostile.zip", "deep"}
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"clips"}
+    assert {path.split("/")[1] for path in contents(folder)} == {"Back", "Root", "Up"} and len(contents(folder)) == 6
+
+
+def test_of_two_members_with_one_name_the_first_counts(tmp_path):
+    source = write_members(tmp_path / "twice.zip", ["a/v_A_g01_c01.avi", "b/v_A_g01_c01.avi", "v_A_g02_c01.avi"], 100)
+    assert list_files(source) == ["a/v_A_g01_c01.avi", "v_A_g02_c01.avi"]
+    download_ucf101_subset(source, 1, {"train": 1, "test": 1}, tmp_path / "clips")
+    with zipfile.ZipFile(source) as file:
+        assert file.read("a/v_A_g01_c01.avi") in contents(tmp_path / "clips").values()
+
+
+def test_clips_of_another_split_are_refused_before_anything_travels(small_zip, tmp_path):
+    download_ucf101_subset(small_zip, 1, SPLITS, tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=rf"^{tmp_path} holds \d+ clips that are not in this split, .*delete the folder"):
+        download_ucf101_subset(small_zip, 1, {"train": 2, "val": 2, "test": 2}, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_more_clips_of_the_same_kind_are_added(small_zip, tmp_path):
+    download_ucf101_subset(small_zip, 1, SPLITS, tmp_path)
+    download_ucf101_subset(small_zip, 3, SPLITS, tmp_path)
+    expect_whole(tmp_path, small_zip, 3)
+
+
+@pytest.mark.parametrize("source", ["missing.zip", "."])
+def test_a_path_without_a_zip_is_told(tmp_path, source):
+    with pytest.raises(FileNotFoundError, match=f"^{tmp_path / source} is not there; set UCF101_ZIP"):
+        list_files(tmp_path / source)
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("content", [b"", b"<html><body>Please log in to download this file.</body></html>", None], ids=["empty", "text", "half a ZIP"])
+def test_a_file_that_is_no_zip_is_told(small_zip, tmp_path, content, far):
+    path = tmp_path / "no.zip"
+    path.write_bytes(small_zip.read_bytes()[:CLIP_SIZE] if content is None else content)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(serve(path)).url if far else path
+        with pytest.raises(OSError, match=f"^{source} can't be read .*check the address, or the path"):
+            download_ucf101_subset(source, 1, SPLITS, tmp_path / "clips")
+    assert not (tmp_path / "clips").exists()
+
+
+@pytest.mark.parametrize(
+    "num_classes, splits, message",
+    [
+        (4, SPLITS, "has clips of 3 classes, but 4 are asked for"),
+        (1, {"train": 9}, "^Ape has 8 clips"),
+        (1, {"train": 3, "test": 5}, "^Ape has 8 clips in 4 groups"),
+    ],
+)
+def test_too_few_classes_clips_or_groups_are_told_before_anything_travels(small_zip, tmp_path, num_classes, splits, message):
+    with serve(small_zip) as server:
+        with pytest.raises(ValueError, match=message):
+            download_ucf101_subset(server.url, num_classes, splits, tmp_path / "clips")
+        assert server.requests == 1
+    assert not (tmp_path / "clips").exists()
+
+
+def test_pauses_grow(small_zip, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(archive, "PAUSE", 1.0)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with serve(small_zip, faults=["cut"] * 3) as server:
+        list_files(server.url)
+    assert pauses == [1, 2, 4]
+
+
+def test_fetch_clips_keeps_the_clips_of_a_run_in_a_folder_of_its_own(small_zip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Settings("ucf101", "short", frame_step=15, size=64, epochs=1, zip=str(small_zip), num_classes=2, splits=SPLITS)
+    assert archive.fetch_clips(run) == {name: tmp_path / "data" / "ucf101-short" / name for name in SPLITS}
+    expect_whole(tmp_path / "data" / "ucf101-short", small_zip)
+
+
+def test_fetch_clips_draws_puppets_without_a_network(puppet_zip, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(archive.puppets, "write_zip", lambda path, **sizes: drawn.append(path) or puppet_zip)
+    run = Settings("puppets", "short", frame_step=5, size=64, epochs=1, zip=os.devnull, num_classes=1, splits=SPLITS)
+    folders = archive.fetch_clips(run)
+    assert drawn == [tmp_path / "data" / "puppets.zip"]
+    assert [len(list(folder.glob("*/*.avi"))) for folder in folders.values()] == [4, 2, 2]

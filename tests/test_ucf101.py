@@ -1,0 +1,167 @@
+"""Names of clips, and splits that do and don't leak."""
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+
+from helpers.ucf101 import files_by_class, get_class, get_group, is_clip, split_by_clip, split_by_group
+
+SPLITS = {"train": 30, "val": 10, "test": 10}
+
+
+def clips_of(class_name, sizes):
+    """Return names of clips: so many for group 1, so many for group 2, and so on."""
+    return [
+        f"v_{class_name}_g{group:02d}_c{clip:02d}.avi"
+        for group, size in enumerate(sizes, 1)
+        for clip in range(1, size + 1)
+    ]
+
+
+def groups_of(files):
+    return {(get_class(fname), get_group(fname)) for fname in files}
+
+
+def counts_of(result):
+    """Return clips by split and class."""
+    return {name: dict(Counter(map(get_class, files))) for name, files in result.items()}
+
+
+@pytest.mark.parametrize("folder", ["", "UCF-101/", "/data/UCF-101/v_Other_g01_c01/", r"C:\clips" + "\\", "a\\b/", "../"])
+def test_names_tell_class_and_group_whatever_folders_stand_before(folder):
+    fname = f"{folder}v_HandstandPushups_g07_c12.avi"
+    assert (get_class(fname), get_group(fname), is_clip(fname)) == ("HandstandPushups", 7, True)
+
+
+def test_group_is_a_number_of_any_length():
+    assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [1, 8, 25, 100]
+
+
+@pytest.mark.parametrize(
+    "fname",
+    [
+        "",
+        "README.txt",
+        "PullUps_g01_c01.avi",
+        "v_PullUps_g01_c01.mp4",
+        "v_PullUps_g01_c01.avi.part",
+        "v_PullUps_g01_c01.avi\n",
+        "v_PullUps_c01_g01.avi",
+        "v_PullUps_gxx_c01.avi",
+        "v__g01_c01.avi",
+        "v_.._g01_c01.avi",
+        "v_PullUps_g01_c01.avi/",
+        "._v_PullUps_g01_c01.avi",
+    ],
+)
+def test_other_names_are_refused_by_name(fname):
+    assert not is_clip(fname)
+    for function in (get_class, get_group):
+        with pytest.raises(ValueError) as caught:
+            function(fname)
+        assert str(caught.value).startswith(f"{fname} is not named like a clip")
+
+
+def test_files_by_class_are_in_alphabetical_order():
+    files = clips_of("Zebra", [1]) + clips_of("Ape", [2])
+    assert list(files_by_class(files).items()) == [("Ape", clips_of("Ape", [2])), ("Zebra", clips_of("Zebra", [1]))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_split_by_group_is_exact_and_shares_no_group(seed):
+    files = clips_of("A", [7, 4, 6] * 8) + clips_of("B", [4] * 25) + clips_of("C", range(1, 26))
+    result = split_by_group(files, SPLITS, seed)
+    assert counts_of(result) == {name: dict.fromkeys("ABC", count) for name, count in SPLITS.items()}
+    for one, other in itertools.combinations(result.values(), 2):
+        assert not groups_of(one) & groups_of(other)
+        assert not set(one) & set(other)
+    assert all(len(set(chosen)) == len(chosen) and set(chosen) <= set(files) for chosen in result.values())
+
+
+def test_groups_take_turns_so_that_a_split_sees_many_of_them():
+    train = split_by_group(clips_of("A", [7] * 25), SPLITS)["train"]
+    assert len(groups_of(train)) == 15  # its share of the 25, two clips each
+
+
+def test_classes_with_the_same_groups_are_split_alike():
+    result = split_by_group(clips_of("SitDown", [3] * 25) + clips_of("StandUp", [3] * 25), SPLITS)
+    for files in result.values():
+        by_class = files_by_class(files)
+        assert set(map(get_group, by_class["SitDown"])) == set(map(get_group, by_class["StandUp"]))
+
+
+@pytest.mark.parametrize("split", [split_by_group, split_by_clip])
+def test_seed_decides_the_split_and_the_order_of_names_does_not(split):
+    files = clips_of("A", [5] * 20)
+    shuffled = random.Random(1).sample(files, len(files))
+    assert split(files, SPLITS, seed=3) == split(shuffled, SPLITS, seed=3)
+    assert split(files, SPLITS, seed=3) != split(files, SPLITS, seed=4)
+    assert split(files, SPLITS) == split(files, SPLITS, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "sizes, splits",
+    [
+        # Dealt one after the other to whoever is furthest behind, these always end at 7 and 5.
+        ([3, 3, 2, 2, 2], {"train": 6, "test": 6}),
+        ([4, 4, 4, 3, 3, 3, 3], {"train": 12, "test": 12}),
+        ([9, 1, 1, 1, 1, 1, 1, 1, 1], {"train": 8, "test": 9}),
+        # 23 groups, and not one clip to spare.
+        ([3] * 4 + [2] * 19, SPLITS),
+        ([1] * 9 + [2] * 5 + [3] * 6 + [4] * 2 + [5], SPLITS),
+    ],
+)
+def test_split_by_group_finds_the_few_ways_that_need_every_clip(sizes, splits, seed):
+    files = clips_of("A", sizes)
+    assert len(files) == sum(splits.values())
+    result = split_by_group(files, splits, seed)
+    assert sorted(sum(result.values(), [])) == files
+    assert sum(len(groups_of(chosen)) for chosen in result.values()) == len(sizes)
+    assert {name: len(chosen) for name, chosen in result.items()} == splits
+
+
+def test_split_by_group_fails_only_where_there_is_no_way():
+    rng = random.Random(0)
+    outcomes = Counter()
+    for _ in range(400):
+        sizes = [rng.randint(1, 4) for _ in range(rng.randint(1, 6))]
+        splits = {name: rng.randint(1, 5) for name in ("train", "val", "test")[: rng.randint(1, 3)]}
+        possible = any(
+            all(sum(size for size, to in zip(sizes, dealt) if to == name) >= count for name, count in splits.items())
+            for dealt in itertools.product(splits, repeat=len(sizes))
+        )
+        try:
+            result = split_by_group(clips_of("A", sizes), splits, seed=rng.randint(0, 9))
+        except ValueError:
+            result = None
+        assert (result is not None) == possible, (sizes, splits)
+        if result:
+            assert {name: len(chosen) for name, chosen in result.items()} == splits
+            assert sum(len(groups_of(chosen)) for chosen in result.values()) == len(groups_of(sum(result.values(), [])))
+        outcomes[possible] += 1
+    assert min(outcomes[True], outcomes[False]) > 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_split_by_clip_is_exact_and_disjoint_and_shares_groups(seed):
+    files = clips_of("A", [4] * 25) + clips_of("B", [3] * 20)
+    result = split_by_clip(files, SPLITS, seed)
+    assert counts_of(result) == {name: {"A": count, "B": count} for name, count in SPLITS.items()}
+    chosen = sum(result.values(), [])
+    assert len(set(chosen)) == len(chosen) and set(chosen) <= set(files)
+    assert len(groups_of(result["train"]) & groups_of(result["test"])) > 5
+
+
+@pytest.mark.parametrize("split", [split_by_group, split_by_clip])
+def test_too_few_clips_say_which_class_has_how_many(split):
+    files = clips_of("Enough", [5] * 10) + clips_of("Rare", [7] * 7)
+    with pytest.raises(ValueError, match="^Rare has 49 clips, but 30 for train, 10 for val, 10 for test are asked for"):
+        split(files, SPLITS)
+
+
+def test_too_few_groups_say_which_class_has_how_many():
+    with pytest.raises(ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"):
+        split_by_group(clips_of("Crowded", [50, 50]), SPLITS)

@@ -1,0 +1,288 @@
+"""From a file to frames. The videos' frames tell their numbers, so a test can see which ones it was given."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SIDE, clip_number, frame_numbers, write_images, write_video
+
+from helpers.video import FrameGenerator, VideoReadError, clips_and_labels, frame_indices, frames_from_video_file, letterbox
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """60 frames that tell their numbers."""
+    return write_video(tmp_path_factory.mktemp("video") / "v_A_g01_c01.avi", 60)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """Two classes of three clips, 30 frames each."""
+    folder = tmp_path_factory.mktemp("split")
+    for clip in range(6):
+        class_name = "Zip" if clip < 3 else "Add"
+        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+    return folder
+
+
+def numbers(path, n_frames, frame_step=15, **kwargs):
+    """Return the numbers of the frames read."""
+    frames = frames_from_video_file(path, n_frames, (SIDE, SIDE), frame_step, **kwargs)
+    assert frames.dtype == np.uint8 and frames.shape == (n_frames, SIDE, SIDE, 3)
+    # Every frame has a white bar on top: black ones were not in the file.
+    assert frames[:, 4:12].min() > 200
+    return frame_numbers(frames)
+
+
+def patch_header(path, frames):
+    """Make an AVI file's header declare so many frames; return the path."""
+    content = bytearray(path.read_bytes())
+    for chunk, offset in ((b"avih", 16), (b"strh", 32)):
+        at = content.index(chunk) + 8 + offset
+        content[at : at + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(content)
+    return path
+
+
+# Which frames.
+
+
+@pytest.mark.parametrize(
+    "n_frames, frame_step, start, expected",
+    [
+        (1, 1, 0, [0]),
+        (1, 15, 59, [59]),
+        (4, 15, 0, [0, 15, 30, 45]),
+        (4, 15, 14, [14, 29, 44, 59]),
+        (5, 1, 55, [55, 56, 57, 58, 59]),
+        (3, 7, 20, [20, 27, 34]),
+        (4, 15, "center", [7, 22, 37, 52]),
+        (10, 5, "center", [7, 12, 17, 22, 27, 32, 37, 42, 47, 52]),
+        (2, 1, "center", [29, 30]),
+        (60, 1, "center", list(range(60))),
+    ],
+)
+def test_frames_are_those_at_even_distances_from_the_start(video, n_frames, frame_step, start, expected):
+    assert numbers(video, n_frames, frame_step, start=start) == expected
+
+
+def test_random_starts_reach_all_of_the_clip_and_nothing_beyond():
+    starts = set()
+    for seed in range(200):
+        indices = frame_indices(60, 4, 18, "random", seed)
+        assert list(np.diff(indices)) == [18] * 3
+        starts.add(indices[0])
+    assert starts == set(range(6))  # the last one ends at frame 59
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_starts_read_what_they_say(video, seed):
+    assert numbers(video, 4, 19, seed=seed) == list(frame_indices(60, 4, 19, "random", seed))
+
+
+def test_the_same_seed_gives_the_same_start_and_none_gives_any(video):
+    assert numbers(video, 2, 1, seed=4) == numbers(video, 2, 1, seed=4) != numbers(video, 2, 1, seed=5)
+    assert len({tuple(frame_indices(10_000, 2, 1)) for _ in range(5)}) > 1
+
+
+def test_global_seeds_are_neither_used_nor_changed(video):
+    np.random.seed(0)
+    before = np.random.get_state()[1].tolist()
+    frames_from_video_file(video, 2)
+    assert np.random.get_state()[1].tolist() == before
+
+
+@pytest.mark.parametrize("start", ["random", "center", 0])
+@pytest.mark.parametrize("length", [10, 11, 60, 135])
+def test_a_short_clip_is_sampled_evenly_from_its_first_frame_to_its_last(tmp_path, length, start):
+    chosen = numbers(write_video(tmp_path / "short.avi", length), 10, 15, start=start)
+    assert (chosen[0], chosen[-1]) == (0, length - 1)
+    assert len(set(chosen)) == 10
+    assert np.ptp(np.diff(chosen)) <= 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_fewer_frames_than_wanted_are_shown_in_order_more_than_once(tmp_path, length):
+    chosen = numbers(write_video(tmp_path / "short.avi", length), 10)
+    assert chosen == sorted(chosen) and set(chosen) == set(range(length))
+
+
+def test_a_start_too_late_for_the_step_is_sampled_evenly_to_the_end(video):
+    assert numbers(video, 4, 15, start=50) == [50, 53, 56, 59]
+
+
+@pytest.mark.parametrize("start", [-1, 60, "centre", "0"])
+def test_a_start_outside_the_clip_is_refused(video, start):
+    with pytest.raises(ValueError, match="from 0 to 59, not"):
+        frames_from_video_file(video, 4, start=start)
+
+
+@pytest.mark.parametrize("n_frames, frame_step", [(0, 1), (1, 0), (-1, 15)])
+def test_no_frames_and_no_step_are_refused(video, n_frames, frame_step):
+    with pytest.raises(ValueError, match=f"at least 1, not {n_frames} and {frame_step}"):
+        frames_from_video_file(video, n_frames, frame_step=frame_step)
+
+
+# Headers that are wrong, files that are damaged.
+
+
+@pytest.mark.parametrize("declared", [50, 100, 10_000, 2**31 - 1])
+def test_a_header_that_declares_too_many_frames_is_not_believed(tmp_path, declared):
+    path = patch_header(write_video(tmp_path / "long.avi", 40), declared)
+    assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
+    assert numbers(path, 10, 15, start="random", seed=1) == list(np.linspace(0, 39, 10).round())
+    with pytest.raises(ValueError, match="from 0 to 39, not 40"):
+        numbers(path, 2, 1, start=40)
+
+
+def test_a_header_that_declares_no_frames_is_not_believed(tmp_path):
+    path = patch_header(write_video(tmp_path / "none.avi", 40), 0)
+    assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
+
+
+def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+    path = write_video(tmp_path / "half.avi", 60)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    chosen = numbers(path, 5, 15, start="center")
+    assert chosen[0] == 0 and 20 <= chosen[-1] < 31 and np.ptp(np.diff(chosen)) <= 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param(lambda whole: b"", id="empty"),
+        pytest.param(lambda whole: b"This is no video.\n" * 100, id="text"),
+        pytest.param(lambda whole: bytes(len(whole)), id="zeros"),
+        pytest.param(lambda whole: whole[:100], id="part of the header"),
+        pytest.param(lambda whole: whole[: whole.index(b"movi") + 4], id="header only"),
+        pytest.param(lambda whole: whole[: whole.index(b"movi") + 40], id="part of a frame"),
+    ],
+)
+@pytest.mark.parametrize("start", ["random", "center", 0])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(video, tmp_path, content, start):
+    path = tmp_path / "v_A_g01_c01.avi"
+    if content:
+        path.write_bytes(content(video.read_bytes()))
+    with pytest.raises(VideoReadError, match=f"^{path} .*fetch it again") as caught:
+        frames_from_video_file(str(path), 10, start=start)
+    assert isinstance(caught.value, OSError)
+
+
+def test_a_folder_is_no_video(tmp_path):
+    with pytest.raises(VideoReadError, match=f"^{tmp_path} "):
+        frames_from_video_file(tmp_path, 10)
+
+
+# What frames look like.
+
+
+@pytest.mark.parametrize(
+    "image, output, content",
+    [
+        ((180, 240), (64, 64), (48, 64)),
+        ((240, 180), (64, 64), (64, 48)),
+        ((64, 64), (64, 64), (64, 64)),
+        ((10, 20), (40, 40), (20, 40)),
+        ((240, 320), (224, 224), (168, 224)),
+        ((100, 100), (50, 80), (50, 50)),
+        ((100, 100), (80, 50), (50, 50)),
+        ((1, 1000), (64, 64), (1, 64)),
+        ((1000, 1), (64, 64), (64, 1)),
+        ((33, 57), (64, 64), (37, 64)),
+    ],
+)
+def test_letterbox_keeps_proportions_and_is_black_outside_only(image, output, content):
+    result = letterbox(np.full((*image, 3), 255, np.uint8), output)
+    assert result.shape == (*output, 3) and result.dtype == np.uint8
+    top, left = ((whole - inner) // 2 for whole, inner in zip(output, content))
+    expected = np.zeros((*output, 3), np.uint8)
+    expected[top : top + content[0], left : left + content[1]] = 255
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_an_image_of_the_right_size_is_left_as_it_is():
+    image = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(letterbox(image, (64, 48)), image)
+
+
+def test_frames_of_a_file_are_letterboxed(tmp_path):
+    path = write_images(tmp_path / "wide.avi", [np.full((48, 96, 3), 255, np.uint8)] * 3)
+    frames = frames_from_video_file(path, 2, (40, 64))
+    assert frames.shape == (2, 40, 64, 3)
+    assert (frames[:, :4] == 0).all() and (frames[:, 36:] == 0).all() and frames[:, 4:36].min() > 250
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_frames_are_rgb(tmp_path, channel):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., channel] = 255
+    means = frames_from_video_file(write_images(tmp_path / "pure.avi", [image] * 5), 2).mean(axis=(0, 1, 2))
+    assert means[channel] > 240 and sorted(means)[1] < 15
+
+
+# A split's clips.
+
+
+def ids(generator):
+    """Return `(clip, frames, label)` of each clip in one pass, the first two as their numbers."""
+    return [(clip_number(frames), tuple(frame_numbers(frames)), label) for frames, label in generator]
+
+
+def make_generator(split, **kwargs):
+    return FrameGenerator(split, 3, output_size=(SIDE, SIDE), frame_step=5, **kwargs)
+
+
+def test_clips_and_labels_are_in_order(split):
+    files, labels, class_names = clips_and_labels(str(split))
+    assert files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
+    assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])
+
+
+def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):
+    generator = make_generator(split)
+    assert len(generator) == 6
+    assert generator.class_ids_for_name == {"Add": 0, "Zip": 1}
+    middle = (9, 14, 19)
+    assert ids(generator) == [(3, middle, 0), (4, middle, 0), (5, middle, 0), (0, middle, 1), (1, middle, 1), (2, middle, 1)]
+    assert ids(generator) == ids(generator)
+
+
+def test_generator_has_the_tutorials_defaults(split):
+    frames, label = next(iter(FrameGenerator(split, 10)))
+    assert frames.shape == (10, 224, 224, 3) and frames.dtype == np.uint8 and label == 0
+
+
+def test_training_shuffles_and_starts_anew_in_each_pass_and_alike_for_a_seed(split):
+    one, same, other = (make_generator(split, training=True, seed=seed) for seed in (1, 1, 2))
+    passes = [ids(one) for _ in range(3)]
+    assert passes == [ids(same) for _ in range(3)]
+    assert passes[0] != ids(other)
+    orders = {tuple(clip for clip, _, _ in each) for each in passes}
+    starts = {tuple(frames for _, frames, _ in sorted(each)) for each in passes}
+    assert len(orders) == len(starts) == 3
+    assert all(sorted((clip, label) for clip, _, label in each) == [(i, int(i < 3)) for i in range(6)] for each in passes)
+    assert all(np.diff(frames).tolist() == [5, 5] for each in passes for _, frames, _ in each)
+
+
+def test_generator_can_be_given_to_tf_data(split):
+    signature = tf.TensorSpec((None, None, None, 3), tf.uint8), tf.TensorSpec((), tf.int16)
+    dataset = tf.data.Dataset.from_generator(make_generator(split), output_signature=signature)
+    for _ in range(2):
+        assert ids(dataset.as_numpy_iterator()) == ids(make_generator(split))
+
+
+def test_generator_without_clips_is_refused(tmp_path):
+    (tmp_path / "Empty").mkdir()
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match=f"^{path} holds no clips"):
+            FrameGenerator(path, 10)
+
+
+def test_generator_names_the_clip_that_cannot_be_read(tmp_path):
+    write_video(tmp_path / "A" / "v_A_g01_c01.avi", 20)
+    broken = tmp_path / "A" / "v_A_g02_c01.avi"
+    broken.write_text("no video")
+    passing = iter(FrameGenerator(tmp_path, 3))
+    next(passing)
+    with pytest.raises(VideoReadError, match=str(broken)):
+        next(passing)

@@ -1,0 +1,42 @@
+"""Execute the chapters and write notebooks/*.ipynb anew from notebooks/*.py. `make notebooks` calls this.
+
+Not `jupytext --sync`: it goes by time stamps, and a newer stale .ipynb would overwrite an edited .py.
+"""
+
+import pathlib
+import sys
+import time
+
+import jupytext
+import nbclient
+import nbformat
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def write(source):
+    """Execute one chapter in a fresh kernel and write the notebook beside it."""
+    notebook = jupytext.read(source)
+    nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": source.parent}}).execute()
+    for number, cell in enumerate(notebook.cells):
+        # Neither times nor random ids: a notebook changes in git only where its content does.
+        cell.id = f"cell-{number}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    notebook.metadata.pop("language_info", None)
+    nbformat.write(notebook, source.with_suffix(".ipynb"))
+
+
+def main():
+    wanted = sys.argv[1:]
+    for source in sorted((ROOT / "notebooks").glob("*.py")):
+        if wanted and source.stem not in wanted:
+            continue
+        begin = time.monotonic()
+        write(source)
+        print(f"{source.stem}: executed and written in {time.monotonic() - begin:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
