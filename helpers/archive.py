@@ -26,7 +26,7 @@ from helpers.ucf101 import files_by_class, get_class, is_clip, last_part, split_
 ATTEMPTS = 4
 PAUSE = 1.0
 TIMEOUT = 30
-_PASSING = (requests.RequestException, HTTPError, remotezip.RemoteIOError, zipfile.BadZipFile, zlib.error, EOFError)
+_PASSING = (HTTPError, remotezip.RemoteZipError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def list_files(source):
@@ -63,14 +63,17 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         The folders by split.
 
     Raises:
-        ValueError: The ZIP has too few classes, clips or groups, or `download_dir` holds clips of another split.
+        ValueError: `split_by` is neither, the ZIP has too few classes, clips or groups, or `download_dir` holds clips of
+            another split.
         OSError: The ZIP can't be reached or read, or a file can't be written.
     """
-    split = {"group": split_by_group, "clip": split_by_clip}[split_by]
+    ways = {"group": split_by_group, "clip": split_by_clip}
+    if split_by not in ways:
+        raise ValueError(f'split_by is "group" or "clip", not {split_by!r}.')
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = _clips(archive)
-        plan = _plan(source, clips, num_classes, splits, split, seed)
+        plan = _plan(source, clips, num_classes, splits, ways[split_by], seed)
         targets = {download_dir / name / get_class(file) / file: file for name, files in plan.items() for file in files}
         _refuse_strays(download_dir, splits, targets)
         missing = {target: clips[file] for target, file in targets.items() if not _is_whole(target, clips[file])}
@@ -146,9 +149,8 @@ def _try_again(source, action):
 
 
 def _is_final(error):
-    """Return whether an error will be the same next time, as "404 not found" will."""
-    cause = error.__context__
-    return isinstance(cause, requests.HTTPError) and 400 <= cause.response.status_code < 500 and cause.response.status_code != 429
+    """Return whether asking failed, which urllib3's Retry has tried again already, and not the answer on its way."""
+    return isinstance(error.__context__, requests.RequestException)
 
 
 def _is_url(source):

@@ -238,7 +238,7 @@ print(len(generator), "clips; the first:", frames.shape, "label", label, "=", ge
 #
 # ## Make batches
 #
-# [tf.data](../book/glossary.md#tf-data) turns the loop into a pipeline: several clips are decoded at once, gathered into a [batch](../book/glossary.md#batch), and the next batch is made while
+# [tf.data](../book/glossary.md#tfdata) turns the loop into a pipeline: several clips are decoded at once, gathered into a [batch](../book/glossary.md#batch), and the next batch is made while
 # the network works on this one. `make_dataset` wraps it up.
 
 # %%

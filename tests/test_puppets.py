@@ -62,8 +62,13 @@ def test_the_seed_decides_every_byte(tmp_path):
         for name, seed in (("one.zip", 5), ("deep/folder/same.zip", 5), ("other.zip", 6))
     )
     assert one == same
-    members = [{info.CRC for info in zipfile.ZipFile(tmp_path / name).infolist()} for name in ("one.zip", "other.zip")]
+    members = []
+    for name in ("one.zip", "other.zip"):
+        with zipfile.ZipFile(tmp_path / name) as file:
+            members.append({info.CRC for info in file.infolist()})
     assert other != one and not members[0] & members[1]
+    with zipfile.ZipFile(tmp_path / "one.zip") as file:
+        assert {info.date_time[0] for info in file.infolist()} == {2012}  # no member tells when it was drawn
 
 
 def test_an_unchanged_zip_is_not_drawn_again_and_a_stale_one_is(tmp_path, monkeypatch):
@@ -109,6 +114,12 @@ def test_a_pairs_clips_are_each_other_backwards_after_decoding(clips, pair, grou
     assert len(forwards) % 2 == 0 and 50 <= len(forwards) <= 60 and forwards.shape[1:] == (*SIZE, 3)
     np.testing.assert_array_equal(forwards, backwards[::-1])
     assert np.abs(forwards.astype(int) - backwards).mean() > 1
+
+
+@pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)
+def test_a_pairs_clips_are_drawn_as_each_other_backwards(pair):
+    one, other = (puppets.draw_clip(class_name, 1, 1) for class_name in pair)
+    np.testing.assert_array_equal(one, other[::-1])
 
 
 @pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)

@@ -14,9 +14,9 @@ def machine(monkeypatch):
     find_spec, which = importlib.util.find_spec, shutil.which
 
     def pretend(colab, gpu=False):
-        modules = {"google": colab, "google.colab": colab}
+        modules = dict.fromkeys(("google", "google.colab"), True if colab else None)
         tools = {"nvidia-smi": "/usr/bin/nvidia-smi" if gpu else None}
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: modules[name] or None if name in modules else find_spec(name))
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: modules[name] if name in modules else find_spec(name))
         monkeypatch.setattr(shutil, "which", lambda name: tools[name] if name in tools else which(name))
 
     return pretend

@@ -162,6 +162,12 @@ def test_too_few_clips_say_which_class_has_how_many(split):
         split(files, SPLITS)
 
 
+def test_that_there_is_no_way_is_found_soon():
+    # All sizes are even and the counts are not; trying all 3^25 ways of dealing would take days.
+    with pytest.raises(ValueError, match="^A has 50 clips in 25 groups"):
+        split_by_group(clips_of("A", [2] * 25), {"train": 31, "val": 10, "test": 9})
+
+
 def test_too_few_groups_say_which_class_has_how_many():
     with pytest.raises(ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"):
         split_by_group(clips_of("Crowded", [50, 50]), SPLITS)

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def main():
     begin = time.monotonic()
     # -n -W: a link that leads nowhere, like any other warning, fails the build; --keep-going lists them all.
-    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--all", "-n", "-W", "--keep-going"]
+    command = [str(pathlib.Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "--all", "-n", "-W", "--keep-going"]
     code = subprocess.call(command)
     if code == 0:
         print(f"The book is at {ROOT / '_build/html/index.html'}, built in {time.monotonic() - begin:.0f} s.")
