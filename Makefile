@@ -27,7 +27,7 @@ book: setup
 	$(BIN)/python tools/build_book.py
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
 
 test-colab: setup
 	$(BIN)/python tools/run_in_colab.py

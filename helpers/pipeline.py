@@ -25,11 +25,11 @@ def make_dataset(path, n_frames=10, batch_size=8, *, training=False, output_size
 
     Returns:
         A `tf.data.Dataset` of known length that gives `(frames, labels)`: uint8 RGB `(batch, n_frames, height, width, 3)`
-        and int32 `(batch,)`. Its attribute `class_names` names the labels.
+        and int32 `(batch,)`. Its attribute `class_names` names the labels. A clip that can't be read ends the iteration
+        with TensorFlow's error, whose message names the clip.
 
     Raises:
         ValueError: There are no clips.
-        tf.errors.OpError: On iterating, a clip can't be read; the message names it.
     """
     files, labels, class_names = clips_and_labels(path)
 

@@ -130,7 +130,7 @@ def plot_seeds(runs, metric="accuracy", axis=None):
         The axes.
     """
     use_style()
-    axis = axis or plt.subplots(figsize=(6, 3.4))[1]
+    axis = axis or plt.subplots(figsize=(9, 3.2))[1]
     for label, records in runs.items():
         values = np.array([record["history"][metric] for record in records])
         epochs = np.arange(1, values.shape[1] + 1)
@@ -138,7 +138,8 @@ def plot_seeds(runs, metric="accuracy", axis=None):
         axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
     axis.set(xlabel="Epoch", ylabel=metric, ylim=(0, 1.02))
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
+    axis.figure.tight_layout()
     return axis
 
 

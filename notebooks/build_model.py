@@ -26,7 +26,7 @@
 #
 # **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). The chapter draws or fetches a few clips for itself.
 
-# %%
+# %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
     import helpers
@@ -41,7 +41,6 @@ import tempfile
 import einops
 import keras
 import numpy as np
-from IPython.display import Markdown
 
 from helpers import archive, counting, diagrams, layers, models, plots, settings, training
 
@@ -85,7 +84,14 @@ print(temporal(spatial(video)).shape)
 # %% tags=["nbval-check-output"]
 convolution = layers.Conv2Plus1D(16, kernel_size=(3, 7, 7), padding="same")
 x = convolution(video)
-print(x.shape, convolution.count_params(), "=", spatial.count_params(), "+", temporal.count_params())
+print(
+    x.shape,
+    convolution.count_params(),
+    "=",
+    spatial.count_params(),
+    "+",
+    temporal.count_params(),
+)
 
 # %% [markdown]
 # Can the square see the future? Change the last frame of the clip, and look at which frames of the output notice.
@@ -128,10 +134,10 @@ print("main branch", wider(x).shape, " shortcut", shortcut(x).shape)
 # `add_residual_block` puts the two together, and projects only where it must:
 
 # %% tags=["nbval-check-output"]
-same = keras.Model(inputs := keras.Input(x.shape[1:]), layers.add_residual_block(inputs, 16, (3, 3, 3)))
-wide = keras.Model(inputs := keras.Input(x.shape[1:]), layers.add_residual_block(inputs, 32, (3, 3, 3)))
-for block in (same, wide):
-    print(" → ".join(type(layer).__name__ for layer in block.layers))
+for filters in (16, 32):
+    inputs = keras.Input(x.shape[1:])
+    block = keras.Model(inputs, layers.add_residual_block(inputs, filters, (3, 3, 3)))
+    print(filters, "filters:", ", ".join(type(layer).__name__ for layer in block.layers))
 
 # %% [markdown]
 # ## Shrink the video
@@ -142,7 +148,10 @@ for block in (same, wide):
 # %% mystnb={"image": {"alt": "The same frame four times, each at half the resolution of the one before; the last is a coarse mosaic in which a figure can just be made out."}}
 clip = np.array(frames[0])
 sizes = [run.size // 2**i for i in range(4)]
-smaller = [np.array(layers.ResizeVideo(size, size)(clip[None].astype("float32")))[0].astype("uint8") for size in sizes]
+smaller = [
+    layers.ResizeVideo(size, size)(clip[None].astype("float32"))[0] for size in sizes
+]
+smaller = [np.array(video).astype("uint8") for video in smaller]
 figure = plots.plot_film_strip(smaller, [f"{size} × {size}" for size in sizes], columns=5)
 
 # %% [markdown]
@@ -152,7 +161,13 @@ figure = plots.plot_film_strip(smaller, [f"{size} × {size}" for size in sizes],
 # %% tags=["nbval-check-output"]
 images = einops.rearrange(clip[None], "b t h w c -> (b t) h w c")
 half = keras.layers.Resizing(run.size // 2, run.size // 2)(images.astype("float32"))
-print(images.shape, "→", half.shape, "→", einops.rearrange(half, "(b t) h w c -> b t h w c", b=1).shape)
+print(
+    images.shape,
+    "→",
+    half.shape,
+    "→",
+    einops.rearrange(half, "(b t) h w c -> b t h w c", b=1).shape,
+)
 
 # %% [markdown]
 # ## Put the tutorial's network together
@@ -194,7 +209,9 @@ tutorial.summary(line_length=88)
 
 # %% tags=["nbval-check-output"]
 middle = counting.mid_channels(16, 32, (3, 3, 3))
-ours = layers.Conv2Plus1D(32, (3, 3, 3), "same", mid_filters=middle, strides=(2, 2, 2), normalized=True)
+ours = layers.Conv2Plus1D(
+    32, (3, 3, 3), "same", mid_filters=middle, strides=(2, 2, 2), normalized=True
+)
 print(x.shape, "→", ours(x).shape)
 print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
 
@@ -215,7 +232,10 @@ with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / f"{model.name}.keras"
         model.save(file)
         loaded = keras.models.load_model(file)
-        print(model.name, "same logits:", np.array_equal(model.predict(frames, verbose=0), loaded.predict(frames, verbose=0)))
+        same = np.array_equal(
+            model.predict(frames, verbose=0), loaded.predict(frames, verbose=0)
+        )
+        print(model.name, "gives the same logits:", same)
 
 # %% [markdown]
 # The networks take `uint8` frames as they come and rescale them in their first layer. So nobody who loads one has to know how the pixels were prepared.

@@ -26,7 +26,7 @@
 #
 # **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first, which on two CPU cores takes a minute or two.
 
-# %%
+# %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
     import helpers
@@ -40,7 +40,7 @@ import warnings
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, evaluation, pipeline, plots, settings, training, video
+from helpers import archive, evaluation, plots, settings, training, video
 
 # %% [markdown]
 # ## Get a trained network
@@ -52,7 +52,8 @@ run = settings.current()
 model, record = training.train(run, verbose=0)
 
 # %%
-data = training.make_datasets(archive.fetch_clips(run), run)
+folders = archive.fetch_clips(run)
+data = training.make_datasets(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
 actual, predicted = evaluation.get_actual_predicted_labels(model, test_ds)
 axis = plots.plot_confusion_matrix(actual, predicted, labels, "Test clips")
@@ -73,17 +74,23 @@ print(f"test loss {score['loss']:.2f}, test accuracy {score['accuracy']:.2f}")
 # %% tags=["nbval-check-output"]
 n_clips = len(actual)
 for accuracy in (0.5, 0.9):
-    print(f"{accuracy} on {n_clips} clips: ± {np.sqrt(accuracy * (1 - accuracy) / n_clips):.2f}")
+    print(
+        f"{accuracy} on {n_clips} clips: ± {np.sqrt(accuracy * (1 - accuracy) / n_clips):.2f}"
+    )
 
 # %% [markdown]
 # Two networks a few points apart on so few clips are not known to differ. And a network is a sample, too: another seed, other first weights, another order of clips.
 
 # %% tags=["remove-input", "nbval-check-output"]
-runs = [r for r in training.recorded("puppets-short") if r["recipe"]["network"] == "small_resnet"]
+runs = [
+    r
+    for r in training.recorded("puppets-short")
+    if r["recipe"]["network"] == "small_resnet"
+]
 scores = [r["test"]["accuracy"] for r in runs]
 Markdown(
-    f"On the puppets, the short run of the chapter Train has been recorded with {len(runs)} seeds: test accuracy {np.mean(scores):.2f} "
-    f"on average, from {min(scores):.2f} to {max(scores):.2f}. An accuracy without its spread is an anecdote."
+    "On the puppets, the short run of the chapter Train has been recorded "
+    f"with {len(runs)} seeds: test accuracy {np.mean(scores):.2f} on average, from {min(scores):.2f} to {max(scores):.2f}. An accuracy without its spread is an anecdote."
 )
 
 # %% [markdown]
@@ -94,15 +101,17 @@ Markdown(
 #
 # **Predict:** a perfect model, which always names the right action, is judged that way. What accuracy does it get?
 
+
 # %% tags=["nbval-check-output"]
 def pass_over_labels(dataset):
     return np.concatenate([batch.numpy() for _, batch in dataset])
 
 
 train_ds = data["train"]
-labels_of_first_pass = pass_over_labels(train_ds)
-perfect_predictions_of_second_pass = pass_over_labels(train_ds)
-print(f"accuracy of a perfect model, judged in two passes: {np.mean(labels_of_first_pass == perfect_predictions_of_second_pass):.2f}")
+labels_first_pass = pass_over_labels(train_ds)
+perfect_predictions_second_pass = pass_over_labels(train_ds)
+accuracy = np.mean(labels_first_pass == perfect_predictions_second_pass)
+print(f"accuracy of a perfect model, judged in two passes: {accuracy:.2f}")
 
 # %% [markdown]
 # Chance. The confusion matrix of the training set in the tutorial is made this way: it is noise, whatever the model. `get_actual_predicted_labels` takes labels and
@@ -124,7 +133,8 @@ axis = plots.plot_confusion_matrix(actual_train, predicted_train, labels, "Train
 
 # %% tags=["remove-input"]
 Markdown(
-    f"It gets {np.mean(actual_train == predicted_train):.0%} of the training clips right, and {np.mean(actual == predicted):.0%} of the test clips. "
+    f"It gets {np.mean(actual_train == predicted_train):.0%} of the training clips right, "
+    f"and {np.mean(actual == predicted):.0%} of the test clips. "
     "The distance between the two is what it has learnt by heart rather than understood."
 )
 
@@ -146,7 +156,9 @@ axis = plots.plot_precision_recall(precision, recall)
 # %% tags=["nbval-check-output"]
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    example = evaluation.calculate_classification_metrics([0, 0, 1, 2], [0, 0, 1, 1], ["jump", "run", "swim"])
+    example = evaluation.calculate_classification_metrics(
+        [0, 0, 1, 2], [0, 0, 1, 1], ["jump", "run", "swim"]
+    )
 print("precision", example[0])
 print("recall   ", example[1])
 print(caught[0].message)
@@ -161,21 +173,26 @@ probabilities = []
 for frames, batch in test_ds:
     logits = model.predict_on_batch(frames).astype("float64")
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities.append((weights / weights.sum(axis=1, keepdims=True))[np.arange(len(batch)), batch])
-probabilities = np.concatenate(probabilities)
-hardest = np.argsort(probabilities)[:4]
+    softmax = weights / weights.sum(axis=1, keepdims=True)
+    probabilities.extend(softmax[np.arange(len(batch)), batch])
+hardest = np.argsort(probabilities)[:4]  # the true class got the least
 
 # %% mystnb={"image": {"alt": "Film strips of the four test clips that the network finds hardest, each with its true action, the predicted one, and the probability given to the true one."}}
-generator = video.FrameGenerator(data_folder := archive.fetch_clips(run)["test"], run.n_frames, output_size=(120, 160), frame_step=run.frame_step)
-clips = [frames for frames, _ in generator]
-titles = [f"{labels[actual[i]]}, taken for {labels[predicted[i]]} (probability of the truth {probabilities[i]:.2f})" for i in hardest]
+larger = {"output_size": (120, 160), "frame_step": run.frame_step}
+clips = [
+    frames for frames, _ in video.FrameGenerator(folders["test"], run.n_frames, **larger)
+]
+titles = [
+    f"{labels[actual[i]]}, taken for {labels[predicted[i]]}; probability of the truth {probabilities[i]:.2f}"
+    for i in hardest
+]
 figure = plots.plot_film_strip([clips[i] for i in hardest], titles, columns=7)
 
 # %% tags=["remove-input"]
 wrong = int(np.sum(actual != predicted))
 Markdown(
     f"Of {len(actual)} test clips, **{wrong}** are taken for something else."
-    + ("" if wrong else " So the strips above show right answers, the least certain ones. Real clips are less obliging: see the page *Results*.")
+    + ("" if wrong else " So the strips above show right answers, the least certain ones.")
 )
 
 # %% [markdown]

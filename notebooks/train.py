@@ -25,7 +25,7 @@
 #
 # **What you'll need:** the chapters [Load video](load_video.ipynb) and [Build the model](build_model.ipynb). On two CPU cores the short run below takes a minute or two.
 
-# %%
+# %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
     import helpers
@@ -53,7 +53,8 @@ recorded = training.recorded("puppets-short")
 
 
 def pick(network, rate):
-    return [r for r in recorded if (r["recipe"]["network"], r["recipe"]["learning_rate"]) == (network, rate)]
+    wanted = {"network": network, "learning_rate": rate}
+    return [run for run in recorded if wanted.items() <= run["recipe"].items()]
 
 
 runs = {
@@ -62,16 +63,20 @@ runs = {
     "tutorial's block, Adam(1e-4)": pick("tutorial", 1e-4),
 }
 axis = plots.plot_seeds(runs)
-axis.set_title("Accuracy on the training set (puppets)");
+axis.set_title("Accuracy on the training set (puppets)")
+
 
 # %% tags=["remove-input", "nbval-check-output"]
 def describe(records):
     scores = [record["test"]["accuracy"] for record in records]
-    return f"{np.mean(scores):.2f} (from {min(scores):.2f} to {max(scores):.2f} over {len(scores)} seeds)"
+    spread = f"from {min(scores):.2f} to {max(scores):.2f} over {len(scores)} seeds"
+    return f"after {records[0]['settings']['epochs']} epochs **{np.mean(scores):.2f}** ({spread})"
 
 
-lines = [f"- {label}, after {len(group[0]['history']['loss'])} epochs: {describe(group)}" for label, group in runs.items()]
-Markdown("\n".join(["Accuracy on the test clips, split by group; chance is 0.10:", "", *lines]))
+lines = [f"- {label}: {describe(records)}" for label, records in runs.items()]
+Markdown(
+    "\n".join(["Accuracy on the test clips, split by group; chance is 0.10:", "", *lines])
+)
 
 # %% [markdown]
 # The parts are nearly the same; see [Build the model](build_model.ipynb) for the table of differences. Normalisation and a ReLU between space and time, a ReLU after the addition, and strides
@@ -129,11 +134,15 @@ print(f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accur
 
 # %%
 begin = time.monotonic()
-history = model.fit(train_ds, validation_data=val_ds, epochs=run.epochs, shuffle=False, verbose=2)
+history = model.fit(
+    train_ds, validation_data=val_ds, epochs=run.epochs, shuffle=False, verbose=2
+)
 seconds = time.monotonic() - begin
 
 # %% tags=["remove-input"]
-Markdown(f"{run.epochs} epochs took {seconds:.0f} s on this machine ({training.hardware()}).")
+Markdown(
+    f"{run.epochs} epochs took {seconds:.0f} s on this machine ({training.hardware()})."
+)
 
 # %% [markdown]
 # ## Read the learning curves
@@ -157,7 +166,7 @@ record = training.save_run(model, history.history, run, test=test_ds, seconds=se
 print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}")
 
 # %% tags=["nbval-check-output"]
-print(sorted(file.name for file in training.run_folder(run).iterdir() if file.suffix in (".keras", ".json")))
+print(sorted(file.name for file in training.run_folder(run).glob("*.[jk]*")))
 
 # %% [markdown]
 # ## Start a full run

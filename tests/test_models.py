@@ -1,0 +1,71 @@
+import keras
+import numpy as np
+import pytest
+
+from helpers.models import build_resnet18, build_small_resnet, build_tutorial_model
+
+SIZE = dict(n_frames=4, height=32, width=32)
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), dtype=np.uint8)
+BUILDERS = {"tutorial": build_tutorial_model, "small_resnet": build_small_resnet}
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def test_tutorial_model_has_the_tutorials_parameters():
+    model = build_tutorial_model(num_classes=10)
+    assert model.count_params() == 443_322
+    assert trainable(model) == 443_290
+
+
+# Published with torchvision's video models, for 400 classes.
+@pytest.mark.parametrize("conv, count", [("2d", 11_381_712), ("mc3", 11_695_440), ("2plus1d", 31_505_325), ("3d", 33_371_472)])
+def test_resnet18_has_the_published_parameters(conv, count):
+    assert trainable(build_resnet18(conv)) == count
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+@pytest.mark.parametrize("conv", ["2plus1d", "3d", "2d"])
+def test_model_takes_uint8_frames_and_gives_logits(build, conv):
+    model = build(num_classes=7, conv=conv, **SIZE)
+    assert model.input_shape == (None, 4, 32, 32, 3) and model.inputs[0].dtype == "uint8"
+    assert model.predict(FRAMES, verbose=0).shape == (2, 7)
+    assert model.layers[-1].activation is keras.activations.linear
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_model_saves_and_loads_with_the_same_logits(build, tmp_path):
+    model = build(num_classes=5, **SIZE)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(FRAMES, verbose=0), model.predict(FRAMES, verbose=0))
+
+
+def test_small_resnet_has_the_tutorials_widths_and_one_block_each():
+    model = build_small_resnet()
+    adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
+    assert [layer.output.shape[-1] for layer in adds] == [16, 32, 64, 128]
+
+
+def test_small_resnet_bends_after_each_addition_and_strides_in_its_stem():
+    model = build_small_resnet()
+    after = {id(layer.input): layer for layer in model.layers if not isinstance(layer.input, list)}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Add):
+            assert isinstance(after[id(layer.output)], keras.layers.ReLU)
+    assert model.get_layer("stem").strides == (1, 2, 2)
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_2d_model_is_blind_to_the_order_of_frames_and_2plus1d_is_not(build):
+    backwards = FRAMES[:, ::-1]
+    blind, seeing = build(conv="2d", **SIZE), build(conv="2plus1d", **SIZE)
+    np.testing.assert_allclose(blind.predict(FRAMES, verbose=0), blind.predict(backwards, verbose=0), atol=1e-4)
+    assert np.abs(seeing.predict(FRAMES, verbose=0) - seeing.predict(backwards, verbose=0)).max() > 1e-3
+
+
+@pytest.mark.parametrize("build", [build_tutorial_model, build_small_resnet, lambda conv: build_resnet18(conv)])
+def test_unknown_convolution_is_named(build):
+    with pytest.raises(ValueError, match="4d"):
+        build(conv="4d")

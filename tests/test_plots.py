@@ -1,0 +1,94 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import diagrams, models, plots
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+HISTORY = {"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.1, 0.6], "val_accuracy": [0.1, 0.4]}
+FRAMES = np.random.default_rng(0).integers(0, 256, (5, 12, 16, 3), dtype=np.uint8)
+
+
+def test_history_shows_both_sets_for_a_history_or_its_dict():
+    class History:
+        history = HISTORY
+
+    for history in (HISTORY, History()):
+        loss, accuracy = plots.plot_history(history).axes
+        assert [line.get_ydata().tolist() for line in loss.lines] == [HISTORY["loss"], HISTORY["val_loss"]]
+        assert [line.get_ydata().tolist() for line in accuracy.lines] == [HISTORY["accuracy"], HISTORY["val_accuracy"]]
+        assert {line.get_linestyle() for line in loss.lines} == {"-", "--"}, "colour alone doesn't print in grey"
+
+
+def test_confusion_matrix_counts_actual_in_rows_and_predicted_in_columns():
+    axis = plots.plot_confusion_matrix([0, 0, 1], [0, 1, 1], ["jump", "run", "swim"], "Test clips")
+    texts = np.array([text.get_text() for text in axis.texts]).reshape(3, 3)
+    assert texts.tolist() == [["1", "1", ""], ["", "1", ""], ["", "", ""]]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run", "swim"]
+    assert axis.get_title("left") == "Test clips" and axis.get_ylabel().startswith("Actual")
+
+
+def test_precision_recall_plot_bears_an_undefined_precision():
+    axis = plots.plot_precision_recall({"jump": 0.5, "run": float("nan")}, {"jump": 1.0, "run": 0.0})
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run"]
+
+
+def test_seeds_plot_draws_mean_and_band():
+    records = [{"history": {"accuracy": [0.1, 0.5]}}, {"history": {"accuracy": [0.3, 0.9]}}]
+    axis = plots.plot_seeds({"ours": records})
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.2, 0.7])
+    assert axis.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.9)
+
+
+def test_film_strip_shows_first_and_last_frame():
+    figure = plots.plot_film_strip([FRAMES, FRAMES[::-1]], ["forwards", "backwards"], columns=3)
+    images = [axis.images[0].get_array() for axis in figure.axes]
+    np.testing.assert_array_equal(images[0], FRAMES[0])
+    np.testing.assert_array_equal(images[2], FRAMES[-1])
+    np.testing.assert_array_equal(images[3], FRAMES[-1])
+
+
+def test_moving_picture_holds_all_frames_and_says_what_it_shows():
+    gif = Image.open(io.BytesIO(plots.encode_gif(FRAMES, fps=5)))
+    assert gif.n_frames == 5 and gif.info["duration"] == 200
+    html = plots.show_moving_picture(FRAMES, "A figure jumps.").data
+    assert 'alt="A figure jumps."' in html and "base64," in html
+
+
+def test_pictures_are_opaque():
+    figure = plots.plot_history(HISTORY)
+    file = io.BytesIO()
+    figure.savefig(file)
+    assert np.array(Image.open(file).convert("RGBA"))[..., 3].min() == 255
+
+
+@pytest.mark.parametrize("build", [models.build_tutorial_model, models.build_small_resnet, models.build_resnet18])
+def test_network_diagram_has_a_shortcut_for_each_block_and_every_shape(build):
+    model = build()
+    figure = diagrams.draw_network(model)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    adds = [layer for layer in model.layers if type(layer).__name__ == "Add"]
+    arrows = [patch for patch in figure.axes[0].patches if type(patch).__name__ == "FancyArrowPatch"]
+    assert len(arrows) == len(adds)
+    assert sum(text.count("add") for text in texts) == len(adds)
+    assert " × ".join(map(str, adds[-1].output.shape[1:])) in texts
+
+
+def test_convolutions_diagram_fills_what_an_output_sees():
+    filled = []
+    for axis in diagrams.draw_convolutions().axes:
+        filled.append(sum(patch.get_facecolor()[:3] != (1, 1, 1) for patch in axis.patches))
+    assert filled == [9, 27, 9, 3]

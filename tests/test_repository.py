@@ -1,0 +1,123 @@
+"""The rules of the house that a machine can check."""
+
+import ast
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import set_address
+
+ORDER = "settings ucf101 puppets archive video pipeline counting layers models training evaluation plots diagrams".split()
+MODULES = sorted((ROOT / "helpers").glob("*.py"))
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+def text_files():
+    return [file for file in tracked() if file.suffix not in (".png", ".gif")]
+
+
+def imports(module):
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_data_flows_one_way(module):
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("helpers.")} & set(ORDER)
+    assert module.stem == "__init__" or all(ORDER.index(name) < ORDER.index(module.stem) for name in own)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_only_the_pipeline_imports_tensorflow(module):
+    uses = any(name.split(".")[0] == "tensorflow" for name in imports(module))
+    assert uses == (module.stem == "pipeline")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_only_the_settings_read_the_environment(module):
+    reads = re.search(r"environ\.get|environ\[|getenv", module.read_text())
+    assert bool(reads) == (module.stem == "settings")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_public_functions_have_a_docstring(module):
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_helpers_say_their_order_once():
+    assert ", ".join(ORDER) in " ".join((ROOT / "helpers/__init__.py").read_text().split())
+    headings = re.findall(r"^## (\w+)", (ROOT / "book/api.md").read_text(), re.M)
+    assert headings == ORDER
+
+
+def test_every_page_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = {toc["root"]} | {entry["file"] for part in toc["parts"] for entry in part["chapters"]}
+    pages = {f"book/{file.stem}" for file in (ROOT / "book").glob("*.md")}
+    assert listed == pages | {f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.py")}
+
+
+def test_all_copies_of_the_address_agree():
+    address = set_address.address()
+    path = address.removeprefix("https://github.com/")
+    found = 0
+    for file in text_files():
+        for match in re.findall(r"(?:https://github\.com/|google\.com/github/)([\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'\s)\]>\\@]|$)", file.read_text(), re.M):
+            if match != "OWNER/NAME" and file.name not in ("test_repository.py", "set_address.py"):
+                assert match == path, file
+                found += 1
+    assert found >= 9, "README, _config.yml, pyproject.toml and the chapters hold copies"
+
+
+def test_one_command_sets_the_address_everywhere(tmp_path):
+    for name in ("book", "notebooks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("pyproject.toml", "README.md", "_config.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = set_address.address().removeprefix("https://github.com/")
+    set_address.set_address("https://github.com/somebody/something", tmp_path)
+    assert set_address.address(tmp_path) == "https://github.com/somebody/something"
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.suffix not in (".png", ".gif"):
+            assert old not in file.read_text(), file
+    with pytest.raises(ValueError, match="OWNER/NAME"):
+        set_address.set_address("nowhere", tmp_path)
+
+
+def test_no_file_tells_of_the_machine_it_was_made_on():
+    for file in text_files():
+        if file.parts[-2:] != (".ci", "run") and file.name != "test_repository.py":
+            found = re.search(r"(?<![\w.])/(?:work|root|home|tmp|Users)/\w+", file.read_text())
+            assert not found, f"{file}: {found.group()}"
+
+
+def test_every_requirement_has_its_version():
+    def names(file):
+        lines = (ROOT / file).read_text().splitlines()
+        found = (re.match(r"[A-Za-z][\w.-]*", line) for line in lines)
+        return {match.group().lower().replace("_", "-") for match in found if match}
+
+    assert names("requirements.txt") <= names("constraints.txt")
+
+
+def test_no_large_file_is_tracked():
+    for file in tracked():
+        assert file.stat().st_size < 1_500_000, file

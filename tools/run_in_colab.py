@@ -1,0 +1,114 @@
+"""Run every chapter as Colab would. `make test-colab` calls this.
+
+In a virtual environment with Colab's versions each chapter runs from an empty folder that holds only its .ipynb. Its
+setup cell fetches the helpers by git; here git is told to take them from this checkout's last commit.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from set_address import ROOT, address
+
+import yaml
+
+OURS = {"video-classification-book", "remotezip"}
+
+
+def chapters(root=ROOT):
+    """Return the chapters' notebooks in the book's order."""
+    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
+    files = [entry["file"] for part in parts for entry in part["chapters"]]
+    return [root / f"{file}.ipynb" for file in files if file.startswith("notebooks/")]
+
+
+def find_python(version):
+    """Return the interpreter of a version such as "3.12", or None."""
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
+    installed = sorted(str(folder / "bin/python") for folder in pyenv.glob(f"{version}.*"))
+    # A pyenv shim on the path may stand for a version that is not chosen, so try each.
+    for python in [*installed, shutil.which(f"python{version}")]:
+        if python and subprocess.run([python, "--version"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
+def make_environment(version, requirements):
+    """Return the Python of a virtual environment with Colab's versions, made anew where they have changed."""
+    folder = ROOT / f".venv-colab-{version}"
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
+        subprocess.run([find_python(version), "-m", "venv", "--clear", folder], check=True)
+        install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "-r", requirements, "nbclient"], check=True)
+        stamp.write_text(requirements.read_text())
+    return folder / "bin/python"
+
+
+def packages(python):
+    """Return the installed versions by name."""
+    listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True)
+    return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
+
+
+def run_chapter(python, notebook):
+    """Run a chapter from an empty folder; return what its setup installed.
+
+    Raises:
+        RuntimeError: A cell failed, or the setup changed what Colab brings along.
+    """
+    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", *OURS], check=True, capture_output=True)
+    before = packages(python)
+    local = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": address(),
+        "PYTHONPATH": "",
+    }
+    book = ("BOOK_DATASET", "BOOK_RUN", "UCF101_ZIP")
+    environment = {name: value for name, value in os.environ.items() if name not in book} | local
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(notebook, folder)
+        command = [python.parent / "jupyter-execute", "--timeout=-1", notebook.name]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{notebook.name} fails:\n{done.stderr[-4000:]}")
+    after = packages(python)
+    if {name: after.get(name) for name in before} != before:
+        raise RuntimeError(f"{notebook.name}: the setup cell changed what was there: {set(after.items()) - set(before.items())}")
+    return sorted(set(after) - set(before))
+
+
+def main():
+    passed, failed, skipped = 0, 0, 0
+    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout:
+        print("There are changes that are not committed: the chapters run with the helpers of the last commit.")
+    for requirements in sorted((ROOT / "tests" / "colab").glob("python-*.txt")):
+        version = requirements.stem.removeprefix("python-")
+        if find_python(version) is None:
+            print(f"SKIPPED Colab's Python {version}: there is no python{version} here")
+            skipped += len(chapters())
+            continue
+        python = make_environment(version, requirements)
+        for notebook in chapters():
+            begin = time.monotonic()
+            try:
+                installed = run_chapter(python, notebook)
+            except RuntimeError as error:
+                failed += 1
+                print(f"FAILED Python {version}: {error}", flush=True)
+            else:
+                passed += 1
+                seconds = time.monotonic() - begin
+                print(f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()
