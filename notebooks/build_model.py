@@ -197,7 +197,7 @@ tutorial.summary(line_length=88)
 # | | the tutorial's block | the paper's block |
 # | --- | --- | --- |
 # | between space and time | nothing: two linear steps in a row | batch normalisation and ReLU |
-# | channels in the middle | as many as at the end | $M$, at which the counts match 3D |
+# | channels in the middle | as many as at the end | *M*, at which the counts match 3D |
 # | after the addition | nothing | ReLU |
 # | normalisation | over the channels of one place | over the batch |
 # | shrinking | resizing, in space only | [strides](../book/glossary.md#stride), in space and time |

@@ -57,14 +57,14 @@ figure = diagrams.draw_convolutions()
 #
 # ## Count the weights
 #
-# Each pixel that a filter sees has $C$ numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of them, and each channel of
-# the output has its own filter. With $C$ channels in and $C$ channels out:
+# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of them, and each channel of
+# the output has its own filter. With *C* channels in and *C* channels out:
 #
 # | convolution | weights |
 # | --- | --- |
-# | 2D, 3 × 3 | $9C \cdot C = 9C^2$ |
-# | 3D, 3 × 3 × 3 | $27C \cdot C = 27C^2$ |
-# | (2+1)D, 1 × 3 × 3 then 3 × 1 × 1 | $9C^2 + 3C^2 = 12C^2$ |
+# | 2D, 3 × 3 | 9*C* · *C* = 9*C*² |
+# | 3D, 3 × 3 × 3 | 27*C* · *C* = 27*C*² |
+# | (2+1)D, 1 × 3 × 3 then 3 × 1 × 1 | 9*C*² + 3*C*² = 12*C*² |
 #
 # The addition in the last line is the whole trick: two small steps cost a *sum* where the one large step costs a *product*.
 #
@@ -137,11 +137,19 @@ Markdown(
 # %% [markdown]
 # But open [the paper](https://arxiv.org/abs/1711.11248) that it is based on (Tran et al. 2018, section 3.5), and you read the opposite. The authors did not want a smaller
 # network; they wanted a fair comparison. So they let the first step make more channels than come out at the end, just so many that both
-# convolutions cost the same. They call that number $M$. Set the two counts equal, for a kernel of $t \times d \times d$:
+# convolutions cost the same. They call that number *M*. Set the two counts equal, for a kernel of *t* × *d* × *d*, `N_in` channels in and `N_out` out:
 #
-# $$ t d^2 N_{in} N_{out} = d^2 N_{in} M + t M N_{out} \quad\Rightarrow\quad M = \left\lfloor \frac{t d^2 N_{in} N_{out}}{d^2 N_{in} + t N_{out}} \right\rfloor $$
+# ```text
+# t·d²·N_in·N_out  =  d²·N_in·M  +  t·M·N_out
 #
-# **Predict:** with 64 channels in and out, is $M$ larger or smaller than 64?
+#            t·d²·N_in·N_out
+# M  =  ⌊ ───────────────────── ⌋
+#          d²·N_in + t·N_out
+# ```
+#
+# The brackets round down: a layer has no half channel.
+#
+# **Predict:** with 64 channels in and out, is *M* larger or smaller than 64?
 
 # %% tags=["nbval-check-output"]
 middle = counting.mid_channels(64, 64, (3, 3, 3))
@@ -158,7 +166,7 @@ print(
 # Larger, and the counts match. So both statements are true, of different layers:
 #
 # - **The tutorial's** layer has as many channels in the middle as at the end. It has less than half the parameters.
-# - **The paper's** layer has $M$ of them. It has the same number of parameters, and spends them better: between its two steps stands a
+# - **The paper's** layer has *M* of them. It has the same number of parameters, and spends them better: between its two steps stands a
 #   [ReLU](../book/glossary.md#relu), so it bends the signal twice where a 3D convolution bends it once.
 #
 # The tutorial's layer has nothing between its two steps. Two linear steps in a row are one linear step, with fewer weights to choose; what that costs,
@@ -201,7 +209,7 @@ left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 # The number of channels plays no part in the tutorial's saving: both counts grow with its square. The kernel does. At size 1 there is nothing to take apart, and two steps cost more
 # than one. The larger the kernel, the more the sum saves against the product.
 #
-# $M$ has to be a whole number, so the paper's ratio stays a little below one where channels are few.
+# *M* has to be a whole number, so the paper's ratio stays a little below one where channels are few.
 #
 # ## Count whole networks
 #
@@ -223,17 +231,17 @@ for conv in ("2d", "mc3", "2plus1d", "3d"):
     print(f"{conv:8} {trainable:11,}")
 
 # %% [markdown]
-# `mc3` mixes: 3D convolutions at the bottom, 2D above. `2plus1d` comes out a few percent below `3d`, because a block's second convolution takes the $M$ of its first.
+# `mc3` mixes: 3D convolutions at the bottom, 2D above. `2plus1d` comes out a few percent below `3d`, because a block's second convolution takes the *M* of its first.
 #
 # ## Check yourself
 #
-# 1. A (2+1)D convolution with kernel 5 × 3 × 3 and $C$ channels throughout: how many weights?
+# 1. A (2+1)D convolution with kernel 5 × 3 × 3 and *C* channels throughout: how many weights?
 # 2. Your network has 3D convolutions and must become smaller without losing channels. Which of the two (2+1)D layers helps?
 # 3. Why does a 2D network not see motion, however many layers it has?
 #
 # <details><summary>Answers</summary>
 #
-# 1. $9C^2 + 5C^2 = 14C^2$.
+# 1. 9*C*² + 5*C*² = 14*C*².
 # 2. The tutorial's. The paper's is as large as what it replaces.
 # 3. Every number inside it is computed from a single frame. Nothing ever compares two.
 #

@@ -51,7 +51,7 @@ from helpers import archive, evaluation, plots, settings, training, video
 run = settings.current()
 model, record = training.train(run, verbose=0)
 
-# %%
+# %% mystnb={"image": {"alt": "Confusion matrix of the test clips: actual actions in rows, predicted ones in columns, most clips on the diagonal."}}
 folders = archive.fetch_clips(run)
 data = training.make_datasets(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
@@ -69,7 +69,7 @@ print(f"test loss {score['loss']:.2f}, test accuracy {score['accuracy']:.2f}")
 
 # %% [markdown]
 # How much is that number worth? The test set is a sample. Another hundred clips would give another accuracy, and the [standard error](../book/glossary.md#standard-error) says how different: for an accuracy
-# $p$ on $n$ clips it is $\sqrt{p (1 - p) / n}$.
+# *p* on *n* clips it is √(*p* · (1 − *p*) / *n*).
 
 # %% tags=["nbval-check-output"]
 n_clips = len(actual)

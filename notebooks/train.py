@@ -48,7 +48,7 @@ from helpers import archive, models, plots, settings, training
 # Two networks, the same clips, the same widths, the same optimiser. One is the tutorial's, the other is made of the paper's block. Each line is the mean of several runs that differ only in their
 # [seed](../book/glossary.md#seed); the band reaches from the worst to the best of them.
 
-# %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the tutorial's network stays near chance at either learning rate."}}
+# %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the lines of the tutorial's network, at either learning rate, rise late and slowly."}}
 recorded = training.recorded("puppets-short")
 
 
@@ -80,7 +80,7 @@ Markdown(
 
 # %% [markdown]
 # The parts are nearly the same; see [Build the model](build_model.ipynb) for the table of differences. Normalisation and a ReLU between space and time, a ReLU after the addition, and strides
-# decide whether the network learns in a minute or not at all. It is the best argument for reading papers closely.
+# decide whether the network has learnt after a minute, or has barely begun. It is the best argument for reading papers closely.
 #
 # Now do it yourself.
 #
