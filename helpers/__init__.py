@@ -1,7 +1,7 @@
 """What a chapter of the book teaches once and every later chapter imports.
 
 Data flows one way, and a module imports only from those before it: settings, ucf101, puppets, archive, video, pipeline,
-counting, layers, models, training, evaluation, plots, diagrams.
+counting, layers, models, evaluation, training, plots, diagrams.
 """
 
 import os

@@ -16,6 +16,7 @@ import keras
 
 from helpers import models
 from helpers.archive import fetch_clips
+from helpers.evaluation import get_actual_predicted_labels
 from helpers.settings import current, home
 
 # By network: how to build it, and Adam's rate. The tutorial's network gets the tutorial's rate.
@@ -111,7 +112,7 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         history: Lists by metric, one value an epoch, such as a Keras `History`'s attribute `history`.
         settings: What it was trained on.
         recipe: How it was trained.
-        test: The test set, on which it is evaluated once.
+        test: The test set from `make_dataset`, on which it is evaluated.
         seconds: How long the training took.
 
     Returns:
@@ -119,6 +120,7 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
     """
     folder = run_folder(settings, recipe)
     folder.mkdir(parents=True, exist_ok=True)
+    actual, predicted = get_actual_predicted_labels(model, test)
     record = {
         "recipe": dataclasses.asdict(recipe),
         "settings": _public(settings),
@@ -126,6 +128,9 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         "parameters": model.count_params(),
         "history": {name: [float(value) for value in values] for name, values in history.items()},
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
+        "class_names": test.class_names,
+        "actual": actual.tolist(),
+        "predicted": predicted.tolist(),
         "seconds": round(seconds, 1),
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()},
@@ -158,7 +163,7 @@ def run_folder(settings, recipe=Recipe()):
 def fingerprint(settings, recipe):
     """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
     here = pathlib.Path(__file__).parent
-    names = ("ucf101", "puppets", "archive", "video", "pipeline", "counting", "layers", "models", "training")
+    names = ("ucf101", "puppets", "archive", "video", "pipeline", "counting", "layers", "models", "evaluation", "training")
     digest = hashlib.sha256(json.dumps([dataclasses.asdict(settings), dataclasses.asdict(recipe)]).encode())
     for name in names:
         digest.update((here / f"{name}.py").read_bytes())

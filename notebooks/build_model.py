@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Build the model
 #
-# **What you'll do:** build two video networks layer by layer, from the first convolution to the scores of ten actions, and know the shape of everything on the way.
+# **What you'll do:** build two video networks layer by layer, from the first convolution to a score for each action, and know the shape of everything on the way.
 #
 # **What you'll learn**
 #
 # - to take a convolution apart into space and time, in two lines of Keras;
 # - to give gradients an easy way through a deep network;
 # - to shrink a video inside a network, by resizing or by striding;
-# - to write layers that can be saved and loaded;
+# - to write a layer that can be saved and loaded;
 # - to tell the tutorial's network from the paper's, and to say why this book has its own.
 #
 # **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). The chapter draws or fetches a few clips for itself.
@@ -35,6 +35,7 @@ except ModuleNotFoundError:
     import helpers
 
 # %%
+import inspect
 import pathlib
 import tempfile
 
@@ -47,7 +48,7 @@ from helpers import archive, counting, diagrams, layers, models, plots, settings
 # %% [markdown]
 # ## See where we are going
 #
-# This is the book's network, read from top to bottom. Each row is a volume, drawn as a stack of frames: it grows smaller and shorter on its way, and its channels more. At the
+# This is the book's network, read from top to bottom. Each row is a volume, drawn as a stack of frames: it grows smaller and shorter on its way, while its channels multiply. The first row is called the *stem*, the four after it are the *stages*; at the
 # left run the *shortcuts*. By the end of the chapter every word of it will be clear.
 
 # %% mystnb={"image": {"alt": "Diagram of the book's network: a stem, four residual stages whose volumes shrink from row to row, each with a shortcut arrow at its left, and an average with a dense layer at the end."}}
@@ -56,7 +57,7 @@ small = models.build_small_resnet(**run.input_size)
 figure = diagrams.draw_network(small)
 
 # %% [markdown]
-# We need one batch of clips to try the layers on. The chapter [Load video](load_video.ipynb) taught how it comes about.
+# We need one batch of clips to try the layers on. The chapter [Load video](load_video.ipynb) showed how to make one.
 
 # %%
 folders = archive.fetch_clips(run)
@@ -94,7 +95,7 @@ print(
 )
 
 # %% [markdown]
-# Can the square see the future? Change the last frame of the clip, and look at which frames of the output notice.
+# Can an output see the future? Change the last frame of the clip, and look at which frames of the output notice.
 #
 # **Predict:** with a kernel of 3 in time, how many of the output's frames change?
 
@@ -109,11 +110,11 @@ print("output frames that changed:", np.flatnonzero(difference > 1e-5))
 #
 # ## Give gradients an easy way
 #
-# Training sends a correction, the [gradient](../book/glossary.md#gradient), from the scores back to the first layer. Each layer on the way weakens or bends it. A
+# Training asks how the loss changes with each weight: the [gradient](../book/glossary.md#gradient). It is computed from the scores back to the first layer, and each layer on the way weakens or bends it. A
 # [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second way: the *main branch* computes, the *shortcut* carries the input around it, and both are added. The block
-# learns only what to *add* to its input, and through the shortcut the gradient passes untouched. So the correction does not vanish on its long way down.
+# learns only what to *add* to its input, and through the shortcut the gradient passes almost untouched. So it does not vanish on its long way down.
 #
-# The tutorial's main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
+# (Before the block, the tutorial halves the frames; how, we will see below.) Its main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
 
 # %% tags=["nbval-check-output"]
 x = layers.ResizeVideo(run.size // 2, run.size // 2)(x)
@@ -143,9 +144,9 @@ for filters in (16, 32):
 # ## Shrink the video
 #
 # To name an action, where exactly each pixel lies matters less than what the whole does. So networks shrink the video on the way: later layers see more of the picture at once, details
-# that don't matter are dropped, and each step costs a quarter of the time. Here is what remains for the network to see:
+# that don't matter are dropped, and a quarter of the places is left to compute. The network shrinks what its filters have found; here, to make it visible, are the frames themselves:
 
-# %% mystnb={"image": {"alt": "The same frame four times, each at half the resolution of the one before; the last is a coarse mosaic in which a figure can just be made out."}}
+# %% mystnb={"image": {"alt": "Five frames of a clip in four rows, each row at half the resolution of the one above; the last is a coarse mosaic."}}
 clip = np.array(frames[0])
 sizes = [run.size // 2**i for i in range(4)]
 smaller = [
@@ -172,8 +173,8 @@ print(
 # %% [markdown]
 # ## Put the tutorial's network together
 #
-# Now all parts are there: a convolution with a large kernel, then four times a resize and a residual block with twice the channels. In the end the average over time and space leaves one number a
-# channel, and a dense layer turns them into a score for each action, its [logit](../book/glossary.md#logit).
+# Now all parts are there. Keras's *functional API* puts them together: call a layer on the output of another, and at the end make a `Model` of the first input and the last output. The tutorial's network is a convolution with a large kernel, batch normalisation and a ReLU, then four times a
+# resize and a residual block, of 16, 32, 64 and 128 channels. In the end the average over time and space leaves one number per channel, and a dense layer turns them into a score for each action, its [logit](../book/glossary.md#logit).
 
 # %% mystnb={"image": {"alt": "Diagram of the tutorial's network: a convolution at full size, then four residual blocks with resizing between them; the number of frames stays the same to the end."}}
 tutorial = models.build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224)
@@ -202,10 +203,11 @@ tutorial.summary(line_length=88)
 # | normalisation | over the channels of one place | over the batch |
 # | shrinking | resizing, in space only | [strides](../book/glossary.md#stride), in space and time |
 # | the beginning | a convolution at full size, then resizing | a strided convolution |
+# | the shortcut, where channels change | dense layer and layer normalisation | strided convolution and batch normalisation |
 # | depth | four blocks | eight |
 #
-# This book's own network, `build_small_resnet`, keeps the tutorial's widths (16, 32, 64, 128 channels) and its four blocks, and takes all else from the paper. It is the diagram at the top of this chapter. In code,
-# the difference is a handful of arguments of the same layer:
+# This book's own network, `build_small_resnet`, keeps the tutorial's widths (16, 32, 64, 128 channels) and its four blocks, and takes all else from the paper. It is the diagram at the top of this chapter. Inside a convolution,
+# the difference is a few arguments of the same layer:
 
 # %% tags=["nbval-check-output"]
 middle = counting.mid_channels(16, 32, (3, 3, 3))
@@ -216,15 +218,28 @@ print(x.shape, "→", ours(x).shape)
 print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
 
 # %% [markdown]
+# With *M* filters in the middle it also has more parameters than the tutorial's, and fewer places to use them at:
+
+# %% tags=["nbval-check-output"]
+for build in (models.build_tutorial_model, models.build_small_resnet):
+    print(f"{build.__name__:21} {build(**run.input_size).count_params():9,} parameters")
+
+# %% [markdown]
 # One number in `helpers.layers` deserves a word. Batch normalisation keeps a running average for later use, and forgets the past slowly: Keras's `momentum` of 0.99 needs hundreds of batches. A
-# short run has a few dozen an epoch, and its validation score would lag epochs behind. The book takes 0.9.
+# short run has few, and its validation score would lag epochs behind. The book takes 0.9.
 #
 # Does all this pay? The proof is in the chapter [Train](train.ipynb).
 #
 # ## Save it, and load it again
 #
-# A model is worth little if it dies with the notebook. The tutorial's can't be loaded again, because Keras doesn't know how to make its layers anew. Ours say so: each has a `get_config`, and is registered under
-# its name.
+# A model is worth little if it dies with the notebook. The tutorial's can't be loaded again, because Keras doesn't know how to make its layers anew. Ours say so. Here is one of them, whole: `get_config` tells what it was made
+# with, and the first line registers it under its name.
+
+# %% tags=["nbval-check-output"]
+print(inspect.getsource(layers.Project))
+
+# %% [markdown]
+# Does it hold for the whole networks? Save, load, and compare what they say about the same clips:
 
 # %% tags=["nbval-check-output"]
 with tempfile.TemporaryDirectory() as folder:
@@ -256,7 +271,7 @@ with tempfile.TemporaryDirectory() as folder:
 #
 # ## On your own
 #
-# - Build `models.build_small_resnet(conv="2d")`, which sees each frame by itself, and train it on the puppets. What is the best test accuracy it can reach? (The chapter [Load video](load_video.ipynb) gave the proof.)
+# - Build `models.build_small_resnet(conv="2d")`, which sees each frame by itself, and compare its shapes and its parameters with those of the (2+1)D network.
 # - Draw `models.build_resnet18()` with `diagrams.draw_network`.
 #
 # Next: [Train](train.ipynb).

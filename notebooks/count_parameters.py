@@ -53,11 +53,11 @@ figure = diagrams.draw_convolutions()
 # - A **2D** convolution sees a square of one frame. Whatever it computes, it computes for each frame by itself.
 # - A **3D** convolution sees a box: the square, in the frame before, in this one and in the next. It can see that something moves.
 # - A **(2+1)D** convolution takes the box in two steps: first the square of each frame, then, at one place, the results of three frames in a row. After both steps an
-#   output has been reached by the same 27 pixels as in 3D.
+#   output has been reached by the same 27 pixels as in 3D. The box has been *factorised*, as 27 into 9 and 3.
 #
 # ## Count the weights
 #
-# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of them, and each channel of
+# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter is the set of numbers that a convolution multiplies them with: it has one [weight](../book/glossary.md#parameter) for each of them, and each channel of
 # the output has its own filter. With *C* channels in and *C* channels out:
 #
 # | convolution | weights |
@@ -68,7 +68,7 @@ figure = diagrams.draw_convolutions()
 #
 # The addition in the last line is the whole trick: two small steps cost a *sum* where the one large step costs a *product*.
 #
-# **Predict:** how many weights has each of the three with 64 channels?
+# **Predict:** how many weights does each of the three have, with 64 channels?
 
 # %% tags=["nbval-check-output"]
 channels = 64
@@ -80,7 +80,7 @@ print("(2+1)D ", counting.conv2plus1d_parameters(channels, channels, (3, 3, 3), 
 # ## Ask Keras
 #
 # A formula is worth what it has been checked against. So build each layer, give it an input, and let Keras count. Each filter also adds a
-# [bias](../book/glossary.md#bias), one number an output channel; the (2+1)D convolution has biases in both of its steps.
+# [bias](../book/glossary.md#bias), one number per output channel; the (2+1)D convolution has biases in both of its steps.
 
 
 # %% tags=["nbval-check-output"]
@@ -108,12 +108,15 @@ print(
 )
 
 # %% [markdown]
-# One agreement may be luck. So try every mix of a few channels and kernels, with and without biases.
+# One agreement may be luck. So try every mix of a few channels and kernels, the 3D formula with and without biases, and the (2+1)D formula.
 
 # %% tags=["nbval-check-output"]
 agreements = []
 for c_in, c_out in [(3, 16), (16, 16), (16, 32), (5, 7)]:
     for kernel in [(1, 3, 3), (3, 1, 1), (3, 3, 3), (3, 7, 7), (5, 3, 3)]:
+        factorised = layers.Conv2Plus1D(c_out, kernel, "same")
+        formula = counting.conv2plus1d_parameters(c_in, c_out, kernel)
+        agreements.append(count_with_keras(factorised, c_in) == formula)
         for bias in (True, False):
             layer = keras.layers.Conv3D(c_out, kernel, use_bias=bias)
             formula = counting.conv3d_parameters(c_in, c_out, kernel, bias)
@@ -135,7 +138,7 @@ Markdown(
 )
 
 # %% [markdown]
-# But open [the paper](https://arxiv.org/abs/1711.11248) that it is based on (Tran et al. 2018, section 3.5), and you read the opposite. The authors did not want a smaller
+# But open [the paper](https://arxiv.org/abs/1711.11248) that it is based on (Tran et al. 2018, section 3.5), and you read something else. The authors did not want a smaller
 # network; they wanted a fair comparison. So they let the first step make more channels than come out at the end, just so many that both
 # convolutions cost the same. They call that number *M*. Set the two counts equal, for a kernel of *t* × *d* × *d*, `N_in` channels in and `N_out` out:
 #
@@ -169,7 +172,7 @@ print(
 # - **The paper's** layer has *M* of them. It has the same number of parameters, and spends them better: between its two steps stands a
 #   [ReLU](../book/glossary.md#relu), so it bends the signal twice where a 3D convolution bends it once.
 #
-# The tutorial's layer has nothing between its two steps. Two linear steps in a row are one linear step, with fewer weights to choose; what that costs,
+# The tutorial's layer has nothing between its two steps. Two linear steps in a row are one linear step, with fewer weights to choose; what the paper's block as a whole is worth,
 # the chapter [Train](train.ipynb) shows.
 #
 # ## Look at the whole range
@@ -185,7 +188,7 @@ def ratio(channels, k, paper=False):
     return factorised / counting.conv3d_parameters(*sizes, bias=False)
 
 
-# %% mystnb={"image": {"alt": "Two line plots of the ratio of (2+1)D to 3D parameters. Left, over the number of channels, the tutorial's layer is flat below one half and the paper's close to one. Right, over the kernel size, the tutorial's ratio falls and the paper's stays close to one."}}
+# %% mystnb={"image": {"alt": "Two line plots of the ratio of (2+1)D to 3D parameters. Left, over the number of channels, the tutorial's layer is flat below one half and the paper's at one. Right, over the kernel size, the tutorial's ratio falls and the paper's stays close to one."}}
 plots.use_style()
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 widths, sizes = [2**i for i in range(2, 10)], [1, 3, 5, 7, 9]
@@ -209,7 +212,7 @@ left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 # The number of channels plays no part in the tutorial's saving: both counts grow with its square. The kernel does. At size 1 there is nothing to take apart, and two steps cost more
 # than one. The larger the kernel, the more the sum saves against the product.
 #
-# *M* has to be a whole number, so the paper's ratio stays a little below one where channels are few.
+# The paper's ratio is one, or a hair below it where *M* had to be rounded down.
 #
 # ## Count whole networks
 #
@@ -222,7 +225,7 @@ for conv in ("2d", "2plus1d", "3d"):
 
 # %% [markdown]
 # And the paper's networks of 18 layers, at 400 classes. Only the convolutions differ; look for the pair that the paper means when it compares (2+1)D with 3D *at the same
-# size*. (Here only parameters that are trained count, as the paper's authors do.)
+# size*. (Only parameters that are trained count here; running averages are left out.)
 
 # %% tags=["nbval-check-output"]
 for conv in ("2d", "mc3", "2plus1d", "3d"):
@@ -231,7 +234,7 @@ for conv in ("2d", "mc3", "2plus1d", "3d"):
     print(f"{conv:8} {trainable:11,}")
 
 # %% [markdown]
-# `mc3` mixes: 3D convolutions at the bottom, 2D above. `2plus1d` comes out a few percent below `3d`, because a block's second convolution takes the *M* of its first.
+# `mc3` mixes: 3D convolutions in the first layers, 2D in the later ones. `2plus1d` comes out a few percent below `3d`, because a block's second convolution takes the *M* of its first.
 #
 # ## Check yourself
 #
@@ -250,6 +253,6 @@ for conv in ("2d", "mc3", "2plus1d", "3d"):
 # ## On your own
 #
 # - Count multiplications instead of parameters: each weight is used once for each place of the output. Does the same layer win?
-# - In which order would *time first, then space* come out, with `mid_channels` in between? Derive the formula and check it against Keras.
+# - Take time first and space second. What is *M* then, for equal counts? Derive it, and check it against Keras.
 #
 # Next: [Build the model](build_model.ipynb).

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Load video
 #
-# **What you'll do:** turn a ZIP of video clips, which may lie on the other side of the world, into batches that a network can train on.
+# **What you'll do:** turn a ZIP of video clips, perhaps on a distant server, into batches that a network can train on.
 #
 # **What you'll learn**
 #
@@ -38,6 +38,7 @@ import collections
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from helpers import archive, pipeline, plots, puppets, settings, ucf101, video
 
@@ -67,7 +68,7 @@ print(frames.shape, frames.dtype)
 #
 # ## Tell an action from its reverse
 #
-# The figure above is one of this book's **puppets**. They are drawn on the spot and so need no download, and they come in pairs that make time matter. Here
+# The figure above is one of this book's **puppets**. They are drawn on the spot, so there is nothing to download, and they come in pairs that make time matter. Here
 # are two clips. Which is *PickUp*, and which *PutDown*?
 
 # %% mystnb={"image": {"alt": "Two film strips of the same figure. The upper one begins with a parcel on the floor and ends with it in the figure's hand; the lower one shows the same frames in the opposite order."}}
@@ -75,20 +76,20 @@ put_down = puppets.draw_clip("PutDown", group=4, clip=1)
 figure = plots.plot_film_strip([frames, put_down], ["Clip A", "Clip B"], columns=8)
 
 # %% [markdown]
-# A is *PickUp*. Now cover all but one frame of each strip: could you still tell? Nobody could, for the two clips are made of the
+# A is *PickUp*. Now imagine each strip cut into single pictures, and shuffled: could you still tell? Nobody could, for the two clips are made of the
 # very same frames.
 
 # %% tags=["nbval-check-output"]
 np.array_equal(frames, put_down[::-1])
 
 # %% [markdown]
-# So a network that looks at one frame, or at all of them in no particular order, has to guess between the two, and is right half of the time at best. That is a
+# So a network that takes the frames in no particular order gives both clips the same answer, and at least one of the two answers is wrong: half right, at best. That is a
 # proof, not a measurement, and it is why the next chapters care so much about *how* a network looks at time.
 #
 # ## Look into a ZIP without downloading it
 #
-# The clips of this book lie in a ZIP. By default it holds puppets; with `BOOK_DATASET=ucf101` it is UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or
-# brush their teeth. Both go through the same code.
+# The clips of this book lie in a ZIP. It holds puppets, or, with `BOOK_DATASET=ucf101` and by default in Colab, UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or
+# brush their teeth. Both go through the same code. (The puppets' ZIP is drawn first, if it isn't there yet.)
 
 # %%
 run = settings.current()
@@ -109,7 +110,7 @@ print(*names[:3], sep="\n")
 # ## Read the names
 #
 # The names follow a pattern, `v_<Class>_g<group>_c<clip>.avi`. The class is what the network is to learn. And the [group](../book/glossary.md#group)? All clips of
-# one group were cut from one longer video: the same person, the same room, the same light.
+# one group were cut from one longer video: the same person, the same room, the same light. Groups are numbered anew in each class.
 
 # %% tags=["nbval-check-output"]
 first = names[0]
@@ -136,11 +137,17 @@ figure = plots.plot_film_strip(clips, titles, columns=7)
 # %% [markdown]
 # ## Split fairly
 #
-# We need three sets of clips: [training](../book/glossary.md#training-set), to learn from; [validation](../book/glossary.md#validation-set), to watch the progress; and
+# A run works on the first few classes, and on a fixed number of clips of each:
+
+# %% tags=["nbval-check-output"]
+print(run.num_classes, "classes; clips per class:", run.splits)
+
+# %% [markdown]
+# So we need three sets of clips: [training](../book/glossary.md#training-set), to learn from; [validation](../book/glossary.md#validation-set), to watch the progress; and
 # [test](../book/glossary.md#test-set), for one honest question at the end. The obvious way is to shuffle the clips and deal them out. That is what
 # the TensorFlow tutorial does that this book grew out of.
 #
-# **Predict:** of the test clips, how many then have a sister in the training set, a clip of the same group?
+# **Predict:** more than half of all clips go into training, at random. Of the test clips, how many then have a sister there, a clip of the same group?
 
 # %%
 chosen = [
@@ -167,12 +174,12 @@ print(f"split by group: {share_with_sister(by_group):.0%}")
 
 # %% [markdown]
 # A network that remembers rooms would look good on the first split, and you would find out on the day somebody shows it a new room. `split_by_group` deals out whole
-# groups, so no two splits share one. It is this book's default.
+# groups, so no two splits share a group of a class. It is this book's default. Here is how it has dealt out the groups of one class:
 
 # %% tags=["nbval-check-output"]
 for split, files in by_group.items():
-    groups = {ucf101.get_group(file) for file in files}
-    print(f"{split:5} {len(files):4} clips, groups {sorted(groups)}")
+    own = [file for file in files if ucf101.get_class(file) == ucf101.get_class(first)]
+    print(f"{split:5} groups {sorted({ucf101.get_group(file) for file in own})}")
 
 # %% [markdown]
 # ## Fetch the clips
@@ -188,19 +195,18 @@ folders = archive.download_ucf101_subset(
 
 # %% tags=["nbval-check-output"]
 for split, path in folders.items():
-    print(
-        f"{split:5} {len(list(path.glob('*/*.avi'))):4} files in {len(list(path.iterdir()))} folders"
-    )
+    print(f"{split:5} {len(list(path.glob('*/*.avi'))):4} files")
 
 # %% [markdown]
 # ## Choose frames that tell the story
 #
 # Neighbouring frames look almost alike, so it is wasteful to feed them all to a network. `frames_from_video_file` reads a few of them at even distances,
-# [`frame_step`](../book/glossary.md#frame-step) apart, and fits each into a square without distorting it.
+# [`frame_step`](../book/glossary.md#frame-step) apart, and fits each into a square without distorting it. `run.reading` says how many, how far apart, and how large:
 
 # %% tags=["nbval-check-output"]
 file = sorted(folders["train"].glob("*/*.avi"))[0]
 frames = video.frames_from_video_file(file, **run.reading, start="center")
+print(run.reading)
 print(frames.shape, frames.dtype)
 
 # %% mystnb={"image": {"alt": "A film strip of the frames that were read from one clip, in square pictures with black bars above and below."}}
@@ -210,7 +216,8 @@ figure = plots.plot_film_strip([frames], [file.name])
 # The black bars above and below are [letterboxing](../book/glossary.md#letterboxing): the frame is wider than high and keeps its proportions.
 #
 # Where should the frames start? In training at a random place, so that the network sees another part of a long clip each time. In validation and
-# test in the middle, always: a test that draws lots gives another score tomorrow. `frame_indices` makes the choice and touches no file:
+# test in the middle, always: a test that draws lots gives another score tomorrow. `frame_indices` makes the choice and touches no file. Take the tutorial's sizes, ten frames at a step of 15, and imagine
+# a clip of 200 frames:
 
 # %% tags=["nbval-check-output"]
 print("center:", video.frame_indices(200, n_frames=10, frame_step=15, start="center"))
@@ -221,7 +228,7 @@ for seed in (1, 2):
     )
 
 # %% [markdown]
-# **Predict:** ten frames at a step of 15 span 136 frames. More than half of the clips of some classes are shorter than that. What should happen with a clip of 60?
+# **Predict:** these ten frames span 1 + 9 · 15 = 136. Many clips of UCF101 are shorter. What should happen with a clip of 60 frames?
 #
 # The tutorial fills up with black frames. A network can learn from that: *black means a short clip, short clips are mostly of this class*. It would be right, for the wrong reason.
 # Here the step shrinks instead, until the first and the last frame just fit. Order and extent of the action stay, and every frame is a real one.
@@ -229,6 +236,9 @@ for seed in (1, 2):
 # %% tags=["nbval-check-output"]
 print("60 frames:", video.frame_indices(60, n_frames=10, frame_step=15))
 print(" 6 frames:", video.frame_indices(6, n_frames=10, frame_step=15))
+
+# %% [markdown]
+# Where even the frames run out, some are shown twice; none is invented.
 
 # %% mystnb={"image": {"alt": "A film strip of a clip that is shorter than ten frames at a step of fifteen; it shows the whole action and no black frame."}}
 step = 40  # longer steps than any clip of this chapter allows
@@ -252,15 +262,8 @@ except video.VideoReadError as error:
 # %% tags=["nbval-check-output"]
 generator = video.FrameGenerator(folders["val"], **run.reading)
 frames, label = next(iter(generator))
-print(
-    len(generator),
-    "clips; the first:",
-    frames.shape,
-    "label",
-    label,
-    "=",
-    generator.class_names[label],
-)
+print(len(generator), "clips; the first is", frames.shape)
+print("label", label, "stands for", generator.class_names[label])
 
 # %% [markdown]
 # That is all a network needs, if you are patient: a Python loop reads one clip after the other, on one core, while the network waits.
@@ -268,7 +271,26 @@ print(
 # ## Make batches
 #
 # [tf.data](../book/glossary.md#tfdata) turns the loop into a pipeline: several clips are decoded at once, gathered into a [batch](../book/glossary.md#batch), and the next batch is made while
-# the network works on this one. `make_dataset` wraps it up.
+# the network works on this one. In outline:
+
+# %% tags=["nbval-check-output"]
+files, labels, class_names = video.clips_and_labels(folders["val"])
+
+
+def read(file):
+    return video.frames_from_video_file(file.decode(), **run.reading, start="center")
+
+
+outline = tf.data.Dataset.from_tensor_slices([str(file) for file in files])
+outline = outline.map(
+    lambda file: tf.numpy_function(read, [file], tf.uint8), tf.data.AUTOTUNE
+)
+outline = outline.batch(run.batch_size).prefetch(tf.data.AUTOTUNE)
+print(next(iter(outline)).shape)
+
+# %% [markdown]
+# `map` decodes, as many clips at once as the machine has room for; `batch` gathers; `prefetch` works ahead. `make_dataset` adds what such a pipeline needs in earnest: labels, shuffling, and a random start for
+# each clip of each epoch, drawn from a seed, so that a run can be repeated.
 
 # %%
 train_ds = pipeline.make_dataset(
@@ -284,17 +306,17 @@ print(len(train_ds), "batches for training,", len(val_ds), "for validation")
 print("classes:", ", ".join(train_ds.class_names))
 
 # %% [markdown]
-# Five axes: clip, time, height, width, colour. The labels are plain integers, one a clip.
+# Five axes: clip, time, height, width, colour. The labels are plain integers, one per clip.
 #
 # Does every clip come once an [epoch](../book/glossary.md#epoch), and in another order each time? Count the classes, and compare the beginnings of two epochs:
 
 # %% tags=["nbval-check-output"]
 epochs = [np.concatenate([labels.numpy() for _, labels in train_ds]) for _ in range(2)]
-print("clips a class:", list(collections.Counter(sorted(epochs[0].tolist())).values()))
+print("clips per class:", list(collections.Counter(sorted(epochs[0].tolist())).values()))
 print("same order twice:", np.array_equal(*epochs))
 
 # %% [markdown]
-# Shuffling matters more than it seems. The files lie in folders by class; a network that sees ten clips of one class, then ten of the next, unlearns each
+# Shuffling matters more than it seems. The files lie in folders by class; a network that sees all clips of one class, then all of the next, unlearns each
 # as it goes. And a validation set must hold all classes, which the split has taken care of.
 #
 # ## Check yourself
@@ -306,15 +328,15 @@ print("same order twice:", np.array_equal(*epochs))
 # <details><summary>Answers</summary>
 #
 # 1. Whether the clips come in groups, and whether the split kept them apart.
-# 2. Four times less memory, on disk, in the pipeline and on the way to the GPU; nothing is lost.
+# 2. It takes a quarter of the memory, in the pipeline and on the way to the GPU, and nothing is lost.
 # 3. The score changes from run to run, although the network has not.
 #
 # </details>
 #
 # ## On your own
 #
-# - Set `split_by="clip"` in `download_ucf101_subset`, with another folder, and keep the clips: in the chapter [Evaluate](evaluate.ipynb) you can measure what the leak is worth.
-# - Draw your own action: `helpers/puppets.py` needs one more entry in `_pose`, and its pair comes for free.
-# - Run this chapter on real clips: set `BOOK_DATASET=ucf101` before you start Jupyter, and `UCF101_ZIP` if you have the ZIP on disk.
+# - Fetch the clips with `split_by="clip"` into another folder, and list, for one test clip, its sisters in the training set.
+# - Draw your own action: `helpers/puppets.py` needs a name in `PAIRS` and a pose in `_pose`; its reverse comes for free.
+# - Run this chapter on real clips: set `BOOK_DATASET=ucf101` before you start Jupyter (in Colab it is set already), and `UCF101_ZIP` if you have the ZIP on disk.
 #
 # Next: [Count parameters](count_parameters.ipynb).

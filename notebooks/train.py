@@ -14,13 +14,13 @@
 # %% [markdown]
 # # Train
 #
-# **What you'll do:** train a network to tell ten actions apart, five of which are others played backwards, and watch it learn.
+# **What you'll do:** train a network to tell actions apart (on the puppets ten, five of which are others played backwards), and watch it learn.
 #
 # **What you'll learn**
 #
 # - to say what a loss means before the first epoch, and so to notice a broken model at once;
 # - to read learning curves;
-# - to see what one ReLU in the right place is worth;
+# - to see what the paper's block is worth;
 # - to start a full-length run, on your machine or on a GPU, and to go on where it was interrupted.
 #
 # **What you'll need:** the chapters [Load video](load_video.ipynb) and [Build the model](build_model.ipynb). On two CPU cores the short run below takes a minute or two.
@@ -45,7 +45,7 @@ from helpers import archive, models, plots, settings, training
 # %% [markdown]
 # ## See where we are going
 #
-# Two networks, the same clips, the same widths, the same optimiser. One is the tutorial's, the other is made of the paper's block. Each line is the mean of several runs that differ only in their
+# Two networks, the same puppets, the same widths, the same optimiser. One is the tutorial's, the other is made of the paper's block. Each line is the mean of several runs that differ only in their
 # [seed](../book/glossary.md#seed); the band reaches from the worst to the best of them.
 
 # %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the lines of the tutorial's network, at either learning rate, rise late and slowly."}}
@@ -53,7 +53,7 @@ recorded = training.recorded("puppets-short")
 
 
 def pick(network, rate):
-    wanted = {"network": network, "learning_rate": rate}
+    wanted = {"network": network, "conv": "2plus1d", "learning_rate": rate}
     return [run for run in recorded if wanted.items() <= run["recipe"].items()]
 
 
@@ -79,8 +79,9 @@ Markdown(
 )
 
 # %% [markdown]
-# The parts are nearly the same; see [Build the model](build_model.ipynb) for the table of differences. Normalisation and a ReLU between space and time, a ReLU after the addition, and strides
-# decide whether the network has learnt after a minute, or has barely begun. It is the best argument for reading papers closely.
+# Both networks got the same clips; the tutorial's got twice the epochs, and is still far behind. (Adam's rate matters, too: at its own, 1e-4, it learns better than at ours.) The
+# parts look alike; see [Build the model](build_model.ipynb) for the table of differences. Normalisation and a ReLU between space and time, *M* filters, a ReLU after the addition, strides: together
+# they decide how fast a network learns. Which of them does most, these runs don't say. That a few lines of a paper make such a difference is the best argument for reading it closely.
 #
 # Now do it yourself.
 #
@@ -105,7 +106,7 @@ print(model.input_shape, "→", model.output_shape, f"  {model.count_params():,}
 # %% [markdown]
 # ## Choose a loss and an optimiser
 #
-# The network gives one [logit](../book/glossary.md#logit) a class. [Softmax](../book/glossary.md#softmax) turns logits into probabilities, and the [cross-entropy](../book/glossary.md#cross-entropy) is the negative logarithm of
+# The network gives one [logit](../book/glossary.md#logit) per class. [Softmax](../book/glossary.md#softmax) turns logits into probabilities, and the [cross-entropy](../book/glossary.md#cross-entropy) is the negative logarithm of
 # the probability that the true class was given. *Sparse* means that labels are integers; `from_logits` that the loss applies the softmax itself, which is more exact.
 #
 # [Adam](../book/glossary.md#adam) then changes each weight a little, against the gradient, in steps that adapt themselves to each weight. `helpers.training.compile_model` is this cell:
@@ -159,14 +160,16 @@ figure = plots.plot_history(history)
 #
 # ## Keep the result
 #
-# `save_run` evaluates the model once on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
+# `save_run` evaluates the model on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
 
 # %%
 record = training.save_run(model, history.history, run, test=test_ds, seconds=seconds)
 print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}")
 
 # %% tags=["nbval-check-output"]
-print(sorted(file.name for file in training.run_folder(run).glob("*.[jk]*")))
+folder = training.run_folder(run)
+print(folder.relative_to(settings.home()))
+print(sorted(file.name for file in folder.iterdir()))
 
 # %% [markdown]
 # ## Start a full run
@@ -178,34 +181,34 @@ print(sorted(file.name for file in training.run_folder(run).glob("*.[jk]*")))
 # BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --network tutorial
 # ```
 #
-# After each epoch it keeps a backup. If it is interrupted, start the same command again: it goes on after the last whole epoch. With `--seeds 0 1 2` it trains three times, and with `--record FILE` it
+# After each epoch it keeps a backup. If it is interrupted, start the same command again: it goes on after the last whole epoch. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seeds 0 1 2` it trains three times, and with `--record FILE` it
 # adds what came out to a file; the page [Results](../book/results.md) is made from such files.
 #
-# ### A GPU's part in it
+# ### What a GPU changes
 #
 # Nothing in the code changes: Keras uses a GPU where it finds one. In Colab choose *Runtime → Change runtime type → GPU* before you start; this book then takes the full run by itself.
 #
-# A GPU does the arithmetic of a training step many times faster than a CPU. It does not decode video any faster: that remains the CPU's work, and a fast GPU waits for it. In the tutorial's own log an epoch takes about a
-# minute on a GPU, and almost all of that is waiting for frames. So on a GPU, look at the CPU first.
+# A GPU does the arithmetic of a training step many times faster than a CPU. It does not decode video any faster: that remains the CPU's work, and a fast GPU waits for it. So where training on a GPU is slow, look at the CPU first: is it
+# busy decoding all the time?
 #
 # ## Check yourself
 #
 # 1. Ten classes, and the first loss is 9.2. What is likely?
-# 2. Training accuracy 1.0, validation accuracy 0.6. What do you do, and what not?
+# 2. Training accuracy 1.0, validation accuracy 0.6. What would you try, and what not?
 # 3. Why is the test set used once, at the end, although the validation set is looked at after each epoch?
 #
 # <details><summary>Answers</summary>
 #
 # 1. A mistake: an untrained network should be near ln 10. Perhaps pixels were not rescaled, or the loss expects probabilities and gets logits.
-# 2. More clips, augmentation, a smaller network. Not: more epochs.
+# 2. More clips, clips altered a little each time (flipped, cropped), a smaller network. Not: more epochs.
 # 3. Whatever you choose by looking at a score fits that score a little. The test set stays honest because nothing was chosen by it.
 #
 # </details>
 #
 # ## On your own
 #
-# - Train the tutorial's network: `python -m helpers.training --network tutorial --epochs 20`. Does it start to learn in the end?
-# - Train `--conv 2d`. It sees every frame by itself. Which accuracy can it not exceed on the puppets?
+# - Train the tutorial's network: `python -m helpers.training --network tutorial --epochs 20`. Does it catch up in the end?
+# - Train `--conv 2d`. It sees every frame by itself. What accuracy can't it exceed on the puppets?
 # - Train with three seeds. How far apart are the test accuracies, and what does that say about a difference of two points between two papers?
 #
 # Next: [Evaluate](evaluate.ipynb).

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import set_address
 
-ORDER = "settings ucf101 puppets archive video pipeline counting layers models training evaluation plots diagrams".split()
+ORDER = "settings ucf101 puppets archive video pipeline counting layers models evaluation training plots diagrams".split()
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
 
 

@@ -14,17 +14,9 @@ import tempfile
 import time
 
 from set_address import ROOT, address
-
-import yaml
+from write_notebooks import chapters
 
 OURS = {"video-classification-book", "remotezip"}
-
-
-def chapters(root=ROOT):
-    """Return the chapters' notebooks in the book's order."""
-    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
-    files = [entry["file"] for part in parts for entry in part["chapters"]]
-    return [root / f"{file}.ipynb" for file in files if file.startswith("notebooks/")]
 
 
 def find_python(version):

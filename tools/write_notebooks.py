@@ -10,8 +10,16 @@ import time
 import jupytext
 import nbclient
 import nbformat
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def chapters(root=ROOT):
+    """Return the chapters' notebooks in the book's order."""
+    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
+    files = [entry["file"] for part in parts for entry in part["chapters"]]
+    return [root / f"{file}.ipynb" for file in files if file.startswith("notebooks/")]
 
 
 def write(source):
@@ -30,7 +38,8 @@ def write(source):
 
 def main():
     wanted = sys.argv[1:]
-    for source in sorted((ROOT / "notebooks").glob("*.py")):
+    for notebook in chapters():
+        source = notebook.with_suffix(".py")
         if wanted and source.stem not in wanted:
             continue
         begin = time.monotonic()
