@@ -19,7 +19,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("The book needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
@@ -27,13 +27,13 @@ book: setup
 	$(BIN)/python tools/build_book.py
 
 test: setup
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
 
 test-colab: setup
 	$(BIN)/python tools/run_in_colab.py
 
 notebooks: setup
-	$(BIN)/python tools/write_notebooks.py
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/write_notebooks.py
 
 pictures: setup
 	$(BIN)/python tools/draw_pictures.py

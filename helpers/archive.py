@@ -48,7 +48,8 @@ def list_files(source):
 def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_by="group", seed=0):
     """Fetch some clips of some classes and sort them into splits.
 
-    Clips that are there already, whole and unharmed, are not fetched again. A file stands under its name only once all of it
+    Clips that are there already, whole and unharmed, are not fetched again; a folder holds one split, and another one
+    needs another folder. A file stands under its name only once all of it
     is there and its checksum is right.
 
     Args:

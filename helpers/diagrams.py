@@ -112,6 +112,7 @@ def _draw_volume(axis, y, shape, largest):
 def _label(layer):
     """Return how a diagram calls a layer."""
     config = layer.get_config()
+    kinds = {"2plus1d": "(2+1)D", "3d": "3D", "2d": "2D"}
     kernel = "×".join(map(str, config.get("kernel_size", ())))
     strides = config.get("strides", (1, 1, 1))
     stride = f", stride {'×'.join(map(str, strides))}" if max(strides) > 1 else ""
@@ -121,7 +122,7 @@ def _label(layer):
         "Conv2Plus1D": f"(2+1)D convolution {kernel}{stride}",
         "Conv3D": f"convolution {kernel}{stride}",
         "BatchNormalization": "batch norm",
-        "ResidualMain": f"2 × [(2+1)D convolution {kernel}, layer norm]",
+        "ResidualMain": f"2 × [{kinds.get(config.get('conv'))} convolution {kernel}, layer norm] with a ReLU between",
         "ResizeVideo": "resize",
         "Project": "project",
         "Add": "add",

@@ -23,7 +23,7 @@ def get_actual_predicted_labels(model, dataset):
     """
     actual, predicted = [], []
     for frames, labels in dataset:
-        logits = keras.ops.convert_to_numpy(model.predict_on_batch(frames))
+        logits = keras.ops.convert_to_numpy(model.predict_on_batch(keras.ops.convert_to_numpy(frames)))
         actual.append(keras.ops.convert_to_numpy(labels))
         predicted.append(logits.argmax(axis=-1))
     return np.concatenate(actual).astype(int), np.concatenate(predicted).astype(int)

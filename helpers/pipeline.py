@@ -12,7 +12,8 @@ def make_dataset(path, n_frames=10, batch_size=8, *, training=False, output_size
     """Make a data set of the clips of a split.
 
     Clips are decoded in parallel and come in a fixed order. In training the order is shuffled and every clip starts at
-    a random frame, both anew in each epoch and the same for the same seed; otherwise clips are read from the middle.
+    a random frame, both anew in each epoch and the same for the same seed (and TensorFlow's global seed, where one is set);
+    otherwise clips are read from the middle.
 
     Args:
         path: Folder with one folder of .avi files a class.

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import subprocess
 
 TUTORIAL_ZIP = "https://storage.googleapis.com/thumos14_files/UCF101_videos.zip"
 
@@ -65,7 +66,7 @@ def current():
     """
     colab = importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None
     dataset = _choose("BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets")
-    run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and shutil.which("nvidia-smi") else "short")
+    run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
     source = os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP
     return Settings(dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run]))
 
@@ -74,6 +75,12 @@ def home():
     """Return the folder that `data/` and `runs/` stand in: the repository's, or the current one outside it."""
     here = pathlib.Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here)
+
+
+def _has_gpu():
+    # The program may be there where the GPU is not.
+    program = shutil.which("nvidia-smi")
+    return program is not None and subprocess.run([program, "-L"], capture_output=True, check=False).returncode == 0
 
 
 def _choose(variable, choices, default):

@@ -42,13 +42,16 @@ class Recipe:
 def make_datasets(folders, settings, seed=0):
     """Return the data sets of a run by split: the training set shuffled, the others in order.
 
+    Sets the global seeds as well, on which the training set's order and starts depend.
+
     Args:
         folders: The folders by split, from `helpers.archive`.
         settings: What `helpers.settings.current()` returns.
-        seed: Seed of the training set's order and starts.
+        seed: Seed of order, starts and what is made afterwards, such as a network's first weights.
     """
     from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
 
+    keras.utils.set_random_seed(seed)
     return {
         split: make_dataset(folder, batch_size=settings.batch_size, training=split == "train", seed=seed, **settings.reading)
         for split, folder in folders.items()
@@ -68,8 +71,8 @@ def compile_model(model, learning_rate=LEARNING_RATES["small_resnet"]):
 def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
     """Train a network and save it with its record, or go on where an earlier call was interrupted.
 
-    A run is kept in `runs/<settings>/<recipe>`: `model.keras`, `record.json` and, until it is finished, a backup of the
-    last whole epoch. A finished run of the same settings, recipe and helpers is not trained again.
+    A run is kept in a folder of its own below `runs/`: `model.keras`, `record.json` and, until it is finished, a backup
+    of the last whole epoch. A finished run of the same settings, recipe and helpers is not trained again.
 
     Args:
         settings: What `helpers.settings.current()` returns.
@@ -85,21 +88,22 @@ def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
     finished = load_run(settings, recipe)
     if finished is not None:
         return finished
-    folder = _claim(run_folder(settings, recipe), settings, recipe)
-    keras.utils.set_random_seed(recipe.seed)
+    folder = run_folder(settings, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
     data = make_datasets(fetch_clips(settings), settings, recipe.seed)
     model = compile_model(NETWORKS[recipe.network](conv=recipe.conv, **settings.input_size), recipe.learning_rate)
     log = folder / "epochs.csv"
     callbacks = [
+        _EpochSeconds(),
         keras.callbacks.CSVLogger(log, append=True),
         keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
     ]
-    begin = time.monotonic()
     # make_dataset has shuffled already.
     model.fit(
         data["train"], validation_data=data["val"], epochs=settings.epochs, shuffle=False, callbacks=callbacks, verbose=verbose
     )
-    record = save_run(model, _read_log(log), settings, recipe, test=data["test"], seconds=time.monotonic() - begin)
+    history = _read_log(log)
+    record = save_run(model, history, settings, recipe, test=data["test"], seconds=sum(history.pop("seconds")))
     shutil.rmtree(folder / "backup", ignore_errors=True)
     return model, record
 
@@ -150,33 +154,31 @@ def load_run(settings, recipe=Recipe()):
     if not (folder / "record.json").exists():
         return None
     record = json.loads((folder / "record.json").read_text())
-    if record["fingerprint"] != fingerprint(settings, recipe):
-        return None
     return keras.models.load_model(folder / "model.keras"), record
 
 
 def run_folder(settings, recipe=Recipe()):
-    """Return the folder that a run is kept in."""
-    return home() / "runs" / settings.name / recipe.name
+    """Return the folder that a run is kept in; other settings, recipes or helpers have another."""
+    return home() / "runs" / settings.name / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
 
 
 def fingerprint(settings, recipe):
     """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
     here = pathlib.Path(__file__).parent
     names = ("ucf101", "puppets", "archive", "video", "pipeline", "counting", "layers", "models", "evaluation", "training")
-    digest = hashlib.sha256(json.dumps([dataclasses.asdict(settings), dataclasses.asdict(recipe)]).encode())
+    digest = hashlib.sha256(json.dumps([_public(settings), dataclasses.asdict(recipe)]).encode())
     for name in names:
         digest.update((here / f"{name}.py").read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:8]
 
 
 def hardware():
     """Return the name of the GPU, or of the CPU and how many cores of it there are."""
     if shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        names = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split("\n")
-        if names[0]:
-            return names[0].strip()
+        found = subprocess.run(query, capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            return found.stdout.splitlines()[0].strip()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -210,14 +212,14 @@ def _public(settings):
     return {name: value for name, value in dataclasses.asdict(settings).items() if name != "zip"}
 
 
-def _claim(folder, settings, recipe):
-    """Make the run's folder, emptied where what is in it was made from something else."""
-    mark, own = folder / "fingerprint", fingerprint(settings, recipe)
-    if not mark.exists() or mark.read_text() != own:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        mark.write_text(own)
-    return folder
+class _EpochSeconds(keras.callbacks.Callback):
+    """Adds to each epoch's logs how long it took, so that an interrupted run knows the sum."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begin = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.monotonic() - self.begin
 
 
 def _read_log(log):
@@ -248,7 +250,7 @@ def main(arguments=None):
     settings = current()
     for seed in options.seeds:
         recipe = Recipe(options.network, options.conv, rate, seed)
-        print(f"{settings.name}, {recipe.name}, in {run_folder(settings, recipe)}", flush=True)
+        print(f"{settings.name}, {recipe.name}", flush=True)
         _, record = train(settings, recipe, epochs=options.epochs)
         print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
         if options.record:

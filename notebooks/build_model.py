@@ -29,10 +29,10 @@
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
-    import helpers
+    import helpers.archive
 except ModuleNotFoundError:
     # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
-    import helpers
+    import helpers.archive
 
 # %%
 import inspect

@@ -27,10 +27,10 @@
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
-    import helpers
+    import helpers.archive
 except ModuleNotFoundError:
     # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
-    import helpers
+    import helpers.archive
 
 # %%
 import keras
@@ -90,19 +90,12 @@ def count_with_keras(layer, channels):
 
 
 kernel = (3, 3, 3)
-three_d, factorised = (
-    keras.layers.Conv3D(64, kernel),
-    layers.Conv2Plus1D(64, kernel, "same"),
-)
-print(
-    "3D:    ",
-    count_with_keras(three_d, 64),
-    "=",
-    counting.conv3d_parameters(64, 64, kernel),
-)
+box = keras.layers.Conv3D(64, kernel)
+print("3D:    ", count_with_keras(box, 64), "=", counting.conv3d_parameters(64, 64, kernel))
+two = layers.Conv2Plus1D(64, kernel, "same")
 print(
     "(2+1)D:",
-    count_with_keras(factorised, 64),
+    count_with_keras(two, 64),
     "=",
     counting.conv2plus1d_parameters(64, 64, kernel),
 )

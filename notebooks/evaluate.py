@@ -29,10 +29,10 @@
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
-    import helpers
+    import helpers.archive
 except ModuleNotFoundError:
     # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
-    import helpers
+    import helpers.archive
 
 # %%
 import warnings
@@ -186,7 +186,7 @@ print(caught[0].message)
 # %%
 probabilities = []
 for frames, batch in test_ds:
-    logits = model.predict_on_batch(frames).astype("float64")
+    logits = model.predict_on_batch(np.asarray(frames)).astype("float64")
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     softmax = weights / weights.sum(axis=1, keepdims=True)
     probabilities.extend(softmax[np.arange(len(batch)), batch])
@@ -230,7 +230,7 @@ Markdown(
 # ## On your own
 #
 # - `training.train(run, epochs=2)` trains a network for two epochs only. Which mistakes does it make: within reversed pairs, or between them?
-# - On real clips, at full length, train on a split by clip and on one by group, and compare the test accuracies. How much of the first is the leak?
+# - On real clips, at full length, train once on clips that `download_ucf101_subset` has split by clip, and once on clips split by group, and compare the test accuracies. How much of the first is the leak?
 #
 # That is the way from a ZIP to a tested network. What recorded runs have reached stands on the page [Results](../book/results.md). Scores on real clips rise with more training data, with longer training, and with networks that were trained on larger data sets before; TensorFlow's
 # tutorials on [MoViNet](https://www.tensorflow.org/hub/tutorials/movinet_tutorial) and on [transfer learning](https://www.tensorflow.org/tutorials/video/transfer_learning_with_movinet) go on from there.

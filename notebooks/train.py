@@ -28,10 +28,10 @@
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
 try:
-    import helpers
+    import helpers.archive
 except ModuleNotFoundError:
     # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
-    import helpers
+    import helpers.archive
 
 # %%
 import time
@@ -168,8 +168,8 @@ print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['lo
 
 # %% tags=["nbval-check-output"]
 folder = training.run_folder(run)
-print(folder.relative_to(settings.home()))
-print(sorted(file.name for file in folder.iterdir()))
+print([name for name in ("model.keras", "record.json") if (folder / name).exists()])
+print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 
 # %% [markdown]
 # ## Start a full run

@@ -60,14 +60,18 @@ def test_outputs_are_compared(source):
     cells = [cell for cell in code_cells(notebook_of(source)) if compared(cell)]
     assert len(cells) >= 4
     for cell in cells:
-        assert cell.outputs, f"nothing to compare: {cell.source}"
+        # nbval compares no pictures.
+        texts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+        assert any(texts), f"nothing to compare: {cell.source}"
 
 
 @every_chapter
 def test_chapter_was_written_on_the_short_run_of_the_puppets(source):
     # No clip of UCF101 goes into the repository.
     text = source.with_suffix(".ipynb").read_text()
-    assert "UCF101/v_" not in text and "BodyWeightSquats" not in text and "ApplyEyeMakeup" not in text
+    assert "UCF101/v_" not in text
+    if source.stem == "load_video":
+        assert "puppets, short run" in text
 
 
 @every_chapter
@@ -109,7 +113,7 @@ def test_a_picture_stands_near_the_top(source):
 
 def test_all_chapters_set_up_alike():
     assert len({code_cells(notebook_of(source))[0].source for source in CHAPTERS}) == 1
-    assert "import helpers" in code_cells(notebook_of(CHAPTERS[0]))[0].source
+    assert "import helpers.archive" in code_cells(notebook_of(CHAPTERS[0]))[0].source
 
 
 @every_chapter

@@ -15,9 +15,18 @@ import pytest
 BOOK = pathlib.Path(__file__).resolve().parent.parent / "_build" / "html"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+
+
+def stale():
+    """Return whether a page's source is newer than the pages."""
+    sources = [*BOOK.parents[1].glob("book/**/*"), *BOOK.parents[1].glob("notebooks/*.ipynb"), *BOOK.parents[1].glob("helpers/*.py")]
+    return (BOOK / "index.html").exists() and (BOOK / "index.html").stat().st_mtime < max(file.stat().st_mtime for file in sources)
+
+
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed"),
     pytest.mark.skipif(not (BOOK / "index.html").exists(), reason="no pages: run `make book` first"),
+    pytest.mark.skipif(stale(), reason="the pages are older than their sources: run `make book` first"),
 ]
 
 # Opens page after page in a frame of a phone's width, and puts what it measured into its own title.

@@ -1,7 +1,7 @@
 """What the environment asks for."""
 
 import importlib.util
-import shutil
+import os
 
 import pytest
 
@@ -9,15 +9,18 @@ from helpers import settings
 
 
 @pytest.fixture
-def machine(monkeypatch):
+def machine(monkeypatch, tmp_path):
     """Return a function that makes this machine look like Colab, or not, with a GPU or without."""
-    find_spec, which = importlib.util.find_spec, shutil.which
+    find_spec = importlib.util.find_spec
 
     def pretend(colab, gpu=False):
         modules = dict.fromkeys(("google", "google.colab"), True if colab else None)
-        tools = {"nvidia-smi": "/usr/bin/nvidia-smi" if gpu else None}
+        # Where there is no GPU, its program may still be there, and fails.
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\nexit {0 if gpu else 9}\n")
+        program.chmod(0o755)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: modules[name] if name in modules else find_spec(name))
-        monkeypatch.setattr(shutil, "which", lambda name: tools[name] if name in tools else which(name))
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
     return pretend
 

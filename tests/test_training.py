@@ -50,8 +50,13 @@ def test_finished_run_is_loaded_and_other_settings_train_anew(small, monkeypatch
     training.train(small, verbose=0)
     assert training.load_run(dataclasses.replace(small, frame_step=6)) is None
     assert training.load_run(small, Recipe(seed=1)) is None
+    assert training.load_run(dataclasses.replace(small, epochs=3)) is None
     monkeypatch.setattr(training, "fingerprint", lambda *a: "other helpers")
     assert training.load_run(small) is None and not fits
+
+
+def test_run_is_the_same_wherever_its_clips_come_from(small):
+    assert training.run_folder(small) == training.run_folder(dataclasses.replace(small, zip="http://127.0.0.1/other.zip"))
 
 
 def test_interrupted_run_goes_on_after_the_last_whole_epoch(small, monkeypatch):
@@ -75,6 +80,7 @@ def test_interrupted_run_goes_on_after_the_last_whole_epoch(small, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", watched_fit)
     _, record = training.train(small, epochs=4, verbose=0)
     assert begun == [2, 3]
+    assert "seconds" not in record["history"] and record["seconds"] > 0
     assert len(record["history"]["loss"]) == 4
 
 
@@ -113,6 +119,7 @@ def test_recorded_runs_of_the_book_are_complete():
     records = training.recorded("puppets-short")
     ours = [record for record in records if record["recipe"]["network"] == "small_resnet"]
     assert len({record["recipe"]["seed"] for record in ours}) >= 3
+    assert all(record["test"]["accuracy"] >= 0.9 for record in ours if record["recipe"]["conv"] == "2plus1d")
     frame_by_frame = [record["test"]["accuracy"] for record in records if record["recipe"]["conv"] == "2d"]
     assert frame_by_frame and max(frame_by_frame) <= 0.5, "no bag of frames tells an action from its reverse"
     for record in records:

@@ -48,6 +48,12 @@ def packages(python):
     return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
 
 
+def committed(notebook):
+    """Return a notebook as the last commit has it, like the helpers that it will fetch."""
+    name = f"HEAD:{notebook.relative_to(ROOT).as_posix()}"
+    return subprocess.run(["git", "show", name], cwd=ROOT, capture_output=True, check=True).stdout
+
+
 def run_chapter(python, notebook):
     """Run a chapter from an empty folder; return what its setup installed.
 
@@ -65,7 +71,7 @@ def run_chapter(python, notebook):
     book = ("BOOK_DATASET", "BOOK_RUN", "UCF101_ZIP")
     environment = {name: value for name, value in os.environ.items() if name not in book} | local
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(notebook, folder)
+        pathlib.Path(folder, notebook.name).write_bytes(committed(notebook))
         command = [python.parent / "jupyter-execute", "--timeout=-1", notebook.name]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -79,7 +85,7 @@ def run_chapter(python, notebook):
 def main():
     passed, failed, skipped = 0, 0, 0
     if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout:
-        print("There are changes that are not committed: the chapters run with the helpers of the last commit.")
+        print("There are changes that are not committed: what runs is the last commit.")
     for requirements in sorted((ROOT / "tests" / "colab").glob("python-*.txt")):
         version = requirements.stem.removeprefix("python-")
         if find_python(version) is None:
@@ -99,7 +105,7 @@ def main():
                 seconds = time.monotonic() - begin
                 print(f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(1 if failed or not passed else 0)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ def set_address(url, root=ROOT):
     """
     if not FORM.fullmatch(url):
         raise ValueError(f"{url!r} is no address of the form https://github.com/OWNER/NAME; give one of that form.")
-    # Colab's addresses hold the part after https://, with a slash instead of the dot's host.
-    old, new = (part.removeprefix("https://github.com/") for part in (address(root), url))
+    old, new = (part.removeprefix("https://github.com/") for part in (address(root), url.removesuffix(".git")))
     changed = []
     for file in sorted({file for pattern in COPIES for file in root.glob(pattern)}):
         before = file.read_text()
-        after = before.replace(f"github.com/{old}", f"github.com/{new}").replace(f"google.com/github/{old}", f"google.com/github/{new}")
+        # Colab's addresses name a repository as colab.research.google.com/github/OWNER/NAME.
+        after = before.replace(f"github.com/{old}", f"github.com/{new}").replace(f".com/github/{old}", f".com/github/{new}")
         if after != before:
             file.write_text(after)
             changed.append(file)
