@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup book test test-colab notebooks pictures address clean
+.PHONY: help setup book test test-colab bench notebooks pictures address clean
 
 help:
 	@echo "make book        execute every chapter and render the book at _build/html/index.html"
 	@echo "make test        run everything that guards the project"
 	@echo "make test-colab  run every chapter with Colab's versions, from an empty folder"
+	@echo "make bench       time the input pipeline beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
 	@echo "make pictures    draw the pictures of the README and the landing page anew"
 	@echo "make address URL=https://github.com/OWNER/NAME   set the repository's address everywhere"
@@ -31,6 +32,9 @@ test: setup
 
 test-colab: setup
 	$(BIN)/python tools/run_in_colab.py
+
+bench: setup
+	$(BIN)/python benchmarks/pipeline.py
 
 notebooks: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/write_notebooks.py

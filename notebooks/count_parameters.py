@@ -199,7 +199,7 @@ left.set_xlabel("Channels, at kernel 3 × 3 × 3")
 right.plot(sizes, [ratio(64, k) for k in sizes], "o-")
 right.plot(sizes, [ratio(64, k, paper=True) for k in sizes], "s--")
 right.set(xticks=sizes, xlabel="Kernel size k × k × k, at 64 channels", ylim=(0, None))
-left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
+legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 
 # %% [markdown]
 # The number of channels plays no part in the tutorial's saving: both counts grow with its square. The kernel does. At size 1 there is nothing to take apart, and two steps cost more

@@ -63,7 +63,7 @@ runs = {
     "tutorial's block, Adam(1e-4)": pick("tutorial", 1e-4),
 }
 axis = plots.plot_seeds(runs)
-axis.set_title("Accuracy on the training set (puppets)")
+title = axis.set_title("Accuracy on the training set (puppets)")
 
 
 # %% tags=["remove-input", "nbval-check-output"]

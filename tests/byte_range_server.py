@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import pathlib
 import re
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -110,6 +111,8 @@ def main():
     if not args.zip.is_file():
         parser.error(f"{args.zip} is not there.")
     server = Server(args.zip, port=args.port)
+    # A shell's background jobs are started with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(server.url, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

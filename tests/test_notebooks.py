@@ -56,6 +56,16 @@ def test_no_cell_shows_an_error_or_a_warning(source):
 
 
 @every_chapter
+def test_no_cell_shows_a_bare_object(source):
+    # Such as <matplotlib.legend.Legend at 0x7f22c1d19bd0>: nothing to a reader, and another one in each run.
+    for cell in code_cells(notebook_of(source)):
+        for output in cell.outputs:
+            if set(output.get("data", {})) == {"text/plain"}:
+                text = output["data"]["text/plain"]
+                assert " at 0x" not in text and not text.startswith("Text("), cell.source
+
+
+@every_chapter
 def test_outputs_are_compared(source):
     cells = [cell for cell in code_cells(notebook_of(source)) if compared(cell)]
     assert len(cells) >= 4

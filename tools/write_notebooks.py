@@ -25,7 +25,8 @@ def chapters(root=ROOT):
 def write(source):
     """Execute one chapter in a fresh kernel and write the notebook beside it."""
     notebook = jupytext.read(source)
-    nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": source.parent}}).execute()
+    place = {"metadata": {"path": source.parent}}
+    nbclient.NotebookClient(notebook, timeout=None, coalesce_streams=True, resources=place).execute()
     for number, cell in enumerate(notebook.cells):
         # Neither times nor random ids: a notebook changes in git only where its content does.
         cell.id = f"cell-{number}"
