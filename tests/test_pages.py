@@ -127,5 +127,10 @@ def test_text_stands_out(seen, theme):
     assert {page: result[theme] for page, result in seen.items() if result[theme][0] < 4.5} == {}
 
 
+def test_results_stand_in_a_table():
+    page = (BOOK / "book" / "results.html").read_text()
+    assert page.count("<tr") >= 5 and "| ---" not in page and "| network" not in page
+
+
 def test_dark_pages_are_dark(seen):
     assert all(result["dark_paper"] != result["light_paper"] for result in seen.values())
