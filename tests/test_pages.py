@@ -19,8 +19,9 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 
 def stale():
     """Return whether a page's source is newer than the pages."""
-    sources = [*BOOK.parents[1].glob("book/**/*"), *BOOK.parents[1].glob("notebooks/*.ipynb"), *BOOK.parents[1].glob("helpers/*.py")]
-    return (BOOK / "index.html").exists() and (BOOK / "index.html").stat().st_mtime < max(file.stat().st_mtime for file in sources)
+    root, page = BOOK.parents[1], BOOK / "book" / "index.html"
+    sources = [file for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.py") for file in root.glob(pattern)]
+    return page.exists() and page.stat().st_mtime < max(file.stat().st_mtime for file in sources)
 
 
 pytestmark = [
