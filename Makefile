@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup book test test-colab bench notebooks pictures address clean
+.PHONY: help setup book test test-colab faults bench notebooks pictures address clean
 
 help:
 	@echo "make book        execute every chapter and render the book at _build/html/index.html"
 	@echo "make test        run everything that guards the project"
 	@echo "make test-colab  run every chapter with Colab's versions, from an empty folder"
+	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
 	@echo "make bench       time the input pipeline beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
 	@echo "make pictures    draw the pictures of the README and the landing page anew"
@@ -33,8 +34,11 @@ test: setup
 test-colab: setup
 	$(BIN)/python tools/run_in_colab.py
 
+faults: setup
+	$(BIN)/python -m pytest --record-faults tests/test_faults_downloading.py tests/test_faults_decoding.py tests/test_faults_caching.py
+
 bench: setup
-	$(BIN)/python benchmarks/pipeline.py
+	BOOK_RUN=full $(BIN)/python benchmarks/pipeline.py
 
 notebooks: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/write_notebooks.py

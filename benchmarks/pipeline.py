@@ -1,64 +1,200 @@
-"""How many clips a second come out of the pipeline, beside the tutorial's way. `make bench` calls this.
+"""How many clips a second come out of the pipeline, and what memory it takes, beside the tutorial's way. `make bench` calls this.
 
-Both read the same clips in the same run: 10 frames at a step of 15, 224 x 224 pixels, batches of 8. BOOK_DATASET and
-UCF101_ZIP choose the clips.
+All ways read the same clips in the same run, each in a process of its own: 10 frames of 224 x 224 pixels, batches of 8.
+BOOK_DATASET and UCF101_ZIP choose the clips. With `--long` a list as long as all of UCF101 is read instead.
 """
 
+import argparse
+import contextlib
+import itertools
+import json
+import os
 import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-import cv2
-import numpy as np
-import tensorflow as tf
-
-from helpers import archive, pipeline, settings, training, video
-
-N_FRAMES, STEP, SIZE, BATCH = 10, 15, (224, 224), 8
+BATCH = 8
+EPOCHS = 5
+LONG = {"classes": 101, "clips": 13_320}
 
 
-def tutorials_way(folder):
-    """Yield clips as the tutorial does: every frame up to the last one wanted is read, each one wanted resized by TensorFlow."""
-    files, labels, _ = video.clips_and_labels(folder)
-    for file, label in zip(files, labels):
-        capture, frames = cv2.VideoCapture(str(file)), []
-        for i in range(1 + (N_FRAMES - 1) * STEP):
-            whole, frame = capture.read()
-            if i % STEP:
-                continue
-            if whole:
-                frame = tf.image.convert_image_dtype(frame, tf.float32)
-                frames.append(tf.image.resize_with_pad(frame, *SIZE))
-            else:
-                frames.append(np.zeros((*SIZE, 3), np.float32))
+def tutorial(folder, reading, **_):
+    """As the tutorial does: a Python generator reads every frame from the start on, and TensorFlow converts and resizes in floats."""
+    import cv2
+    import numpy as np
+    import tensorflow as tf
+
+    from helpers import video
+
+    n_frames, size, step = reading["n_frames"], reading["output_size"], reading["frame_step"]
+    rng = np.random.default_rng(0)
+
+    def prepare(frame):
+        return tf.image.resize_with_pad(tf.image.convert_image_dtype(frame, tf.float32), *size)
+
+    def clips():
+        for file, label in zip(*video.clips_and_labels(folder)[:2]):
+            capture, frames = cv2.VideoCapture(str(file)), []
+            spare = capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1 - (n_frames - 1) * step
+            capture.set(cv2.CAP_PROP_POS_FRAMES, rng.integers(max(spare, 0) + 1))
+            for i in range(1 + (n_frames - 1) * step):
+                whole, frame = capture.read()
+                if i % step == 0:
+                    frames.append(prepare(frame) if whole else np.zeros_like(frames[0]))
+            capture.release()
+            yield np.array(frames)[..., ::-1], label
+
+    signature = (tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((), tf.int16))
+    return tf.data.Dataset.from_generator(clips, output_signature=signature).batch(BATCH)
+
+
+def decoder(folder, reading, **_):
+    """OpenCV's decoder alone, on all cores: each clip from its first frame to its last, and nothing is done with them."""
+    import cv2
+
+    from helpers import batches, video
+
+    def decode(file):
+        capture = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        while capture.grab():
+            pass
         capture.release()
-        yield np.array(frames)[..., ::-1], label
+
+    class Decoded:
+        def __iter__(self):
+            with ThreadPoolExecutor(batches.available_cores()) as pool:
+                yield from pool.map(decode, video.clips_and_labels(folder)[0])
+
+    return Decoded()
 
 
-def make_ways(folder):
-    """Return the data sets to compare, by name; the first is what the others are measured against."""
-    signature = (tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((), tf.int32))
-    sizes = {"output_size": SIZE, "frame_step": STEP}
-    return {
-        "the tutorial's generator": tf.data.Dataset.from_generator(lambda: tutorials_way(folder), output_signature=signature).batch(BATCH),
-        "FrameGenerator, one core": video.FrameGenerator(folder, N_FRAMES, **sizes),
-        "make_dataset": pipeline.make_dataset(folder, N_FRAMES, BATCH, **sizes),
-    }
+def tf_data(folder, reading, **options):
+    """`make_dataset`."""
+    from helpers import pipeline
+
+    return pipeline.make_dataset(folder, batch_size=BATCH, **reading, **_with_augmentation(options))
+
+
+def numpy_batches(folder, reading, **options):
+    """`ClipBatches`, without TensorFlow."""
+    from helpers import batches
+
+    return batches.ClipBatches(folder, batch_size=BATCH, **reading, **_with_augmentation(options))
+
+
+def _with_augmentation(options):
+    from helpers.augmentation import Augmentation
+
+    return options | ({"augment": Augmentation()} if options.get("training") else {})
+
+
+# What is measured: name, function, split, options; "DISK" stands for a folder that is empty at first.
+TRAINING = {"training": True}
+WAYS = [
+    ("the tutorial's way", tutorial, "train", {}),
+    ("OpenCV's decoder alone, all cores", decoder, "train", {}),
+    ("training, nothing kept", tf_data, "train", TRAINING),
+    ("training, memory, start_step=5", tf_data, "train", TRAINING | {"cache": "memory", "start_step": 5}),
+    ("training, disk, start_step=5", tf_data, "train", TRAINING | {"cache": "DISK", "start_step": 5}),
+    ("training, disk, start_step=15", tf_data, "train", TRAINING | {"cache": "DISK", "start_step": 15}),
+    ("training, disk, every start", tf_data, "train", TRAINING | {"cache": "DISK"}),
+    ("training, memory, start_step=5, NumPy", numpy_batches, "train", TRAINING | {"cache": "memory", "start_step": 5}),
+    ("validation, nothing kept", tf_data, "val", {}),
+    ("validation, memory", tf_data, "val", {"cache": "memory"}),
+    ("validation, disk", tf_data, "val", {"cache": "DISK"}),
+]  # fmt: skip
+
+
+def resident():
+    """Return the bytes of memory that this process holds."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def measure(way, folder, reading, epochs):
+    """Go through the clips; return clips/s and memory, over the start, by epoch, and the cache's bytes on disk."""
+    _, make, _, options = way
+    n_clips = len(list(folder.glob("*/*.avi")))
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bench-") as disk:
+        clips = make(folder, reading, **{name: disk if value == "DISK" else value for name, value in options.items()})
+        start, speeds, memory = resident(), [], []
+        for _ in range(epochs):
+            begin = time.perf_counter()
+            for _ in clips:
+                pass
+            speeds.append(n_clips / (time.perf_counter() - begin))
+            memory.append(resident() - start)
+        kept = sum(file.stat().st_size for file in pathlib.Path(disk).rglob("*.frames"))
+    return {"speeds": speeds, "memory": memory, "disk": kept, "clips": n_clips}
+
+
+def measure_apart(number, folder, reading, epochs):
+    """Call `measure` in a process of its own, whose memory is not other ways' memory."""
+    command = [sys.executable, __file__, "--one", str(number), str(folder), json.dumps(reading), str(epochs)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, stderr=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def tell(run, folders):
+    """Print the table."""
+    print(f"{'':38} {'first epoch':>15} {'later epochs':>15} {'memory over the start':>24} {'disk':>7}")
+    print(f"{'':38} {'clips/s':>8} {'ratio':>6} {'clips/s':>8} {'ratio':>6} {'epoch 2':>12} {'epoch 5':>11} {'':>7}")
+    baseline = None
+    for number, way in enumerate(WAYS):
+        alone = way[1] in (tutorial, decoder)
+        found = measure_apart(number, folders[way[2]], run.reading, 2 if alone else EPOCHS)
+        first, later = found["speeds"][0], len(found["speeds"][1:]) / sum(1 / speed for speed in found["speeds"][1:])
+        baseline = baseline or later
+        memory = [f"{found['memory'][epoch] / 1e9:8.2f} GB" for epoch in (1, -1)]
+        disk = f"{found['disk'] / 1e9:.2f} GB" if found["disk"] else ""
+        print(
+            f"{way[0]:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} "
+            f"{memory[0]:>12} {'' if alone else memory[1]:>11} {disk:>8}",
+            flush=True,
+        )
+
+
+def tell_long(run, folders, size):
+    """Read a list as long as all of UCF101, clips repeated under other names; print memory, disk and time by epoch."""
+    files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
+    way = next(i for i, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5")
+    with tempfile.TemporaryDirectory(dir=folders["train"].parent, prefix=".long-") as place:
+        long = pathlib.Path(place) / "train"
+        for i, file in zip(range(LONG["clips"]), itertools.cycle(files)):
+            name = f"Class{i % LONG['classes']:03}"
+            (long / name).mkdir(parents=True, exist_ok=True)
+            (long / name / f"v_{name}_{i:05}.avi").hardlink_to(file)
+        reading = run.reading | {"output_size": (size, size)}
+        found = measure_apart(way, long, reading, 3)
+    print(f"{found['clips']:,} clips of {LONG['classes']} classes, {size} pixels, {WAYS[way][0]}: {found['disk'] / 1e9:.1f} GB on disk")
+    for epoch, (speed, memory) in enumerate(zip(found["speeds"], found["memory"]), start=1):
+        print(f"epoch {epoch}: {found['clips'] / speed:6.0f} s, {speed:7.1f} clips/s, {memory / 1e9:.2f} GB over the start")
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--long", type=int, metavar="PIXELS", help="read a list as long as all of UCF101, at this size")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        number, folder, reading, epochs = options.one
+        with contextlib.redirect_stdout(sys.stderr):
+            found = measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))
+        print(json.dumps(found))
+        return
+    from helpers import archive, settings, training
+
     run = settings.current()
-    folder = archive.fetch_clips(run)["train"]
-    n_clips = len(list(pathlib.Path(folder).glob("*/*.avi")))
-    print(f"{n_clips} clips of {run.dataset}, {training.hardware()}")
-    print(f"{'':26} {'clips/s':>8} {'ratio':>6}")
-    baseline = None
-    for name, clips in make_ways(folder).items():
-        begin = time.perf_counter()
-        for _ in clips:
-            pass
-        speed = n_clips / (time.perf_counter() - begin)
-        baseline = baseline or speed
-        print(f"{name:26} {speed:8.1f} {speed / baseline:6.1f}")
+    folders = archive.fetch_clips(run)
+    counts = ", ".join(f"{name} {len(list(folder.glob('*/*.avi')))}" for name, folder in folders.items())
+    print(f"{run.dataset}: {counts} clips; {run.reading}, batches of {BATCH}; {training.hardware()}, load {os.getloadavg()[0]:.1f}")
+    if options.long:
+        tell_long(run, folders, options.long)
+    else:
+        tell(run, folders)
 
 
 if __name__ == "__main__":

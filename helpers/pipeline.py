@@ -3,17 +3,21 @@
 The only module that imports TensorFlow.
 """
 
+import itertools
+
 import tensorflow as tf
 
-from helpers.video import clips_and_labels, frames_from_video_file
+from helpers.batches import ClipBatches, available_cores
 
 
-def make_dataset(path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0):
+def make_dataset(
+    path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0,
+    cache=None, start_step=1, augment=None, unreadable="stop",
+):  # fmt: skip
     """Make a data set of the clips of a split.
 
     Clips are decoded in parallel and come in a fixed order. In training the order is shuffled and every clip starts at
-    a random frame, both anew in each epoch and the same for the same seed (and TensorFlow's global seed, where one is set);
-    otherwise clips are read from the middle.
+    a random frame, both anew in each epoch and the same for the same seed; otherwise clips are read from the middle.
 
     Args:
         path: Folder with one folder of .avi files a class.
@@ -22,33 +26,38 @@ def make_dataset(path, n_frames=10, batch_size=8, *, training=False, output_size
         training: Whether to shuffle.
         output_size: `(height, width)` in pixels.
         frame_step: Frames from one frame of a clip to the next.
-        seed: Seed of order and starts.
+        seed: Seed of order, starts and augmentation, 0 or more.
+        cache: Where decoded frames are kept for the next epoch: None (nowhere), `"memory"`, or a folder on disk.
+        start_step: Frames from one possible random start to the next; with a cache, a divisor of `frame_step` keeps less.
+        augment: A `helpers.augmentation.Augmentation`; in training only.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
 
     Returns:
         A `tf.data.Dataset` of known length that gives `(frames, labels)`: uint8 RGB `(batch, n_frames, height, width, 3)`
-        and int32 `(batch,)`. Its attribute `class_names` names the labels. A clip that can't be read ends the iteration
-        with TensorFlow's error, whose message names the clip.
+        and int32 `(batch,)`. Its attribute `class_names` names the labels, `left_out` lists the clips left out. A clip that
+        can't be read otherwise ends the iteration with TensorFlow's error, whose message names the clip.
 
     Raises:
-        ValueError: There are no clips.
+        ValueError: There are no clips, or none that can be read.
     """
-    files, labels, class_names = clips_and_labels(path)
+    batches = ClipBatches(
+        path, n_frames, batch_size, training=training, output_size=output_size, frame_step=frame_step, seed=seed,
+        cache=cache, start_step=start_step, augment=augment, unreadable=unreadable,
+    )  # fmt: skip
+    epochs = itertools.count()
 
-    def read(file, clip_seed):
-        start = "random" if training else "center"
-        return frames_from_video_file(file.decode(), n_frames, output_size, frame_step, start=start, seed=int(clip_seed))
+    def numbers():
+        # tf.data calls this at the beginning of each pass.
+        epoch = next(epochs)
+        return ((epoch, i) for i in range(len(batches)))
 
-    def read_in_graph(file_and_label, clip_seed):
-        file, label = file_and_label
-        frames = tf.numpy_function(read, [file, clip_seed], tf.uint8)
-        return tf.ensure_shape(frames, (n_frames, *output_size, 3)), label
+    def make_batch(epoch, i):
+        frames, labels = tf.numpy_function(batches.batch, [epoch, i], [tf.uint8, tf.int32])
+        return tf.ensure_shape(frames, (None, *batches.shape)), tf.ensure_shape(labels, (None,))
 
-    clips = tf.data.Dataset.from_tensor_slices(([str(file) for file in files], tf.constant(labels, tf.int32)))
-    if training:
-        clips = clips.shuffle(len(files), seed=seed)
-    # Each clip of each epoch gets a seed of its own here, in order, so that parallel decoding changes nothing.
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    dataset = tf.data.Dataset.zip(clips, seeds).map(read_in_graph, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    dataset.class_names = class_names
+    number = tf.TensorSpec((), tf.int64)
+    dataset = tf.data.Dataset.from_generator(numbers, output_signature=(number, number))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    dataset = dataset.map(make_batch, num_parallel_calls=available_cores()).prefetch(tf.data.AUTOTUNE)
+    dataset.class_names, dataset.left_out = batches.class_names, batches.left_out
     return dataset

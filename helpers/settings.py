@@ -17,9 +17,9 @@ TUTORIAL_ZIP = "https://storage.googleapis.com/thumos14_files/UCF101_videos.zip"
 
 _CHOICES = {
     ("puppets", "short"): dict(size=64, epochs=6),
-    ("puppets", "full"): dict(size=224, epochs=50),
+    ("puppets", "full"): dict(size=224, epochs=50, start_step=5),
     ("ucf101", "short"): dict(size=64, epochs=4, num_classes=3, splits={"train": 16, "val": 6, "test": 6}),
-    ("ucf101", "full"): dict(size=224, epochs=50),
+    ("ucf101", "full"): dict(size=224, epochs=50, start_step=5),
 }
 # Puppets act within two seconds, clips of UCF101 within seven.
 _FRAME_STEPS = {"puppets": 5, "ucf101": 15}
@@ -39,6 +39,7 @@ class Settings:
     splits: dict = dataclasses.field(default_factory=lambda: {"train": 30, "val": 10, "test": 10})
     n_frames: int = 10
     batch_size: int = 8
+    start_step: int = 1
     seed: int = 0
 
     @property

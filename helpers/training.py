@@ -16,6 +16,7 @@ import keras
 
 from helpers import models
 from helpers.archive import fetch_clips
+from helpers.batches import ClipBatches
 from helpers.evaluation import get_actual_predicted_labels
 from helpers.settings import current, home
 
@@ -42,20 +43,22 @@ class Recipe:
 def make_datasets(folders, settings, seed=0):
     """Return the data sets of a run by split: the training set shuffled, the others in order.
 
-    Sets the global seeds as well, on which the training set's order and starts depend.
+    Decoded frames are kept in memory for the next epoch. Under TensorFlow the data sets are from `make_dataset`, under Keras's other
+    backends `ClipBatches`; both give the same batches. Sets the global seeds as well.
 
     Args:
         folders: The folders by split, from `helpers.archive`.
         settings: What `helpers.settings.current()` returns.
         seed: Seed of order, starts and what is made afterwards, such as a network's first weights.
     """
-    from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
-
+    if keras.backend.backend() == "tensorflow":
+        from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
+    else:
+        make_dataset = ClipBatches
     keras.utils.set_random_seed(seed)
-    return {
-        split: make_dataset(folder, batch_size=settings.batch_size, training=split == "train", seed=seed, **settings.reading)
-        for split, folder in folders.items()
-    }
+    sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed}
+    sizes |= {"cache": "memory", "start_step": settings.start_step}
+    return {split: make_dataset(folder, training=split == "train", **sizes) for split, folder in folders.items()}
 
 
 def compile_model(model, learning_rate=LEARNING_RATES["small_resnet"]):
@@ -98,7 +101,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
         keras.callbacks.CSVLogger(log, append=True),
         keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
     ]
-    # make_dataset has shuffled already.
+    # The training set is shuffled already.
     model.fit(
         data["train"], validation_data=data["val"], epochs=settings.epochs, shuffle=False, callbacks=callbacks, verbose=verbose
     )
@@ -165,7 +168,10 @@ def run_folder(settings, recipe=Recipe()):
 def fingerprint(settings, recipe):
     """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
     here = pathlib.Path(__file__).parent
-    names = ("ucf101", "puppets", "archive", "video", "pipeline", "counting", "layers", "models", "evaluation", "training")
+    names = (
+        "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "pipeline", "counting", "layers", "models",
+        "evaluation", "training",
+    )  # fmt: skip
     digest = hashlib.sha256(json.dumps([_public(settings), dataclasses.asdict(recipe)]).encode())
     for name in names:
         digest.update((here / f"{name}.py").read_bytes())

@@ -1,21 +1,26 @@
-"""From a video file to frames. Taught in the chapter *Load video*.
+"""From a video file to frames. Taught in the chapter *Load video*; where the time goes, in *Feed the GPU*.
 
 Files are decoded from their first frame on, because seeking in compressed video is not exact, and what decodes decides
 how long a clip is, because headers can be wrong.
 """
 
+import contextlib
 import pathlib
-import sys
 
 import cv2
 import numpy as np
+
+# A clip of whose frames fewer than this share decode is damaged, not just odd at its end.
+_WHOLE = 0.9
 
 
 class VideoReadError(OSError):
     """A video file that can't be opened or decoded. The message names the file and what to do."""
 
 
-def frames_from_video_file(path, n_frames, output_size=(224, 224), frame_step=15, *, start="random", seed=None):
+def frames_from_video_file(
+    path, n_frames, output_size=(224, 224), frame_step=15, *, start="random", seed=None, start_step=1
+):
     """Read frames at even distances from a video file.
 
     A clip too short for `n_frames` at `frame_step` is sampled at a smaller, even distance from its first frame to its
@@ -29,26 +34,25 @@ def frames_from_video_file(path, n_frames, output_size=(224, 224), frame_step=15
         frame_step: Frames from one returned frame to the next.
         start: The first frame: `"random"`, `"center"` (as much of the clip before as after), or its number.
         seed: What `numpy.random.default_rng` takes; the same seed gives the same random start.
+        start_step: Frames from one possible random start to the next.
 
     Returns:
         uint8 RGB frames `(n_frames, height, width, 3)`.
 
     Raises:
         VideoReadError: The file can't be opened or decoded.
-        ValueError: `start`, `n_frames` or `frame_step` make no sense for this clip.
+        ValueError: `start`, `n_frames`, `frame_step` or `start_step` make no sense for this clip.
     """
-    if n_frames < 1 or frame_step < 1:
-        raise ValueError(f"n_frames and frame_step are at least 1, not {n_frames} and {frame_step}.")
-    path = pathlib.Path(path)
-    indices = frame_indices(_declared_length(path), n_frames, frame_step, start, seed)
-    frames, decoded = _decode(path, indices)
-    if len(frames) < n_frames:
-        # The header promised more frames than there are.
-        frames, _ = _decode(path, frame_indices(decoded, n_frames, frame_step, start, seed))
-    return np.stack([letterbox(frame, output_size) for frame in frames])
+
+    def choose(length):
+        return frame_indices(length, n_frames, frame_step, start, seed, start_step)
+
+    # Where a clip ends matters to its centre and to the starts to choose from, but not to a start that is given.
+    pictures, _ = read_pictures(path, choose, output_size, to_end=isinstance(start, str))
+    return add_bars(pictures, output_size)
 
 
-def frame_indices(length, n_frames, frame_step, start="random", seed=None):
+def frame_indices(length, n_frames, frame_step, start="random", seed=None, start_step=1):
     """Choose which frames of a clip to read; see `frames_from_video_file`.
 
     Args:
@@ -58,11 +62,14 @@ def frame_indices(length, n_frames, frame_step, start="random", seed=None):
         `n_frames` numbers from 0 to `length - 1`, ascending.
 
     Raises:
-        ValueError: `start` is not a frame of the clip, `"random"` or `"center"`.
+        ValueError: `start` is not a frame of the clip, `"random"` or `"center"`, or a number that is at least 1 isn't.
     """
+    if min(n_frames, frame_step, start_step) < 1:
+        sizes = f"{n_frames}, {frame_step} and {start_step}"
+        raise ValueError(f"n_frames, frame_step and start_step are at least 1, not {sizes}.")
     spare = length - (1 + (n_frames - 1) * frame_step)
     if start == "random":
-        first = int(np.random.default_rng(seed).integers(0, max(spare, 0) + 1))
+        first = start_step * int(np.random.default_rng(seed).integers(0, max(spare, 0) // start_step + 1))
     elif start == "center":
         first = max(spare, 0) // 2
     elif isinstance(start, str) or not 0 <= start < length:
@@ -72,6 +79,70 @@ def frame_indices(length, n_frames, frame_step, start="random", seed=None):
     if first <= spare:
         return first + frame_step * np.arange(n_frames)
     return np.linspace(first, length - 1, n_frames).round().astype(int)
+
+
+def read_pictures(path, choose, output_size, *, to_end=True):
+    """Decode some frames of a clip and make them as large as fits, without bars.
+
+    Args:
+        path: The video file.
+        choose: A function that gets the clip's length in frames and returns the numbers of the frames to read, ascending.
+        output_size: `(height, width)` in pixels to fit into.
+        to_end: Whether the length has to be what decodes; if not, the header's is taken, as long as all frames chosen are
+            there.
+
+    Returns:
+        `(pictures, length)`: uint8 RGB `(n, inner_height, inner_width, 3)` and the clip's length.
+
+    Raises:
+        VideoReadError: The file can't be opened or decoded.
+    """
+    path, length = pathlib.Path(path), None
+    while True:
+        with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as capture:
+            planned = length or _declared_length(path, capture)
+            indices = _plan(choose, planned, certain=length is not None)
+            pictures, decoded = _decode(path, capture, indices, output_size, to_end or not len(indices))
+        if len(pictures) == len(indices) > 0 and (decoded == planned or not to_end):
+            return _stack(path, pictures), planned
+        # The header is wrong about the length; what decodes is not.
+        length = _expect_whole(path, decoded)
+
+
+def fit(frame, output_size):
+    """Resize an image to the largest size that fits, keeping its proportions.
+
+    Args:
+        frame: uint8 `(height, width, 3)`.
+        output_size: `(height, width)` in pixels.
+
+    Returns:
+        uint8 `(inner_height, inner_width, 3)`.
+    """
+    height, width = output_size
+    scale = min(height / frame.shape[0], width / frame.shape[1])
+    inner_height = min(height, max(1, round(frame.shape[0] * scale)))
+    inner_width = min(width, max(1, round(frame.shape[1] * scale)))
+    # Linear interpolation looks at two pixels a side: below half the size it would pass over some, and is ten times as fast.
+    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    return cv2.resize(frame, (inner_width, inner_height), interpolation=interpolation)
+
+
+def add_bars(pictures, output_size):
+    """Fill up pictures that fit into a size with black bars.
+
+    Args:
+        pictures: uint8 `(..., inner_height, inner_width, 3)`.
+        output_size: `(height, width)` in pixels.
+
+    Returns:
+        uint8 `(..., *output_size, 3)`, the pictures in the middle.
+    """
+    inner_height, inner_width = pictures.shape[-3:-1]
+    top, left = (output_size[0] - inner_height) // 2, (output_size[1] - inner_width) // 2
+    result = np.zeros((*pictures.shape[:-3], *output_size, 3), np.uint8)
+    result[..., top : top + inner_height, left : left + inner_width, :] = pictures
+    return result
 
 
 def letterbox(frame, output_size):
@@ -84,17 +155,7 @@ def letterbox(frame, output_size):
     Returns:
         uint8 `(*output_size, 3)`.
     """
-    height, width = output_size
-    scale = min(height / frame.shape[0], width / frame.shape[1])
-    inner_height = min(height, max(1, round(frame.shape[0] * scale)))
-    inner_width = min(width, max(1, round(frame.shape[1] * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    result = np.zeros((height, width, 3), dtype=np.uint8)
-    top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    result[top : top + inner_height, left : left + inner_width] = cv2.resize(
-        frame, (inner_width, inner_height), interpolation=interpolation
-    )
-    return result
+    return add_bars(fit(frame, output_size), output_size)
 
 
 def clips_and_labels(path):
@@ -158,45 +219,79 @@ class FrameGenerator:
     __call__ = __iter__
 
 
-def _open(path):
+@contextlib.contextmanager
+def _opened(path, *parameters):
     if not path.is_file():
         raise VideoReadError(f"{path} is not there; fetch it again with helpers.archive.")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise VideoReadError(f"{path} can't be opened as a video; delete it and fetch it again with helpers.archive.")
-    return capture
-
-
-def _declared_length(path):
-    """Return the number of frames that the header declares, or where it declares none, the number that decode."""
-    capture = _open(path)
-    length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    capture.release()
-    if length < 1:
-        # A recording that was broken off has a header that was never filled in.
-        _, length = _decode(path, [sys.maxsize])
-    return length
-
-
-def _decode(path, indices):
-    """Decode the file up to the last of the indices.
-
-    Returns:
-        `(frames, decoded)`: RGB frames at those indices, fewer where the file ends before; how many frames decoded.
-    """
-    capture, frames, decoded = _open(path), [], 0
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, parameters)
     try:
-        for index in indices:
-            while decoded <= index and capture.grab():
-                decoded += 1
-            if decoded <= index:
-                break
-            whole, frame = capture.retrieve()
-            if not whole:
-                raise VideoReadError(f"{path} can't be decoded at frame {index}; delete it and fetch it again.")
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        if not capture.isOpened():
+            raise VideoReadError(f"{path} can't be opened as a video; delete it and fetch it again with helpers.archive.")
+        yield capture
+    except cv2.error as error:
+        raise VideoReadError(f"{path} can't be decoded ({error.err}); delete it and fetch it again.") from error
     finally:
         capture.release()
+
+
+def _declared_length(path, capture):
+    """Return the number of frames in the header, 0 where it was never filled in; a frame takes a byte at least."""
+    return min(max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0), path.stat().st_size)
+
+
+def _plan(choose, length, certain):
+    """Return the numbers of the frames to read; none where a length from the header doesn't allow a choice."""
+    try:
+        return choose(length) if length else []
+    except ValueError:
+        if certain:
+            raise
+        return []
+
+
+def _decode(path, capture, indices, output_size, to_end):
+    """Decode the file up to the last of the indices, or to its end.
+
+    Returns:
+        `(pictures, decoded)`: RGB pictures of those frames, fewer where the file ends before; how many frames decoded.
+    """
+    pictures, decoded = [], 0
+    for index in indices:
+        while decoded <= index and capture.grab():
+            decoded += 1
+            if decoded == 1:
+                _expect_key_frame(path, capture)
+        if decoded <= index:
+            break
+        whole, frame = capture.retrieve()
+        if not whole:
+            raise VideoReadError(f"{path} can't be decoded at frame {index}; delete it and fetch it again.")
+        pictures.append(cv2.cvtColor(fit(frame, output_size), cv2.COLOR_BGR2RGB))
+    while to_end and capture.grab():
+        decoded += 1
     if not decoded:
         raise VideoReadError(f"{path} has no frame that can be decoded; delete it and fetch it again.")
-    return frames, decoded
+    return pictures, decoded
+
+
+def _expect_key_frame(path, capture):
+    """Frames that tell changes only, to a frame that is lost, would decode to grey ones."""
+    if chr(int(capture.get(cv2.CAP_PROP_FRAME_TYPE))) in "PB":
+        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; delete it and fetch it again.")
+
+
+def _expect_whole(path, decoded):
+    """Return the number of decoded frames, unless many more are in the file: then what decodes is not to be trusted."""
+    with _opened(path, cv2.CAP_PROP_FORMAT, -1) as capture:
+        found = 0
+        while capture.grab():
+            found += 1
+    if decoded < _WHOLE * found:
+        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; delete it and fetch it again.")
+    return decoded
+
+
+def _stack(path, pictures):
+    if len({picture.shape for picture in pictures}) > 1:
+        raise VideoReadError(f"{path} changes its proportions on the way; cut it where it does.")
+    return np.stack(pictures)

@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 import pytest
+from faults import Table
 
 from helpers import archive, puppets
 
@@ -76,8 +77,33 @@ def write_video(path, n_frames, clip=0):
     return write_images(path, [draw_numbers(frame, clip) for frame in range(n_frames)])
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say what nbval compared: a chapter none of whose outputs are compared passes whatever they are."""
+def pytest_addoption(parser):
+    parser.addoption("--record-faults", action="store_true", help="record the fault table for the book")
+
+
+def pytest_configure(config):
+    config.faults = Table(config.getoption("--record-faults"))
+
+
+@pytest.fixture
+def fault(request):
+    """Call it with what a fault came to: see `faults.Table.add`."""
+    return request.config.faults.add
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """Show the fault table, and what nbval compared."""
+    if config.faults.rows:
+        terminalreporter.section("what was broken, how often, and what happened")
+        for line in config.faults.lines():
+            terminalreporter.line(line)
+        if config.faults.recording and exitstatus == 0:
+            config.faults.save()
+    _tell_what_nbval_compared(terminalreporter)
+
+
+def _tell_what_nbval_compared(terminalreporter):
+    """A chapter none of whose outputs are compared passes whatever they are."""
     outcomes = [report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "nodeid")]
     cells = {report.nodeid for report in outcomes if ".ipynb::" in report.nodeid}
     if not cells:

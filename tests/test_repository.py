@@ -15,7 +15,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import set_address
 
-ORDER = "settings ucf101 puppets archive video pipeline counting layers models evaluation training plots diagrams".split()
+ORDER = (
+    "settings files ucf101 puppets archive video cache augmentation batches pipeline counting layers models evaluation training plots "
+    "diagrams"
+).split()
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
 
 

@@ -1,0 +1,139 @@
+"""Batches of clips for every one of Keras's backends. Taught in the chapter *Feed the GPU*."""
+
+import collections
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from helpers.cache import FrameCache
+from helpers.video import VideoReadError, clips_and_labels, frames_from_video_file
+
+STOP, LEAVE_OUT = "stop", "leave out"
+
+
+class ClipBatches(keras.utils.PyDataset):
+    """The batches of a split as NumPy arrays, each one a function of seed, epoch and its number.
+
+    Nothing is drawn from a state that reading changes, so the batches are the same in whatever order, in however many
+    threads or processes they are made. `keras.Model.fit` takes it as it is (with `shuffle=False`, for the order is shuffled
+    already); a `for` loop gets one epoch after the other, made ahead by threads.
+
+    Args:
+        path: Folder with one folder of .avi files a class.
+        n_frames: Frames a clip.
+        batch_size: Clips a batch; the last one may be smaller.
+        training: Whether to shuffle, and to start each clip at a random frame; otherwise clips are read from the middle.
+        output_size: `(height, width)` in pixels.
+        frame_step: Frames from one frame of a clip to the next.
+        seed: Seed of order, starts and augmentation, 0 or more.
+        cache: Where decoded frames are kept for the next epoch: None (nowhere), `"memory"`, or a folder on disk.
+        start_step: Frames from one possible random start to the next. With a cache, a divisor of `frame_step` keeps less.
+        augment: A `helpers.augmentation.Augmentation`, or another function of frames, class name and seed; in training only.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`. To leave them out all
+            clips are read once beforehand.
+        workers: Threads that make batches ahead; default: one a core.
+
+    Attributes:
+        class_names: Names of the classes, by label.
+        files: The clips.
+        labels: Their classes, int32 `(n_clips,)`.
+        left_out: `(file, reason)` of each clip that was left out.
+        epoch: The epoch that `self[i]` gives batches of; counted up at the end of each.
+
+    Raises:
+        ValueError: There are no clips, or none that can be read.
+        VideoReadError: On reading, a clip can't be read.
+    """
+
+    def __init__(
+        self, path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0,
+        cache=None, start_step=1, augment=None, unreadable=STOP, workers=None,
+    ):  # fmt: skip
+        super().__init__(workers=workers or available_cores())
+        if unreadable not in (STOP, LEAVE_OUT):
+            raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
+        self.files, labels, self.class_names = clips_and_labels(path)
+        self.labels = np.array(labels, np.int32)
+        self.batch_size, self.training, self.seed, self.epoch = batch_size, training, seed, 0
+        self.augment = augment if training else None
+        self.shape = (n_frames, *output_size, 3)
+        sizes = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
+        sizes |= {"start": "random" if training else "center", "start_step": start_step if training else 1}
+        if cache is None:
+            self._read = lambda file, seed: frames_from_video_file(file, seed=seed, **sizes)
+        else:
+            self._read = FrameCache(cache, **sizes).read
+        self.left_out = []
+        if unreadable == LEAVE_OUT:
+            self._leave_out()
+
+    def __len__(self):
+        return -(-len(self.files) // self.batch_size)
+
+    def __getitem__(self, i):
+        return self.batch(self.epoch, i)
+
+    def __iter__(self):
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        with ThreadPoolExecutor(self.workers) as pool:
+            coming = collections.deque()
+            for i in range(len(self)):
+                coming.append(pool.submit(self.batch, epoch, i))
+                if len(coming) > self.workers:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+    def batch(self, epoch, i):
+        """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`."""
+        chosen = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        frames = np.empty((len(chosen), *self.shape), np.uint8)
+        for place, clip in enumerate(chosen):
+            frames[place] = self._clip(epoch, int(clip))
+        return frames, self.labels[chosen]
+
+    def order(self, epoch):
+        """Return the numbers of the clips in the order of an epoch."""
+        clips = np.arange(len(self.files))
+        return np.random.default_rng((self.seed, epoch)).permutation(clips) if self.training else clips
+
+    def _clip(self, epoch, clip):
+        frames = self._read(self.files[clip], (self.seed, epoch, clip, 0))
+        if self.augment is None:
+            return frames
+        return self.augment(frames, self.class_names[self.labels[clip]], seed=(self.seed, epoch, clip, 1))
+
+    def _leave_out(self):
+        """Read all clips once, into the cache if there is one, and go on without those that can't be read."""
+
+        def reason(file):
+            try:
+                self._read(file, 0)
+            except VideoReadError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(available_cores()) as pool:
+            reasons = list(pool.map(reason, self.files))
+        self.left_out = [(file, why) for file, why in zip(self.files, reasons) if why]
+        readable = np.array([not why for why in reasons])
+        if not readable.any():
+            raise ValueError(f"None of the {len(self.files)} clips can be read; the first: {reasons[0]}")
+        self.files, self.labels = [file for file, fine in zip(self.files, readable) if fine], self.labels[readable]
+        if self.left_out:
+            warnings.warn(tell_left_out(self.left_out), stacklevel=3)
+
+
+def tell_left_out(left_out):
+    """Return a sentence and a list: the clips that were left out, and why."""
+    return f"{len(left_out)} clips can't be read and are left out:\n" + "\n".join(why for _, why in left_out)
+
+
+def available_cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
