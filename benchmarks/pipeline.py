@@ -5,12 +5,12 @@ BOOK_DATASET and UCF101_ZIP choose the clips. With `--long` a list as long as al
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import os
 import pathlib
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -138,63 +138,65 @@ def measure_apart(number, folder, reading, epochs):
     return json.loads(done.stdout)
 
 
-def tell(run, folders):
-    """Print the table."""
-    print(f"{'':38} {'first epoch':>15} {'later epochs':>15} {'memory over the start':>24} {'disk':>7}")
-    print(f"{'':38} {'clips/s':>8} {'ratio':>6} {'clips/s':>8} {'ratio':>6} {'epoch 2':>12} {'epoch 5':>11} {'':>7}")
-    baseline = None
-    for number, way in enumerate(WAYS):
-        alone = way[1] in (tutorial, decoder)
-        found = measure_apart(number, folders[way[2]], run.reading, 2 if alone else EPOCHS)
-        first, later = found["speeds"][0], len(found["speeds"][1:]) / sum(1 / speed for speed in found["speeds"][1:])
-        baseline = baseline or later
-        memory = [f"{found['memory'][epoch] / 1e9:8.2f} GB" for epoch in (1, -1)]
-        disk = f"{found['disk'] / 1e9:.2f} GB" if found["disk"] else ""
-        print(
-            f"{way[0]:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} "
-            f"{memory[0]:>12} {'' if alone else memory[1]:>11} {disk:>8}",
-            flush=True,
-        )
+def measure_all(run, folders):
+    """Print the table, row by row, and return its rows."""
+    print(f"{'':38} {'first epoch':>15} {'later epochs':>15} {'memory, epochs 2, 5':>20} {'disk':>8}")
+    rows = []
+    for number, (name, make, split, _) in enumerate(WAYS):
+        found = measure_apart(number, folders[split], run.reading, 2 if make in (tutorial, decoder) else EPOCHS)
+        first, later = found["speeds"][0], statistics.harmonic_mean(found["speeds"][1:])
+        row = {"name": name, "first": first, "later": later, "memory": found["memory"], "disk": found["disk"]}
+        # The tutorial's way is the first row, and as fast in every epoch.
+        baseline = rows[0]["later"] if rows else later
+        rows.append(row | {"first_ratio": first / baseline, "later_ratio": later / baseline})
+        memory = " ".join(f"{found['memory'][epoch] / 1e9:6.2f} GB" for epoch in (1, -1))
+        disk = f"{found['disk'] / 1e9:5.2f} GB" if found["disk"] else ""
+        print(f"{name:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} {memory:>20} {disk:>8}", flush=True)
+    return rows
 
 
-def tell_long(run, folders, size):
-    """Read a list as long as all of UCF101, clips repeated under other names; print memory, disk and time by epoch."""
+def measure_long(run, folders, size):
+    """Read a list as long as all of UCF101, clips repeated under other names; print and return memory, disk and time by epoch."""
     files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
-    way = next(i for i, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5")
+    number = next(number for number, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5")
     with tempfile.TemporaryDirectory(dir=folders["train"].parent, prefix=".long-") as place:
-        long = pathlib.Path(place) / "train"
         for i, file in zip(range(LONG["clips"]), itertools.cycle(files)):
             name = f"Class{i % LONG['classes']:03}"
-            (long / name).mkdir(parents=True, exist_ok=True)
-            (long / name / f"v_{name}_{i:05}.avi").hardlink_to(file)
-        reading = run.reading | {"output_size": (size, size)}
-        found = measure_apart(way, long, reading, 3)
-    print(f"{found['clips']:,} clips of {LONG['classes']} classes, {size} pixels, {WAYS[way][0]}: {found['disk'] / 1e9:.1f} GB on disk")
-    for epoch, (speed, memory) in enumerate(zip(found["speeds"], found["memory"]), start=1):
-        print(f"epoch {epoch}: {found['clips'] / speed:6.0f} s, {speed:7.1f} clips/s, {memory / 1e9:.2f} GB over the start")
+            target = pathlib.Path(place) / "train" / name / f"v_{name}_{i:05}.avi"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(file)
+        found = measure_apart(number, target.parent.parent, run.reading | {"output_size": (size, size)}, 3)
+    seconds = [found["clips"] / speed for speed in found["speeds"]]
+    print(f"{found['clips']:,} clips, {LONG['classes']} classes, {size} pixels, {WAYS[number][0]}: {found['disk'] / 1e9:.1f} GB on disk")
+    for epoch, (took, memory) in enumerate(zip(seconds, found["memory"]), start=1):
+        print(f"epoch {epoch}: {took:6.0f} s, {found['clips'] / took:7.1f} clips/s, {memory / 1e9:.2f} GB over the start")
+    return LONG | {"size": size, "seconds": seconds, "memory": found["memory"], "disk": found["disk"]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--long", type=int, metavar="PIXELS", help="read a list as long as all of UCF101, at this size")
+    parser.add_argument("--record", type=pathlib.Path, metavar="JSON", help="put what was measured into this file")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         number, folder, reading, epochs = options.one
-        with contextlib.redirect_stdout(sys.stderr):
-            found = measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))
-        print(json.dumps(found))
+        print(json.dumps(measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))))
         return
     from helpers import archive, settings, training
 
     run = settings.current()
     folders = archive.fetch_clips(run)
-    counts = ", ".join(f"{name} {len(list(folder.glob('*/*.avi')))}" for name, folder in folders.items())
-    print(f"{run.dataset}: {counts} clips; {run.reading}, batches of {BATCH}; {training.hardware()}, load {os.getloadavg()[0]:.1f}")
-    if options.long:
-        tell_long(run, folders, options.long)
-    else:
-        tell(run, folders)
+    counts = ", ".join(f"{len(list(folder.glob('*/*.avi')))} for {name}" for name, folder in folders.items())
+    about = (
+        f"Clips of {run.dataset}, {counts}; {run.n_frames} frames at a step of {run.frame_step}, {run.size} × {run.size} pixels, batches of "
+        f"{BATCH}; {training.hardware()}."
+    )
+    print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")
+    measured = {"long": measure_long(run, folders, options.long)} if options.long else {"about": about, "rows": measure_all(run, folders)}
+    if options.record:
+        known = json.loads(options.record.read_text()) if options.record.exists() else {}
+        training.write_json(options.record, known | measured)
 
 
 if __name__ == "__main__":

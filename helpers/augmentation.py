@@ -15,8 +15,8 @@ class Augmentation:
         flip: Whether to mirror every other clip, except those of classes that left and right tell apart.
         crop: The smallest share of height and width that is shown, from 0 to 1; 1 shows all. What is cut out is enlarged to
             the full size.
-        colour: By how much of itself the brightness may change, and each of red, green and blue besides, from 0 (nothing) to
-            1. Black stays black.
+        colour: By how much of itself the brightness may change, from 0 to 1; besides, red, green and blue each by half as much.
+            Black stays black.
         sided: Classes that are never mirrored, besides those whose names say left or right.
     """
 
@@ -43,7 +43,7 @@ class Augmentation:
         rng = np.random.default_rng(seed)
         share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
         mirror = rng.random() < 0.5
-        brightness, *tint = rng.uniform(1 - self.colour, 1 + self.colour, size=4)
+        brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
         changed = crop_and_enlarge(frames, share, down, right)
         # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where they were, for new memory
         # costs more time than the change itself.

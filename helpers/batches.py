@@ -126,12 +126,8 @@ class ClipBatches(keras.utils.PyDataset):
             raise ValueError(f"None of the {len(self.files)} clips can be read; the first: {reasons[0]}")
         self.files, self.labels = [file for file, fine in zip(self.files, readable) if fine], self.labels[readable]
         if self.left_out:
-            warnings.warn(tell_left_out(self.left_out), stacklevel=3)
-
-
-def tell_left_out(left_out):
-    """Return a sentence and a list: the clips that were left out, and why."""
-    return f"{len(left_out)} clips can't be read and are left out:\n" + "\n".join(why for _, why in left_out)
+            listed = "\n".join(why for _, why in self.left_out)
+            warnings.warn(f"{len(self.left_out)} of {len(reasons)} clips are left out:\n{listed}", stacklevel=3)
 
 
 def available_cores():

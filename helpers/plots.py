@@ -94,6 +94,57 @@ def encode_gif(frames, fps=10, loops=2):
     return file.getvalue()
 
 
+def plot_timelines(timelines):
+    """Plot timelines below each other on one scale: a row for each kind of work and thread, a bar from begin to end.
+
+    Args:
+        timelines: `helpers.timeline.Timeline` by title.
+
+    Returns:
+        The figure.
+    """
+    use_style()
+    colours = dict(zip(dict.fromkeys(span[0] for line in timelines.values() for span in line.spans), (BLUE, ORANGE, GREEN)))
+    rows = [list(dict.fromkeys(sorted(span[:2] for span in line.spans))) for line in timelines.values()]
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(9, 0.6 * len(rows) + 0.35 * sum(map(len, rows))), sharex=True, squeeze=False,
+        height_ratios=[len(own) + 0.5 for own in rows],
+    )
+    # Bars stay apart, and the shortest are still seen.
+    sliver = 0.002 * max(line.length for line in timelines.values())
+    for axis, (title, line), own in zip(axes.flat, timelines.items(), rows):
+        zero = min(begin for _, _, begin, _ in line.spans)
+        for kind, thread, begin, end in line.spans:
+            width = max(end - begin - sliver, sliver)
+            axis.barh(own.index((kind, thread)), width, left=begin - zero, height=0.8, color=colours[kind])
+        axis.set(title=title, yticks=range(len(own)), yticklabels=[kind for kind, _ in own], ylim=(len(own) - 0.4, -0.6))
+        axis.tick_params(axis="y", length=0)
+    axes[-1, 0].set_xlabel("seconds")
+    figure.tight_layout()
+    return figure
+
+
+def plot_chosen_frames(choices, length):
+    """Plot which frames of a clip are chosen: a row of marks for each choice.
+
+    Args:
+        choices: Numbers of frames, by label.
+        length: Frames that the clip has.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    _, axis = plt.subplots(figsize=(9, 0.7 + 0.35 * len(choices)))
+    for row, (label, numbers) in enumerate(choices.items()):
+        axis.plot(numbers, np.full(len(numbers), row), "|", color=(BLUE, ORANGE, GREEN)[row % 3], markersize=11, markeredgewidth=1.2)
+    axis.set(yticks=range(len(choices)), yticklabels=list(choices), ylim=(len(choices) - 0.4, -0.6))
+    axis.set(xlabel="frame", xlim=(-2, length + 1))
+    axis.tick_params(axis="y", length=0)
+    axis.figure.tight_layout()
+    return axis
+
+
 def plot_history(history):
     """Plot loss and accuracy by epoch, of the training and the validation set.
 

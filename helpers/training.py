@@ -192,7 +192,7 @@ def hardware():
 
 
 def recorded(name):
-    """Return the runs that were recorded under a name in `book/results/`, a list of records.
+    """Return what was recorded under a name in `book/results/`; of training runs, a list of records.
 
     Raises:
         FileNotFoundError: There is no such recording.
@@ -203,7 +203,7 @@ def recorded(name):
     for folder in folders:
         if (folder / f"{name}.json").exists():
             return json.loads((folder / f"{name}.json").read_text())
-    raise FileNotFoundError(f"No runs are recorded as {name}.json in book/results; record some with helpers.training.")
+    raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
 
 
 def write_json(path, content):

@@ -339,4 +339,4 @@ print("same order twice:", np.array_equal(*epochs))
 # - Draw your own action: `helpers/puppets.py` needs a name in `PAIRS` and a pose in `_pose`; its reverse comes for free.
 # - Run this chapter on real clips: set `BOOK_DATASET=ucf101` before you start Jupyter (in Colab it is set already), and `UCF101_ZIP` if you have the ZIP on disk.
 #
-# Next: [Count parameters](count_parameters.ipynb).
+# Next: [Feed the GPU](feed_the_gpu.ipynb).

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 import set_address
 
 ORDER = (
-    "settings files ucf101 puppets archive video cache augmentation batches pipeline counting layers models evaluation training plots "
-    "diagrams"
+    "settings files ucf101 puppets archive video cache augmentation batches pipeline counting layers models evaluation training timeline "
+    "plots diagrams"
 ).split()
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
 
