@@ -5,7 +5,6 @@ the table and the members asked for, and nothing else.
 """
 
 import contextlib
-import os
 import pathlib
 import shutil
 import time
@@ -15,18 +14,18 @@ import zlib
 import remotezip
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ProxyError, SSLError
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from helpers import puppets
+from helpers.files import locked, whole
 from helpers.settings import home
 from helpers.ucf101 import files_by_class, get_class, is_clip, last_part, split_by_clip, split_by_group
 
 ATTEMPTS = 4
 PAUSE = 1.0
 TIMEOUT = 30
-_PASSING = (HTTPError, remotezip.RemoteZipError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def list_files(source):
@@ -49,8 +48,8 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
     """Fetch some clips of some classes and sort them into splits.
 
     Clips that are there already, whole and unharmed, are not fetched again; a folder holds one split, and another one
-    needs another folder. A file stands under its name only once all of it
-    is there and its checksum is right.
+    needs another folder. A file stands under its name only once all of it is there and its checksum is right. Of two
+    processes that fetch into one folder, the second waits for the first.
 
     Args:
         source: URL or path of the ZIP.
@@ -64,9 +63,10 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         The folders by split.
 
     Raises:
-        ValueError: `split_by` is neither, the ZIP has too few classes, clips or groups, or `download_dir` holds clips of
-            another split.
-        OSError: The ZIP can't be reached or read, or a file can't be written.
+        ValueError: `split_by` is neither, fewer than one class or clip are asked for, the ZIP has too few classes, clips or
+            groups, or `download_dir` holds clips of another split.
+        OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks space for the clips or can't
+            be written to.
     """
     ways = {"group": split_by_group, "clip": split_by_clip}
     if split_by not in ways:
@@ -75,14 +75,17 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
     with _open_zip(source) as archive:
         clips = _clips(archive)
         plan = _plan(source, clips, num_classes, splits, ways[split_by], seed)
-        targets = {download_dir / name / get_class(file) / file: file for name, files in plan.items() for file in files}
-        _refuse_strays(download_dir, splits, targets)
-        missing = {target: clips[file] for target, file in targets.items() if not _is_whole(target, clips[file])}
-        size = sum(info.compress_size for info in missing.values())
-        with tqdm(total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing) as progress:
-            for target, info in missing.items():
-                _fetch(source, archive, info, target)
-                progress.update(info.compress_size)
+        targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
+        with _tell_of_folder(download_dir), locked(download_dir):
+            _remove_drafts(download_dir, splits)
+            _refuse_strays(download_dir, splits, targets)
+            missing = {target: info for target, info in targets.items() if not _is_whole(target, info)}
+            _expect_space(source, download_dir, missing.values())
+            size = sum(info.compress_size for info in missing.values())
+            with tqdm(total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing) as progress:
+                for target, info in missing.items():
+                    _fetch(source, archive, info, target)
+                    progress.update(info.compress_size)
     return {name: download_dir / name for name in splits}
 
 
@@ -121,7 +124,15 @@ def _connect(source, stack):
     if not _is_url(source):
         return zipfile.ZipFile(source)
     session = stack.enter_context(requests.Session())
-    retry = Retry(ATTEMPTS, backoff_factor=PAUSE, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    # A server may ask to be left alone for hours: better be told. `other`, encryption and proxies, is left to `_try_again`.
+    retry = Retry(
+        ATTEMPTS,
+        other=0,
+        backoff_factor=PAUSE,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
     session.mount("http://", HTTPAdapter(max_retries=retry))
     session.mount("https://", HTTPAdapter(max_retries=retry))
     return remotezip.RemoteZip(str(source), session=session, fetcher=_WholeRanges, timeout=TIMEOUT)
@@ -131,27 +142,49 @@ class _WholeRanges(remotezip.RemoteFetcher):
     """Takes in a range before any of it is used: a stream that breaks off at once can't be asked for again."""
 
     def fetch(self, data_range, stream=False):
+        first, last = data_range
+        if last is not None and not 0 <= first <= last:
+            # A server would answer with the whole ZIP.
+            raise ValueError("the table of contents names a place that is none")
         return super().fetch(data_range, stream=False)
 
 
 def _try_again(source, action):
-    """Return the action's result; after a failure that may pass, pause twice as long each time and try again."""
+    """Return the action's result; after a failure on the web, pause twice as long each time and try again."""
     for attempt in range(ATTEMPTS):
         try:
             return action()
         except remotezip.RangeNotSupported as error:
             message = f"{source} can't be read in parts: its server ignores byte ranges. Download the ZIP and give its path."
             raise OSError(message) from error
-        except _PASSING as error:
+        except Exception as error:  # A damaged ZIP makes zipfile and its decompressors raise almost anything.
             if attempt == ATTEMPTS - 1 or not _is_url(source) or _is_final(error):
-                message = f"{source} can't be read ({error}); check the address, or the path, and the connection, then run this again."
-                raise OSError(message) from error
+                raise OSError(f"{source} can't be read {_cause_and_way_out(error)}") from error
             time.sleep(PAUSE * 2**attempt)
 
 
 def _is_final(error):
-    """Return whether asking failed, which urllib3's Retry has tried again already, and not the answer on its way."""
-    return isinstance(error.__context__, requests.RequestException)
+    """Return whether trying again is no use: a certificate doesn't mend, and urllib3's Retry has tried again already.
+
+    Retry is for asking, but for encryption and proxies, and not for the answer on its way.
+    """
+    asking = error.__context__
+    retried = isinstance(asking, requests.RequestException) and not isinstance(asking, (SSLError, ProxyError))
+    return retried or _is_certificate(error)
+
+
+def _is_certificate(error):
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _cause_and_way_out(error):
+    if _is_certificate(error):
+        return (
+            f"because its server's certificate can't be trusted ({error}); see that this machine's clock is right, or "
+            "download the ZIP in another way and give its path."
+        )
+    cause = str(error) or "it ends too early"
+    return f"({cause}); check the address, or the path, and the connection, or get the ZIP anew; then run this again."
 
 
 def _is_url(source):
@@ -169,6 +202,8 @@ def _clips(archive):
 
 def _plan(source, clips, num_classes, splits, split, seed):
     """Return the names by split."""
+    if min([num_classes, *splits.values()]) < 1:
+        raise ValueError(f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}.")
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
         raise ValueError(f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer.")
@@ -186,6 +221,36 @@ def _refuse_strays(download_dir, splits, targets):
         )
 
 
+def _remove_drafts(download_dir, splits):
+    """Remove what a process that was killed has left of a file."""
+    for name in splits:
+        for draft in (download_dir / name).glob("*/.draft*"):
+            draft.unlink()
+
+
+def _expect_space(source, download_dir, missing):
+    needed, free = sum(info.file_size for info in missing), shutil.disk_usage(download_dir).free
+    if needed > free:
+        raise OSError(
+            f"The clips of {source} need {needed / 1e9:,.2f} GB, and {download_dir} has {free / 1e9:,.2f} GB free; free space "
+            "there or choose another download_dir."
+        )
+
+
+@contextlib.contextmanager
+def _tell_of_folder(download_dir):
+    """Tell what the operating system says of a folder (its errors have a number), and the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(
+            f"{download_dir} can't be written to ({error.strerror}); free space there, see that you may write there, or "
+            "choose another download_dir."
+        ) from error
+
+
 def _is_whole(path, info):
     """Return whether the file has the size and the checksum that the ZIP gives."""
     if not path.is_file() or path.stat().st_size != info.file_size:
@@ -194,18 +259,17 @@ def _is_whole(path, info):
 
 
 def _fetch(source, archive, info, target):
-    """Write a member to its place by way of a hidden file beside it, so that no half-written clip is ever seen."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    """Write a member to its place once all of it is here and its checksum is right."""
+    content = _try_again(f"{source}, member {last_part(info.filename)},", lambda: _read(archive, info))
+    with whole(target) as draft:
+        draft.write_bytes(content)
 
-    def write():
+
+def _read(archive, info):
+    """Return what is in a member. It may unpack to far more than the ZIP says: zipfile stops there, if asked bit by bit."""
+    with archive.open(info) as member:
         # Reading to the end checks the checksum.
-        with archive.open(info) as member, open(draft, "wb") as file:
-            shutil.copyfileobj(member, file, 1 << 16)
-
-    try:
-        _try_again(f"{source}, member {info.filename},", write)
-        os.replace(draft, target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+        content = b"".join(iter(lambda: member.read(1 << 12), b""))
+    if len(content) != info.file_size:
+        raise zipfile.BadZipFile(f"it has {len(content)} bytes, and the ZIP says {info.file_size}")
+    return content

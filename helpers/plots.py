@@ -137,7 +137,7 @@ def plot_chosen_frames(choices, length):
     use_style()
     _, axis = plt.subplots(figsize=(9, 0.7 + 0.35 * len(choices)))
     for row, (label, numbers) in enumerate(choices.items()):
-        axis.plot(numbers, np.full(len(numbers), row), "|", color=(BLUE, ORANGE, GREEN)[row % 3], markersize=11, markeredgewidth=1.2)
+        axis.plot(np.array(numbers), np.full(len(numbers), row), "|", color=(BLUE, ORANGE, GREEN)[row % 3], markersize=11, markeredgewidth=1.2)
     axis.set(yticks=range(len(choices)), yticklabels=list(choices), ylim=(len(choices) - 0.4, -0.6))
     axis.set(xlabel="frame", xlim=(-2, length + 1))
     axis.tick_params(axis="y", length=0)

@@ -6,7 +6,6 @@ upload. Everything is drawn from a seed into real video files, named like UCF101
 """
 
 import hashlib
-import os
 import pathlib
 import tempfile
 import zipfile
@@ -14,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
+
+from helpers.files import locked, whole
 
 PAIRS = (
     ("SitDown", "StandUp"),
@@ -37,7 +38,8 @@ PROPS = ("window", "picture", "plant", "lamp", "clock")
 def write_zip(path, *, groups=25, clips=3, seed=0):
     """Draw the puppets into a ZIP of AVI files named like UCF101's.
 
-    A ZIP that this version has already drawn with the same arguments is left as it is.
+    A ZIP that this version has already drawn with the same arguments is left as it is. Of two processes that draw into one
+    folder, the second waits for the first.
 
     Args:
         path: Where the ZIP goes.
@@ -50,28 +52,18 @@ def write_zip(path, *, groups=25, clips=3, seed=0):
 
     Raises:
         ValueError: `groups` is not from 1 to 25, or `clips` not from 1 to 99.
+        OSError: The ZIP, or a clip on its way there, can't be written.
     """
     if not (1 <= groups <= 25 and 1 <= clips <= 99):
         raise ValueError(f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}.")
     path = pathlib.Path(path)
     stamp = _stamp(groups, clips, seed)
-    if path.exists() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as existing:
-            if existing.comment == stamp:
-                return path
     jobs = [(pair, group, clip, seed) for pair in PAIRS for group in range(1, groups + 1) for clip in range(1, clips + 1)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".puppets-") as folder:
-        with ThreadPoolExecutor() as pool:
-            drawn = [fname for names in pool.map(lambda job: _write_pair(folder, *job), jobs) for fname in names]
-        draft = pathlib.Path(folder) / "draft.zip"
-        with zipfile.ZipFile(draft, "w") as archive:
-            archive.comment = stamp
-            for fname in sorted(drawn):
-                # A fixed date: the same seed gives the same bytes.
-                member = zipfile.ZipInfo(f"puppets/{fname.name}", date_time=(2012, 11, 1, 0, 0, 0))
-                archive.writestr(member, fname.read_bytes())
-        os.replace(draft, path)
+    with locked(path.parent):
+        if not _is_drawn(path, stamp):
+            with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, whole(path) as draft:
+                drawn = [fname for names in pool.map(lambda job: _write_pair(folder, *job), jobs) for fname in names]
+                _pack(draft, sorted(drawn), stamp)
     return path
 
 
@@ -106,6 +98,23 @@ def _stamp(groups, clips, seed):
     return f"puppets groups={groups} clips={clips} seed={seed} source={source} opencv={cv2.__version__}".encode()
 
 
+def _is_drawn(path, stamp):
+    try:
+        with zipfile.ZipFile(path) as existing:
+            return existing.comment == stamp
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False
+
+
+def _pack(path, files, stamp):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = stamp
+        for file in files:
+            # A fixed date: the same seed gives the same bytes.
+            member = zipfile.ZipInfo(f"puppets/{file.name}", date_time=(2012, 11, 1, 0, 0, 0))
+            archive.writestr(member, file.read_bytes())
+
+
 def _write_pair(folder, pair, group, clip, seed):
     """Draw a clip and write it forwards and backwards; return both paths."""
     frames = draw_clip(pair[0], group, clip, seed)
@@ -117,7 +126,16 @@ def _write_pair(folder, pair, group, clip, seed):
         for frame in ordered:
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         writer.release()
+        _expect_whole(fname)
     return names
+
+
+def _expect_whole(fname):
+    """OpenCV says nothing when a disk is full. An AVI file begins with "RIFF" and how much follows."""
+    with open(fname, "rb") as file:
+        follows = int.from_bytes(file.read(8)[4:], "little")
+    if fname.stat().st_size != 8 + follows:
+        raise OSError(f"{fname.name} can't be drawn whole in {fname.parent.parent}; free space there, then run this again.")
 
 
 def _rgb(colour, shade=1.0):

@@ -18,7 +18,7 @@ def last_part(fname):
 
 def is_clip(fname):
     """Return whether a path ends in a name that UCF101 would give a clip."""
-    return NAME.fullmatch(last_part(fname)) is not None
+    return _match(fname) is not None
 
 
 def get_class(fname):
@@ -108,8 +108,14 @@ def files_by_class(files):
     return dict(sorted(by_class.items()))
 
 
-def _parse(fname):
+def _match(fname):
+    """Return the match of a clip's name; None for other names, and for those that are too long for a file's."""
     match = NAME.fullmatch(last_part(fname))
+    return match if match and len(match[0].encode()) <= 255 else None
+
+
+def _parse(fname):
+    match = _match(fname)
     if match is None:
         raise ValueError(f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it.")
     return match

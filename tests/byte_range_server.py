@@ -17,12 +17,14 @@ CHUNK = 1 << 16
 class Server(ThreadingHTTPServer):
     """Counts requests, and the bytes of the bodies it sends. A fault is used up by each request, None being none."""
 
-    def __init__(self, zip_path, ranges=True, faults=(), port=0):
+    def __init__(self, zip_path, ranges=True, faults=(), port=0, pause=0, tls=None):
         super().__init__(("127.0.0.1", port), Handler)
-        self.zip_path, self.ranges, self.faults = pathlib.Path(zip_path), ranges, list(faults)
-        self.url = f"http://127.0.0.1:{self.server_port}/{self.zip_path.name}"
+        self.zip_path, self.ranges, self.faults, self.pause = pathlib.Path(zip_path), ranges, list(faults), pause
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}/{self.zip_path.name}"
         self.bytes_sent = self.requests = 0
-        self.lock = threading.Lock()
+        self.lock, self.over = threading.Lock(), threading.Event()
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     def next_fault(self):
         with self.lock:
@@ -58,17 +60,22 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _answer(self, status, body, fault=None, span=None):
-        """Send a body, or for the fault "cut" the first half of it, for "hang up" nothing of it."""
+        """Send a body, or for a fault the first half of it or nothing."""
+        if fault:
+            self.close_connection = True
+        if fault == "silence":
+            return self.server.over.wait()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if status in (429, 503):
+            self.send_header("Retry-After", "3600")
         if self.server.ranges:
             self.send_header("Accept-Ranges", "bytes")
         if span:
             self.send_header("Content-Range", span)
         self.end_headers()
         if fault:
-            self.close_connection = True
-            body = body[: {"cut": len(body) // 2, "hang up": 0}[fault]]
+            body = body[: {"cut": len(body) // 2, "stall": len(body) // 2}.get(fault, 0)]
         if self.command == "HEAD":
             return
         # A reader that has seen enough may leave.
@@ -76,29 +83,36 @@ class Handler(BaseHTTPRequestHandler):
             for begin in range(0, len(body), CHUNK):
                 self.server.count(len(body[begin : begin + CHUNK]))
                 self.wfile.write(body[begin : begin + CHUNK])
+                self.server.over.wait(self.server.pause)
+            if fault == "stall":
+                self.server.over.wait()
 
     def log_message(self, *args):
         pass
 
 
 @contextlib.contextmanager
-def serve(zip_path, ranges=True, faults=()):
+def serve(zip_path, ranges=True, faults=(), pause=0, tls=None):
     """Serve a file while the block runs.
 
     Args:
         zip_path: The file.
         ranges: Whether byte ranges are answered; if not, every answer is the whole file.
         faults: What goes wrong with one request after the other: a status such as 500, "cut" (the connection closes in
-            the middle of the body), "hang up" (it closes before the body) or None. Afterwards nothing does.
+            the middle of the body), "hang up" (it closes before the body), "stall" (nothing more comes after the middle of
+            the body), "silence" (nothing comes at all) or None. Afterwards nothing does.
+        pause: Seconds to wait after every 64 KiB.
+        tls: An `ssl.SSLContext` for https.
 
     Yields:
         The server, with `url`, `bytes_sent` and `requests`.
     """
-    server = Server(zip_path, ranges, faults)
+    server = Server(zip_path, ranges, faults, pause=pause, tls=tls)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server
     finally:
+        server.over.set()
         server.shutdown()
         server.server_close()
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import diagrams, models, plots
+from helpers.timeline import Timeline
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,25 @@ def test_seeds_plot_draws_mean_and_band():
     axis = plots.plot_seeds({"ours": records})
     np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.2, 0.7])
     assert axis.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.9)
+
+
+def test_timelines_have_a_row_for_each_thread_and_share_a_scale():
+    alone, together = Timeline(), Timeline()
+    alone.spans = [("reading", 1, 5.0, 7.0), ("network", 1, 7.0, 8.0)]
+    together.spans = [("reading", 1, 0.0, 1.0), ("reading", 2, 0.5, 1.0), ("network", 3, 1.0, 1.0)]
+    first, second = plots.plot_timelines({"One": alone, "Two": together}).axes
+    assert [len(axis.get_yticks()) for axis in (first, second)] == [2, 3]
+    assert [axis.get_title("left") for axis in (first, second)] == ["One", "Two"]
+    assert first.get_xlim() == second.get_xlim() and min(bar.get_x() for bar in first.patches) == 0
+    colours = {bar.get_facecolor() for bar in first.patches}
+    assert len(colours) == 2 and {bar.get_facecolor() for bar in second.patches} == colours
+    assert all(bar.get_width() > 0 for bar in second.patches), "the shortest are still seen"
+
+
+def test_chosen_frames_have_a_mark_each():
+    axis = plots.plot_chosen_frames({"all": range(20), "few": [3, 9]}, 20)
+    assert [line.get_xdata().tolist() for line in axis.lines] == [list(range(20)), [3, 9]]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["all", "few"]
 
 
 def test_film_strip_shows_first_and_last_frame():
