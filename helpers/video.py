@@ -171,7 +171,7 @@ def clips_and_labels(path):
         ValueError: There are no clips.
     """
     path = pathlib.Path(path)
-    files = sorted(path.glob("*/*.avi"))
+    files = sorted(path.glob("*/[!.]*.avi"))  # what begins with a dot is a draft
     if not files:
         raise ValueError(f"{path} holds no clips (CLASS/*.avi); fetch them with helpers.archive first.")
     class_names = sorted({file.parent.name for file in files})
