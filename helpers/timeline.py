@@ -34,6 +34,11 @@ class Timeline:
 
         return watched
 
+    @property
+    def kinds(self):
+        """The kinds of work, in the order in which they were first done."""
+        return list(dict.fromkeys(kind for kind, *_ in self.spans))
+
     def seconds(self, kind):
         """Return how long a kind of work went on, summed over threads."""
         return sum(end - begin for name, _, begin, end in self.spans if name == kind)

@@ -14,17 +14,17 @@
 # %% [markdown]
 # # Feed the GPU
 #
-# **What you'll do:** make the clips come so fast that the network never waits for them, without giving up chance, order or truth.
+# **What you'll do:** make the clips come so fast that the network never waits for them, and still get random starts, runs that can be repeated, and no clip lost without a word.
 #
 # **What you'll learn**
 #
 # - to see where an epoch's time goes, and who waits for whom;
-# - to keep decoded frames, in memory or on disk, and still start each clip somewhere else each time;
+# - to keep decoded frames, in memory or on disk, without freezing chance;
 # - to vary clips in ways that leave the action what it is;
 # - to get the same batches again, on any number of cores, and under any of Keras's backends;
 # - to decide what becomes of a clip that can't be read.
 #
-# **What you'll need:** the chapter [Load video](load_video.ipynb).
+# **What you'll need:** the chapter [Load video](load_video.ipynb). In a hurry? Read as far as *Keep frames, not chance*, and come back when your GPU waits.
 
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
@@ -39,6 +39,7 @@ import hashlib
 import shutil
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import cv2
@@ -60,8 +61,8 @@ print(len(files), "clips to train on;", training.hardware())
 # %% [markdown]
 # ## See who waits
 #
-# The tutorial that this book grew out of reports about a minute an epoch, on a GPU that could do it in a few seconds. What is it doing all that time? To find out, here is a way of reading a clip
-# that works like the tutorial's: every frame is read, and those that are wanted are turned to floats and resized by TensorFlow.
+# In the tutorial that this book grew out of the GPU is idle for most of each [epoch](../book/glossary.md#epoch). Why? To find out, here is a way of reading a clip that
+# works like the tutorial's, except that it always starts at the first frame: every frame is read, and TensorFlow turns those that are wanted to floats and resizes them.
 
 
 # %%
@@ -74,50 +75,57 @@ def read_plainly(file):
             frame = frame if there else np.zeros((1, 1, 3), np.uint8)
             frame = tf.image.convert_image_dtype(frame, tf.float32)
             frames.append(tf.image.resize_with_pad(frame, run.size, run.size))
-    return np.stack(frames)[..., ::-1]
+    return np.stack(frames)[..., ::-1]  # OpenCV gives blue, green, red
 
 
 # %% [markdown]
-# In place of a GPU we take a stand-in that is always as fast: it rests for a twentieth of a second and calls that a training step. Only the waiting matters here, and so you see the same with or without a GPU.
-# `Timeline` notes who is at work from when to when.
+# In place of a GPU we take a stand-in that always takes the same time: it sleeps for a twentieth of a second, and calls that a training step. Like a GPU it leaves the processor's cores free
+# for reading. (A network that trains on the cores themselves would not.) `Timeline` notes who is at work from when to when.
 
 
 # %%
-def train_on(batches, clock):
-    for _ in batches:
+def rest(batch):
+    time.sleep(0.05)
+
+
+def train_on(batches, clock, step=rest):
+    for batch in batches:
         with clock.span("network"):
-            time.sleep(0.05)
+            step(batch)
     return clock
 
 
-def plain_batches(files, clock):
+def read_in_turn(read, files, clock):
     for i in range(0, len(files), run.batch_size):
         with clock.span("reading"):
-            batch = np.stack([read_plainly(file) for file in files[i : i + run.batch_size]])
-        yield batch
+            frames = np.stack([read(file) for file in files[i : i + run.batch_size]])
+        yield frames
 
 
 # %% [markdown]
-# **Predict:** eight clips are read, the network takes a step, the next eight clips are read. What part of the time is the network at work?
+# **Predict:** a batch of clips is read, the network takes a step, the next batch is read, and so on. What part of the time is the network at work?
 
 # %% mystnb={"image": {"alt": "A timeline of two rows. Long bars of reading and short bars of the network take turns; while one is at work the other waits."}}
-some = files[:: max(1, len(files) // 48)][:48]
+chosen = slice(None, None, max(1, len(files) // 48))  # some clips of all classes
+some = files[chosen]
 read_plainly(some[0])  # TensorFlow's first call takes longer
 clock = Timeline()
-plain = train_on(plain_batches(some, clock), clock)
-figure = plots.plot_timelines({"One after the other": plain})
+plainly = train_on(read_in_turn(read_plainly, some, clock), clock)
+figure = plots.plot_timelines({"One after the other": plainly})
 
 
 # %%
 def busy(clock):
     share = clock.seconds("network") / clock.length
-    return f"{clock.length:.2f} s, the network at work {share:.0%} of it"
+    return f"{clock.length:5.2f} s, the network at work {share:4.0%} of it"
 
 
-print(busy(plain))
+print(busy(plainly))
 
 # %% [markdown]
-# Where a bar is missing, somebody waits. Most of the time it is the network; the faster your GPU, the more of it.
+# Where a row has a gap, somebody waits. Mostly it is the network that waits, and the faster your GPU, the larger the share.
+#
+# To see this with a network of your own, time an epoch over the data set alone, then one with training. If they take about as long, the network waits. `nvidia-smi` tells how busy a GPU is, too.
 #
 # ## Find out what takes the time
 #
@@ -128,61 +136,81 @@ clock = Timeline()
 for file in some:
     with clock.span("decode all frames"):
         capture, frames = cv2.VideoCapture(str(file)), []
-        while capture.grab():
+        while capture.grab():  # decodes the next frame
             if len(frames) < run.n_frames:
-                frames.append(capture.retrieve()[1])
+                frames.append(capture.retrieve()[1])  # hands it over
     with clock.span("resize by TensorFlow, as floats"):
         for frame in frames:
             frame = tf.image.convert_image_dtype(frame, tf.float32)
             tf.image.resize_with_pad(frame, run.size, run.size)
-    with clock.span("resize by OpenCV, as uint8"):
+    with clock.span("resize by OpenCV, as bytes"):
         for frame in frames:
             video.letterbox(frame, (run.size, run.size))
-for kind in dict.fromkeys(name for name, *_ in clock.spans):
+for kind in clock.kinds:
     print(f"{kind:32} {1000 * clock.seconds(kind) / len(some):6.1f} ms a clip")
 
 # %% [markdown]
-# Two things to learn from this. First, OpenCV resizes bytes in a fraction of the time that floats take; so frames stay `uint8` until they reach the network. Second, when that is mended,
-# nearly all that is left is decoding. A frame of a compressed video is a list of changes to the frame before it, so to see frame 136 a decoder has to work through all frames before it.
-# Nothing can be skipped, but three things can be done:
+# OpenCV on bytes takes a fraction of the time of TensorFlow on floats. When that is mended, nearly all that is left is [decoding](../book/glossary.md#decoding). Most video formats store a whole picture only now
+# and then, a [key frame](../book/glossary.md#key-frame), and between key frames nothing but changes. To see a frame, a decoder starts at a key frame and works forward. One can jump to a key frame, but not exactly in every file, and so this book decodes
+# from the beginning: slower, and always the right frame.
 #
-# 1. **All cores at once.** Each core decodes a clip of its own.
-# 2. **Ahead of time.** While the network takes its step, the next batches are read.
-# 3. **Only once.** What was decoded is kept for the next epoch.
+# The work can't be skipped, then, but three things can be done:
 #
-# `make_dataset` does the first two, and with `cache=` the third. Its inner part is `ClipBatches`, which makes batch number *i* of an epoch when it is asked to, in plain NumPy. That lets us watch it work:
-
+# 1. **All cores at once.** Each core makes a batch of its own.
+# 2. **Ahead of time.** While the network takes its step, the next batches are made.
+# 3. **Only once.** What was decoded is kept for the next epoch, in a [cache](../book/glossary.md#cache).
+#
+# `make_dataset` does the first two, and with `cache=` the third. Its inner part is `ClipBatches`, which makes batch number *i* of an epoch when it is asked to, in plain NumPy. So we can watch it work, in as many
+# [threads](../book/glossary.md#thread) as there are cores. (Python's threads can share this work, because OpenCV lets go of Python's lock while it computes.)
 
 # %%
+sizes = run.reading | {"training": True, "start_step": run.start_step}
+
+
 def watch(epochs=1, **options):
-    clips = ClipBatches(folders["train"], training=True, **run.reading, **options)
-    clips.files, clips.labels = some, clips.labels[: len(some)]
-    for _ in range(epochs):
-        clock = Timeline()
-        clips.batch = clock.watch("reading", ClipBatches.batch.__get__(clips))
+    """Return the timelines of some epochs, one each."""
+    clips = ClipBatches(folders["train"], **sizes, **options)
+    clips.files, clips.labels = clips.files[chosen], clips.labels[chosen]
+    clocks, make_batch = [Timeline() for _ in range(epochs)], clips.batch
+    for clock in clocks:
+        clips.batch = clock.watch("reading", make_batch)  # each call is noted
         train_on(clips, clock)
-    return clock
+    return clocks
 
 
-# %% mystnb={"image": {"alt": "Three timelines on one scale. One after the other is the longest, with wide gaps in the network's row. Ahead and on all cores is shorter. Kept from the first epoch is the shortest: the reading bars are slivers, and the network works without gaps."}}
-ahead, kept = watch(), watch(epochs=2, cache="memory")
+# %% [markdown]
+# **Predict:** each timeline below changes one thing. Which one wins most?
+
+# %% mystnb={"image": {"alt": "Five timelines on one scale, each shorter than the one above but for the fourth: plainly; with OpenCV's resize; ahead and on all cores, where reading has two rows; keeping frames, first epoch; second epoch, where the reading bars are slivers and the network works without a gap."}}
+clock = Timeline()
+resized = train_on(
+    read_in_turn(
+        lambda file: video.frames_from_video_file(file, **run.reading), some, clock
+    ),
+    clock,
+)
+(ahead,) = watch()
+first, second = watch(epochs=2, cache="memory")
 lines = {
-    "One after the other": plain,
+    "One after the other, plainly": plainly,
+    "Resized by OpenCV": resized,
     "Ahead, on all cores": ahead,
-    "Kept: the second epoch": kept,
+    "Keeping frames: first epoch": first,
+    "Keeping frames: second epoch": second,
 }
 figure = plots.plot_timelines(lines)
 
 # %%
 for title, line in lines.items():
-    print(f"{title:24} {busy(line)}")
+    print(f"{title:29} {busy(line)}")
 
 # %% [markdown]
-# In the last one the network works without a gap: it is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
+# Each row of reading is one thread. The first epoch that keeps frames has more to do than one that doesn't, for it keeps more frames than it needs itself; from the second on, reading hardly takes time, and the network works without a gap. It is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
 #
 # ## Keep frames, not chance
 #
-# "Keep what was decoded" has a trap. tf.data has a `cache()` of its own, and many pipelines end in it. **Predict:** what happens to the random starts and the shuffling of a data set if one calls it?
+# "Keep what was decoded" has a trap. tf.data has a `cache()` of its own, and TensorFlow's tutorial [Load video data](https://www.tensorflow.org/tutorials/load_data/video) puts it behind a reader that draws random starts. **Predict:** what
+# happens to random starts and shuffling if one calls it on our data set?
 
 
 # %% tags=["nbval-check-output"]
@@ -190,19 +218,19 @@ def first_frames(dataset):
     return np.concatenate([frames[:, 0] for frames, _ in dataset.as_numpy_iterator()])
 
 
-sizes = run.reading | {"batch_size": run.batch_size, "training": True}
 frozen = pipeline.make_dataset(folders["train"], **sizes).cache()
 alive = pipeline.make_dataset(folders["train"], cache="memory", **sizes)
 for title, dataset in {"frozen": frozen, "alive": alive}.items():
     same = np.array_equal(first_frames(dataset), first_frames(dataset))
     print(f"{title}: the second epoch is the first one again: {same}")
+del frozen, alive
 
 # %% [markdown]
-# The outcome of chance was kept, and each epoch is the first one over again: no new starts, no new order. So the question is what to keep. Not batches; and not all frames either, which would take many times the memory. Of each clip
+# `cache()` kept the outcome of chance, and each epoch is the first one over again: no new starts, no new order. So the question is *what* to keep. Not batches; and not all frames either. Of each clip
 # exactly those frames that *some* start may ask for: `kept_indices`. Then start, order and whatever else is random are drawn afterwards, as if nothing had been kept.
 #
-# Think of the tutorial's sizes, ten frames at a step of 15, and of a clip of 200 frames. There are 65 possible starts, and together they ask for every single frame. But
-# neighbouring frames look almost alike. If starts lie five frames apart (`start_step=5`), the ten frames of all of them lie on a grid of five, and a fifth of the frames is enough:
+# Think of the tutorial's sizes, ten frames at a step of 15, and of a clip of 200 frames. Together its possible starts ask for every single frame. But
+# neighbouring frames look almost alike. Let starts lie five frames apart (`start_step=5`): since 15 is a multiple of five, the ten frames of all these starts share one grid, and a fifth of the frames is enough. The price is fewer starts to choose from.
 
 # %% mystnb={"image": {"alt": "Rows of marks along the frames of a clip. With a start step of one all frames are marked, with five every fifth, with fifteen every fifteenth; for validation ten frames in the middle."}}
 choices = {
@@ -213,21 +241,23 @@ choices["validation"] = cache.kept_indices(200, 10, 15, start="center")
 axis = plots.plot_chosen_frames(choices, 200)
 
 # %% tags=["nbval-check-output"]
-for label, numbers in choices.items():
-    megabytes = len(numbers) * 168 * 224 * 3 / 1e6
-    print(f"{label:14} {len(numbers):4} frames, {megabytes:5.1f} MB at 224 pixels")
+height, width = 168, 224  # a frame four by three, 224 pixels wide
+starts = [len(range(0, 200 - 135, step)) for step in (1, 5, 15)] + [1]
+for (label, kept), n_starts in zip(choices.items(), starts):
+    megabytes = len(kept) * height * width * 3 / 1e6
+    print(f"{label:14} {n_starts:3} starts, {len(kept):4} frames, {megabytes:5.1f} MB")
 
 # %% [markdown]
-# A clip too short for its ten frames has one choice of them only, and more than half of UCF101's clips are so short. (The bars of letterboxing are not kept, either: they are added when a clip is read.)
+# The bars of letterboxing are not kept; they are added when a clip is read. A clip too short for its ten frames has one choice of them only, and takes no more than a clip for validation.
 #
-# The promise of `FrameCache`, which does this, is simple: *a cache changes nothing but the time*. For any clip and seed it gives the very frames that `frames_from_video_file` gives.
+# `FrameCache`, which does this, makes a simple promise: *a cache changes nothing but the time*. For any clip and seed it gives the very frames that `frames_from_video_file` gives.
 
 # %% tags=["nbval-check-output"]
-keeper = cache.FrameCache("memory", **run.reading)
+reading = run.reading | {"start_step": run.start_step}
+keeper = cache.FrameCache("memory", **reading)
 same = [
     np.array_equal(
-        keeper.read(file, seed),
-        video.frames_from_video_file(file, **run.reading, seed=seed),
+        keeper.read(file, seed), video.frames_from_video_file(file, **reading, seed=seed)
     )
     for file in some[:10]
     for seed in range(3)
@@ -237,8 +267,8 @@ print(all(same), "for", len(same), "readings")
 # %% [markdown]
 # ### Memory or disk
 #
-# `cache="memory"` keeps frames in the process. With a folder, such as `cache="cache"`, they are written to disk: that takes no memory, serves the next process too, and holds data sets that no memory would. Each clip has a file there whose name and content say what it was made from: the
-# clip's bytes, the sizes, OpenCV's version, this book's code. If any of them changes, or a file is damaged, the clip is decoded again. You can delete the folder at any time.
+# `cache="memory"` keeps frames in the process. With a folder, such as `cache="frames"`, they are written to disk: that takes no memory, serves the next process too, and holds data sets that no memory would. Each clip has a file there whose name and content say what it was made from: the
+# clip's bytes, the sizes, OpenCV's version, this book's code. If any of them changes, or a file is damaged, the clip is decoded again. What is outdated stays until you delete the folder, which you can at any time.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -250,23 +280,29 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"{attempt:17} {n_clips} clips in {seconds:.2f} s")
 
 # %% [markdown]
-# Which one is for you? Here is what was measured on real clips, by `make bench`: clips a second in the first epoch and in later ones, each with the ratio to the tutorial's way in the same run, the memory that the process took besides, and what lay on disk.
+# (What was written a moment ago is still in the system's memory. From a slow disk it takes longer.)
+#
+# Which one is for you? If it fits into memory, take memory. If it doesn't, or if several runs share the clips, take a folder. Too large for both? Raise `start_step`, or read smaller frames. Here is what `make bench` measured: clips a second, beside the tutorial's way in the same
+# run, and the memory that the process held after five epochs, over what it held at the start. (In the rows for training, clips are also cut, flipped and coloured, which comes below.)
 
 # %% tags=["remove-input", "nbval-check-output"]
 bench = training.recorded("pipeline")
-lines = ["| | first epoch | | later epochs | | memory | disk |", "|" + " --- |" * 7]
+lines = [
+    "| | first epoch | × tutorial | later epochs | × tutorial | memory | disk |",
+    "|" + " --- |" * 7,
+]
 for row in bench["rows"]:
     disk = f"{row['disk'] / 1e9:.2f} GB" if row["disk"] else ""
     lines.append(
-        f"| {row['name']} | {row['first']:.0f}/s | ×{row['first_ratio']:.1f} | {row['later']:.0f}/s | "
-        f"×{row['later_ratio']:.0f} | {row['memory'][-1] / 1e9:.2f} GB | {disk} |"
+        f"| {row['name']} | {row['first']:.0f}/s | {row['first_ratio']:.1f} | {row['later']:.0f}/s | "
+        f"{row['later_ratio']:.1f} | {row['memory'][-1] / 1e9:.2f} GB | {disk} |"
     )
 Markdown("\n".join([*lines, "", bench["about"]]))
 
 # %% [markdown]
-# Read it from the top. The decoder alone, on all cores, is the ceiling of any first epoch: it decodes and throws away. Keeping every frame for every start costs a slow first epoch and much room, and wins nothing over starts five frames apart. And validation, whose frames are always the same, keeps least and is fastest.
+# The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.
 #
-# All of UCF101 has thirteen thousand clips, and would not fit into memory. On disk it does:
+# All of UCF101 is more than most computers' memory. On disk it fits:
 
 # %% tags=["remove-input", "nbval-check-output"]
 long = bench["long"]
@@ -275,29 +311,48 @@ epochs = "; ".join(
     for number, (seconds, memory) in enumerate(zip(long["seconds"], long["memory"]), 1)
 )
 Markdown(
-    f"A list of {long['clips']:,} clips of {long['classes']} classes, which repeats the same clips under other names, read at {long['size']} pixels with `start_step=5` from a folder on disk: "
-    f"{long['disk'] / 1e9:.1f} GB on disk; {epochs}. At 224 pixels a frame has four times the bytes, so about {4 * (224 / (2 * long['size'])) ** 2 * long['disk'] / 1e9:.0f} GB."
+    f"A list of {long['clips']:,} clips of {long['classes']} classes, the same clips repeated under other names, read at {long['size']} pixels with `start_step=5` from a folder: "
+    f"{long['disk'] / 1e9:.1f} GB on disk; {epochs}. At 224 pixels that would be {(224 / long['size']) ** 2 * long['disk'] / 1e9:.0f} GB."
 )
 
 # %% [markdown]
+# <details><summary>Other ways that people take</summary>
+#
+# - Shrink the files once, and encode them anew with a key frame every few frames. Small on disk; each encoding loses a little.
+# - Store frames as JPEG, in TFRecord or WebDataset files. Far less room than plain frames, and a JPEG to decode for each frame of each epoch.
+# - Decode with another library (PyAV, TorchCodec, decord), or on the GPU itself (NVIDIA's DALI).
+#
+# Plain frames, as kept here, are read fastest, take most room, and are exactly what was decoded.
+#
+# </details>
+#
 # ## Change what doesn't matter
 #
-# Three hundred clips are few. A network of millions of weights can learn them by heart, down to the colour of a wall. [Augmentation](../book/glossary.md#augmentation) shows it each clip a little different in every epoch, in ways that leave the action what it is.
+# A network has far more weights than we have clips, and can learn them by heart, down to the colour of a wall. [Augmentation](../book/glossary.md#augmentation) shows it each clip a little different in every epoch, in ways that leave the action what it is.
 # A video adds one rule: **all frames of a clip are changed alike**, for a change from frame to frame would look like motion.
 
 # %% mystnb={"image": {"alt": "Five film strips of one clip: as it is; mirrored; cut out and enlarged; in other colours; and all three together. Within a strip all frames are changed in the same way."}}
 clip = puppets.draw_clip("PickUp", group=4, clip=1)[::5]
+usual = Augmentation()
 ways = {
     "as it is": Augmentation(flip=False, crop=1, colour=0),
-    "flip": Augmentation(flip=True, crop=1, colour=0),
-    "crop": Augmentation(flip=False, crop=0.75, colour=0),
-    "colour": Augmentation(flip=False, crop=1, colour=0.3),
-    "all three, as in training": Augmentation(),
+    "flip": Augmentation(crop=1, colour=0),
+    "crop": Augmentation(flip=False, colour=0),
+    "colour": Augmentation(flip=False, crop=1),
+    "all three": usual,
 }
 changed = [augment(clip, "PickUp", seed=4) for augment in ways.values()]
 figure = plots.plot_film_strip(changed, list(ways), columns=8)
 
+# %% tags=["remove-input", "nbval-check-output"]
+Markdown(
+    f"Unless told otherwise, `Augmentation` mirrors half of the clips, cuts each to between {usual.crop:.0%} and all of its height and width and enlarges that, makes it up to "
+    f"{usual.colour:.0%} brighter or darker, and red, green and blue by up to half as much besides."
+)
+
 # %% [markdown]
+# Cut too much, and the parcel would be outside the picture: then it is another action. How much is too much, only a look can tell. Whether augmentation raises the accuracy on these clips, this book has not measured yet.
+#
 # **Predict:** which of the three would you not use on the class *WalkLeft*?
 
 # %% mystnb={"image": {"alt": "Two film strips. In the upper one a figure walks to the left. The lower one is its mirror image, and the figure walks to the right."}}
@@ -317,35 +372,39 @@ print("never flipped:", [name for name in puppets.CLASSES if is_sided(name)])
 #
 # ## Get the same again
 #
-# Chance that can't be repeated makes a bug that can't be found. Here it comes from three numbers only: seed, epoch and clip. No thread draws before or after another, so neither the number of cores nor a cache can change what comes out:
+# Chance that can't be repeated makes a bug that can't be found. Here it comes from three numbers only: seed, epoch and clip. No two threads share a random generator, so it doesn't matter which of them is first, nor how many there are. To check it, we
+# turn all pixels and labels of two epochs into one short number, which changes if any of them does:
 
 
 # %% tags=["nbval-check-output"]
-def digest(clips, epochs=2):
-    digest = hashlib.sha256()
+def fingerprint(clips, epochs=2):
+    sums = hashlib.sha256()
     for _ in range(epochs):
         for frames, labels in clips:
-            digest.update(frames.tobytes() + labels.tobytes())
-    return digest.hexdigest()
+            sums.update(frames.tobytes() + labels.tobytes())
+    return sums.hexdigest()
 
 
-options = run.reading | {"training": True, "augment": Augmentation()}
-digests = {
-    digest(ClipBatches(folders["val"], workers=workers, cache=place, **options))
-    for workers in (1, 3)
+fingerprints = {
+    fingerprint(
+        ClipBatches(folders["val"], workers=threads, cache=place, augment=usual, **sizes)
+    )
+    for threads in (1, 3)
     for place in (None, "memory")
 }
-print("one and the same:", len(digests) == 1)
+print("one and the same:", len(fingerprints) == 1)
 
 # %% [markdown]
+# Another process on another number of cores gives the same, and so does another machine with the same versions. (Another version of OpenCV may decode a pixel differently.)
+#
 # ## Do without TensorFlow
 #
-# Keras also runs on JAX and PyTorch, and there tf.data may be missing. `ClipBatches` needs NumPy and OpenCV only. A `for` loop over it gives an epoch, made ahead by threads; and since it is a `keras.utils.PyDataset`, `model.fit(clips, shuffle=False)` takes it under any backend
-# (`KERAS_BACKEND=jax` before Python starts). Both ways give the same batches:
+# Keras also runs on JAX and PyTorch, two other [backends](../book/glossary.md#backend), and there tf.data may be missing. `ClipBatches` needs no TensorFlow: Keras, NumPy and OpenCV are enough. A `for` loop over it gives an epoch, made ahead by threads. Set `KERAS_BACKEND=jax` before Keras is imported, and
+# `model.fit(clips, shuffle=False)` takes it as it is (the order is shuffled already). The batches are those of `make_dataset`:
 
 # %% tags=["nbval-check-output"]
-clips = ClipBatches(folders["val"], **run.reading)
-dataset = pipeline.make_dataset(folders["val"], **run.reading)
+clips = ClipBatches(folders["val"], augment=usual, **sizes)
+dataset = pipeline.make_dataset(folders["val"], augment=usual, **sizes)
 same = [
     np.array_equal(a, b.numpy())
     for pair in zip(clips, dataset, strict=True)
@@ -356,7 +415,7 @@ print(len(clips), "batches, all the same:", all(same))
 # %% [markdown]
 # ## Decide about clips that can't be read
 #
-# One file of thousands is damaged. By default reading stops there and names the file, because a data set that shrinks unsaid is a lie:
+# Suppose one file in thousands is damaged. By default reading stops there and names the file, because a data set that shrinks without a word misleads you:
 
 # %% tags=["nbval-check-output"]
 place = Path(tempfile.mkdtemp())
@@ -379,59 +438,52 @@ except video.VideoReadError as error:
 # Perhaps you would rather train on the rest. With `unreadable="leave out"` all clips are read once beforehand, into the cache if there is one, and those that fail are left out and listed:
 
 # %% tags=["nbval-check-output"]
-import warnings
-
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     clips = ClipBatches(place, unreadable="leave out", cache="memory", **run.reading)
 print(tell(said[0].message))
-print(len(clips.files), "clips are left,", len(clips.left_out), "is listed")
+print(
+    len(clips.files), "clips are left,", len(clips.left_out), "is listed in clips.left_out"
+)
 shutil.rmtree(place)
 
 # %% [markdown]
-# Hundreds of other things can go wrong, on the way from a server or in a file. What this book's code does about each is on a page of its own: [What can go wrong](../book/faults.md).
+# Much else can go wrong, on the way from a server or in a file. What this book's code does about it is on a page of its own: [What can go wrong](../book/faults.md).
 #
 # ## Look back
 #
-# The same clips, the same machine, one run: how long did an epoch take, and how long does it take now?
+# Where we began, and where we are: the same clips and the same stand-in for a GPU, with everything that makes an epoch different from the last.
+
+# %% mystnb={"image": {"alt": "Two timelines on one scale: plainly, long and with wide gaps between the network's bars; and kept, with new starts, flips, crops and colours, a fraction as long and without gaps."}}
+*_, fed = watch(epochs=2, cache="memory", augment=usual)
+lines = {"Then": plainly, "Now": fed}
+figure = plots.plot_timelines(lines)
 
 # %%
-speeds = {}
-begin = time.perf_counter()
-for file in some:
-    read_plainly(file)
-speeds["plainly"] = len(some) / (time.perf_counter() - begin)
-dataset = pipeline.make_dataset(
-    folders["train"], training=True, cache="memory", augment=Augmentation(), **run.reading
-)
-for epoch in ("first epoch", "second epoch", "third epoch"):
-    begin = time.perf_counter()
-    n_clips = sum(len(labels) for _, labels in dataset)
-    speeds[epoch] = n_clips / (time.perf_counter() - begin)
-for way, speed in speeds.items():
-    print(f"{way:13} {speed:7.0f} clips/s, {speed / speeds['plainly']:5.1f} times as fast")
+for title, line in lines.items():
+    print(f"{title:5} {busy(line)}")
 
 # %% [markdown]
 # ## Check yourself
 #
 # 1. A colleague's GPU is at work a fifth of the time. Would a faster GPU help? What would?
-# 2. Why does `dataset.map(augment).cache()` harm, and `dataset.cache().map(augment)` not?
-# 3. In which of these would you switch flipping off: applying lipstick, turning a car left, reading a page aloud from left to right?
+# 2. Why is `dataset.map(augment).cache()` worse than `dataset.cache().map(augment)`? And what does the second still freeze?
+# 3. In which of these would you switch flipping off: applying lipstick, turning a car left, writing a line from left to right?
 # 4. Why does the start of a clip depend on seed, epoch and clip, and not on a random generator that all threads share?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Hardly: four fifths of the time it waits. Reading ahead, on all cores, and only once.
-# 2. The first keeps the outcome of chance; the second draws anew after the cache.
-# 3. In the second, and in the third if the direction of reading is what tells it apart. A face in the mirror still gets lipstick.
+# 2. The first keeps one outcome of the augmentation; the second draws it anew. Starts and order, drawn before the cache, stay frozen.
+# 3. In the second, and in the third. A face in the mirror still gets lipstick.
 # 4. Which thread comes first differs from run to run; with a shared generator, so would the starts.
 #
 # </details>
 #
 # ## On your own
 #
-# - Time your own network instead of the stand-in: replace `time.sleep` by `model.train_on_batch`.
+# - After the chapter [Build the model](build_model.ipynb): give `train_on` a step of your own, `lambda batch: model.train_on_batch(*batch)`, in place of the stand-in.
 # - Run `make bench`, and compare the table with the one above. Which row changes most on your machine?
-# - Add an augmentation of your own, such as playing the clip a little faster. For which classes must it not be used?
+# - Write an augmentation of your own: a function of `frames, class_name, seed`, such as one that plays some clips backwards. For which classes must it not be used?
 #
 # Next: [Count parameters](count_parameters.ipynb).

@@ -22,7 +22,7 @@ def test_spans_have_kind_thread_begin_and_end(clock):
         pass
     me = threading.get_ident()
     assert line.spans == [("reading", me, 1, 2), ("network", me, 3, 4)]
-    assert (line.seconds("reading"), line.seconds("nothing"), line.length) == (1, 0, 3)
+    assert (line.kinds, line.seconds("reading"), line.seconds("nothing"), line.length) == (["reading", "network"], 1, 0, 3)
 
 
 def test_a_watched_function_does_the_same_and_its_calls_are_noted(clock):
