@@ -82,7 +82,7 @@ class ClipBatches(keras.utils.PyDataset):
             coming = collections.deque()
             for i in range(len(self)):
                 coming.append(pool.submit(self.batch, epoch, i))
-                if len(coming) > self.workers:
+                if len(coming) > 2 * self.workers:
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()

@@ -12,6 +12,10 @@ import numpy as np
 
 # A clip of whose frames fewer than this share decode is damaged, not just odd at its end.
 _WHOLE = 0.9
+# A picture that strays less than this from one colour, of 255, is worth a look: it may show next to nothing.
+_FLAT = 10
+# A key frame of one colour takes no more bytes than this share of its pixels', and these besides.
+_FEW_BYTES, _BYTES_BESIDES = 0.01, 500
 
 
 class VideoReadError(OSError):
@@ -104,7 +108,10 @@ def read_pictures(path, choose, output_size, *, to_end=True):
             indices = _plan(choose, planned, certain=length is not None)
             pictures, decoded = _decode(path, capture, indices, output_size, to_end or not len(indices))
         if len(pictures) == len(indices) > 0 and (decoded == planned or not to_end):
-            return _stack(path, pictures), planned
+            pictures = _stack(path, pictures)
+            if _spread(pictures).min() < _FLAT:
+                _expect_no_filler(path)
+            return pictures, planned
         # The header is wrong about the length; what decodes is not.
         length = _expect_whole(path, decoded)
 
@@ -250,24 +257,20 @@ def _plan(choose, length, certain):
 
 
 def _decode(path, capture, indices, output_size, to_end):
-    """Decode the file up to the last of the indices, or to its end.
+    """Decode the file up to the last of the indices, or to its end: where the first frame is that can't be decoded.
 
     Returns:
         `(pictures, decoded)`: RGB pictures of those frames, fewer where the file ends before; how many frames decoded.
     """
     pictures, decoded = [], 0
-    for index in indices:
-        while decoded <= index and capture.grab():
-            decoded += 1
-            if decoded == 1:
-                _expect_key_frame(path, capture)
-        if decoded <= index:
-            break
-        whole, frame = capture.retrieve()
-        if not whole:
-            raise VideoReadError(f"{path} can't be decoded at frame {index}; delete it and fetch it again.")
-        pictures.append(cv2.cvtColor(fit(frame, output_size), cv2.COLOR_BGR2RGB))
-    while to_end and capture.grab():
+    while (to_end or decoded <= indices[-1]) and capture.grab():
+        if decoded == 0:
+            _expect_key_frame(path, capture)
+        while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
+            whole, frame = capture.retrieve()
+            if not whole:
+                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; delete it and fetch it again.")
+            pictures.append(cv2.cvtColor(fit(frame, output_size), cv2.COLOR_BGR2RGB))
         decoded += 1
     if not decoded:
         raise VideoReadError(f"{path} has no frame that can be decoded; delete it and fetch it again.")
@@ -276,8 +279,12 @@ def _decode(path, capture, indices, output_size, to_end):
 
 def _expect_key_frame(path, capture):
     """Frames that tell changes only, to a frame that is lost, would decode to grey ones."""
-    if chr(int(capture.get(cv2.CAP_PROP_FRAME_TYPE))) in "PB":
+    if _frame_type(capture) in "PB":
         raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; delete it and fetch it again.")
+
+
+def _frame_type(capture):
+    return chr(int(capture.get(cv2.CAP_PROP_FRAME_TYPE)))
 
 
 def _expect_whole(path, decoded):
@@ -289,6 +296,26 @@ def _expect_whole(path, decoded):
     if decoded < _WHOLE * found:
         raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; delete it and fetch it again.")
     return decoded
+
+
+def _expect_no_filler(path):
+    """Where a key frame is damaged, the decoder fills up with one colour. A key frame that is of one colour takes few bytes."""
+    types, filled = [], False
+    with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as frames, _opened(path, cv2.CAP_PROP_FORMAT, -1) as packets:
+        # From the first B on, the file has the frames in another order than they are shown in.
+        while "B" not in types and frames.grab() and packets.grab():
+            types.append(_frame_type(frames))
+            whole, frame = frames.retrieve() if types[-1] == "I" else (False, None)
+            if whole and _spread(frame) < 1:
+                filled |= packets.retrieve()[1].size > frame.size * _FEW_BYTES + _BYTES_BESIDES
+    # Where every frame stands for itself, none is filled up, and one colour may take many bytes: in a coding without loss.
+    if filled and (len(types) == 1 or set(types) != {"I"}):
+        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; delete it and fetch it again.")
+
+
+def _spread(pictures):
+    """Return how far the colours of each picture stray, going by some of its pixels."""
+    return pictures[..., ::8, ::8, :].std(axis=(-3, -2)).max(axis=-1)
 
 
 def _stack(path, pictures):
