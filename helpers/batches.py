@@ -41,7 +41,8 @@ class ClipBatches(keras.utils.PyDataset):
         files: The clips.
         labels: Their classes, int32 `(n_clips,)`.
         left_out: `(file, reason)` of each clip that was left out.
-        epoch: The epoch that `self[i]` gives batches of; counted up at the end of each.
+        epoch: The epoch that the next `for` loop or the next epoch of `keras.Model.fit` gives. (Under JAX and PyTorch `fit`
+            goes through the beginning of one before the first, to see what the batches are like.)
 
     Raises:
         ValueError: There are no clips, or none that can be read.
@@ -57,7 +58,8 @@ class ClipBatches(keras.utils.PyDataset):
             raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
         self.files, labels, self.class_names = clips_and_labels(path)
         self.labels = np.array(labels, np.int32)
-        self.batch_size, self.training, self.seed, self.epoch = batch_size, training, seed, 0
+        self.batch_size, self.training, self.seed = batch_size, training, seed
+        self.epoch, self._begun = 0, False
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
         sizes = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
@@ -87,8 +89,13 @@ class ClipBatches(keras.utils.PyDataset):
             while coming:
                 yield coming.popleft().result()
 
+    def on_epoch_begin(self):
+        self._begun = True
+
     def on_epoch_end(self):
-        self.epoch += 1
+        # Keras also ends an epoch that it has not begun, before the first one.
+        self.epoch += self._begun
+        self._begun = False
 
     def batch(self, epoch, i):
         """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`."""

@@ -300,16 +300,19 @@ def _expect_whole(path, decoded):
 
 def _expect_no_filler(path):
     """Where a key frame is damaged, the decoder fills up with one colour. A key frame that is of one colour takes few bytes."""
-    types, filled = [], False
+    types, sizes, few = [], [], 0
     with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as frames, _opened(path, cv2.CAP_PROP_FORMAT, -1) as packets:
         # From the first B on, the file has the frames in another order than they are shown in.
         while "B" not in types and frames.grab() and packets.grab():
             types.append(_frame_type(frames))
             whole, frame = frames.retrieve() if types[-1] == "I" else (False, None)
-            if whole and _spread(frame) < 1:
-                filled |= packets.retrieve()[1].size > frame.size * _FEW_BYTES + _BYTES_BESIDES
+            if whole and _spread(frame) < 1.5:
+                sizes.append(packets.retrieve()[1].size)
+                few = frame.size * _FEW_BYTES + _BYTES_BESIDES
+        breaks_off = len(types) == 1 < _declared_length(path, frames)
     # Where every frame stands for itself, none is filled up, and one colour may take many bytes: in a coding without loss.
-    if filled and (len(types) == 1 or set(types) != {"I"}):
+    filled = max(sizes, default=0) > few and (len(types) == 1 or set(types) != {"I"})
+    if filled or sizes and breaks_off:
         raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; delete it and fetch it again.")
 
 

@@ -3,14 +3,16 @@
 import os
 import pathlib
 import shutil
+import zipfile
 
+import cv2
 import nbclient
 import nbformat
 import numpy as np
 import pytest
 from byte_range_server import serve
 
-from helpers import archive, ucf101, video
+from helpers import archive, cache, ucf101, video
 
 CHAPTERS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ZIP = pathlib.Path(os.environ.get("UCF101_ZIP") or "")
@@ -58,3 +60,48 @@ def test_real_clips_are_read_whole(tmp_path):
         assert frames.shape == (10, 60, 80, 3)
         # A frame invented to fill up would be black; no real one of these is.
         assert np.all(frames.reshape(10, -1).max(axis=1) > 32), file
+
+
+def decode_all(file):
+    """Decode a file from its first frame to its last with OpenCV alone; return RGB frames."""
+    capture, frames = cv2.VideoCapture(str(file)), []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return np.array(frames)
+        frames.append(frame[..., ::-1])
+
+
+def test_frames_are_those_of_a_full_sequential_decode(tmp_path):
+    folders = archive.download_ucf101_subset(ZIP, 10, {"train": 8, "val": 2, "test": 2}, tmp_path)
+    files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
+    assert len(files) == 120
+    sizes = {"n_frames": 10, "output_size": (240, 320), "frame_step": 15}
+    keeper = cache.FrameCache(tmp_path / "frames", **sizes, start_step=5)
+    rng = np.random.default_rng(0)
+    for file in files:
+        truth = decode_all(file)
+        starts = {0, len(truth) - 1, *rng.integers(len(truth), size=2).tolist(), "center", "random"}
+        for start in starts:
+            indices = video.frame_indices(len(truth), 10, 15, start, seed=1)
+            np.testing.assert_array_equal(video.frames_from_video_file(file, **sizes, start=start, seed=1), truth[indices])
+        for seed in range(2):
+            indices = video.frame_indices(len(truth), 10, 15, seed=seed, start_step=5)
+            np.testing.assert_array_equal(keeper.read(file, seed), truth[indices])
+
+
+@pytest.mark.parametrize(
+    "name, declared, decoded", [("JumpingJack_g20_c01", 120, 116), ("JumpRope_g05_c01", 622, 621), ("PullUps_g16_c03", 142, 141)]
+)
+def test_what_decodes_decides_how_long_a_clip_is(tmp_path, name, declared, decoded):
+    with zipfile.ZipFile(ZIP) as source:
+        file = source.extract(next(member for member in source.namelist() if name in member), tmp_path)
+    assert cv2.VideoCapture(str(file)).get(cv2.CAP_PROP_FRAME_COUNT) == declared
+    truth = decode_all(file)
+    assert len(truth) == decoded
+    sizes = {"n_frames": 10, "output_size": (240, 320)}
+    for step, start in ((15, "center"), (15, 0), (2, "center"), (1, decoded - 10)):
+        expected = truth[video.frame_indices(decoded, 10, step, start)]
+        np.testing.assert_array_equal(video.frames_from_video_file(file, **sizes, frame_step=step, start=start), expected)
+    with pytest.raises(ValueError, match=f"from 0 to {decoded - 1}, not {decoded}"):
+        video.frames_from_video_file(file, **sizes, start=decoded)

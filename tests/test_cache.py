@@ -1,0 +1,346 @@
+"""A cache changes nothing but the time."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from conftest import SIDE, clip_number, frame_numbers, write_video
+from test_video import patch_header
+
+from helpers import cache, video
+from helpers.cache import FrameCache, kept_indices
+from helpers.video import VideoReadError, frame_indices, frames_from_video_file
+
+SIZES = {"n_frames": 3, "output_size": (SIDE, SIDE), "frame_step": 5}
+SPAN = 11
+SEEDS = (0, 1, (2, 3), 4)
+WIDE = {"output_size": (48, 80)}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Clips of one frame, too few, just enough and many, whose headers are right, say too many, too few or nothing."""
+    folder = tmp_path_factory.mktemp("clips")
+    files = []
+    for length in (1, 5, SPAN, 40):
+        for clip, declared in enumerate((length, length + 20, length * 2 // 3, 0)):
+            files.append(patch_header(write_video(folder / f"v_A_g{length:02d}_c{clip:02d}.avi", length, clip), declared))
+    return files
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_video(tmp_path / "clips" / "v_A_g01_c01.avi", 40, clip=1)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def place(request, tmp_path):
+    return "memory" if request.param == "memory" else tmp_path / "cache"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The clips that were decoded, in that order."""
+    paths, read_pictures = [], video.read_pictures
+
+    def read(path, *args, **kwargs):
+        paths.append(path)
+        return read_pictures(path, *args, **kwargs)
+
+    monkeypatch.setattr(video, "read_pictures", read)
+    return paths
+
+
+def no_decoding(monkeypatch):
+    def read(path, *args, **kwargs):
+        raise AssertionError(f"{path} is decoded")
+
+    monkeypatch.setattr(video, "read_pictures", read)
+
+
+def entry_of(folder):
+    """Return the only file that the cache keeps."""
+    (file,) = pathlib.Path(folder).glob("*/*.frames")
+    return file
+
+
+def expect_same(frames, expected):
+    assert frames.dtype == np.uint8 and frames.shape == expected.shape
+    np.testing.assert_array_equal(frames, expected)
+
+
+# The same frames.
+
+
+@pytest.mark.parametrize("start_step", [1, 5, 7])
+@pytest.mark.parametrize("start", ["random", "center"])
+def test_each_read_gives_what_decoding_gives(clips, place, start, start_step, monkeypatch):
+    choice = SIZES | {"start": start, "start_step": start_step}
+    expected = {(clip, seed): frames_from_video_file(clip, seed=seed, **choice) for clip in clips for seed in SEEDS}
+    reads = FrameCache(place, **choice)
+    for (clip, seed), frames in expected.items():
+        expect_same(reads.read(clip, seed), frames)
+    no_decoding(monkeypatch)
+    for (clip, seed), frames in expected.items():
+        expect_same(reads.read(clip, seed), frames)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_another_process_finds_what_was_kept_on_disk(clips, tmp_path, as_text, monkeypatch):
+    expected = [frames_from_video_file(clip, seed=7, **SIZES) for clip in clips]
+    first = FrameCache(tmp_path, **SIZES)
+    for clip in clips:
+        first.read(clip, 0)
+    no_decoding(monkeypatch)
+    second = FrameCache(str(tmp_path) if as_text else tmp_path, **SIZES)
+    for clip, frames in zip(clips, expected, strict=True):
+        expect_same(second.read(str(clip) if as_text else clip, 7), frames)
+
+
+def test_a_clip_is_decoded_once_whatever_starts_are_asked_for(clip, place, decoded):
+    reads = FrameCache(place, **SIZES)
+    firsts = {frame_numbers(reads.read(clip, seed))[0] for seed in range(300)}
+    assert firsts == set(range(30)) and decoded == [clip]
+
+
+def test_bars_come_back_though_they_are_not_kept(clip, place):
+    expected = frames_from_video_file(clip, seed=1, **SIZES | WIDE)
+    reads = FrameCache(place, **SIZES | WIDE)
+    expect_same(reads.read(clip, 1), expected)
+    expect_same(reads.read(clip, 1), expected)
+    if place != "memory":
+        kept = len(kept_indices(40, 3, 5)) * 48 * 48 * 3
+        assert kept < entry_of(place).stat().st_size < kept + 5000
+
+
+def test_what_is_done_to_the_frames_stays_out_of_the_cache(clip, place):
+    reads = FrameCache(place, **SIZES)
+    expected = reads.read(clip, 1).copy()
+    for _ in range(2):
+        frames = reads.read(clip, 1)
+        expect_same(frames, expected)
+        frames[:] = 0
+
+
+@pytest.mark.parametrize("start_step", [1, 5, 7])
+@pytest.mark.parametrize("n_frames, frame_step", [(1, 1), (1, 5), (3, 1), (3, 5), (4, 2)])
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 10, 11, 12, 17, 40])
+def test_the_frames_of_all_possible_starts_are_kept_and_no_others(length, n_frames, frame_step, start_step):
+    kept = kept_indices(length, n_frames, frame_step, "random", start_step).tolist()
+    spare = length - 1 - (n_frames - 1) * frame_step
+    starts = range(0, max(spare, 0) + 1, start_step)
+    assert kept == sorted({int(i) for start in starts for i in frame_indices(length, n_frames, frame_step, start)})
+    drawn = [frame_indices(length, n_frames, frame_step, "random", seed, start_step) for seed in range(400)]
+    assert kept == np.unique(drawn).tolist()
+    centre = kept_indices(length, n_frames, frame_step, "center", start_step).tolist()
+    assert centre == np.unique(frame_indices(length, n_frames, frame_step, "center")).tolist()
+
+
+# Nothing is used for what it was not made from.
+
+
+@pytest.mark.parametrize("living", [False, True])
+def test_another_clip_under_the_same_name_is_decoded(clip, place, living):
+    first = FrameCache(place, **SIZES)
+    assert clip_number(first.read(clip, 1)) == 1
+    write_video(clip, 30, clip=2)
+    reads = first if living else FrameCache(place, **SIZES)
+    expect_same(reads.read(clip, 1), frames_from_video_file(clip, seed=1, **SIZES))
+    assert clip_number(reads.read(clip, 1)) == 2
+
+
+def test_a_clip_of_the_same_name_size_and_time_is_told_apart(clip, tmp_path):
+    other = write_video(tmp_path / "other.avi", 40, clip=2)
+    size = max(clip.stat().st_size, other.stat().st_size)
+    for file in (clip, other):
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+    before = clip.stat()
+    assert clip_number(FrameCache(tmp_path / "cache", **SIZES).read(clip, 1)) == 1
+    clip.write_bytes(other.read_bytes())
+    os.utime(clip, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (clip.stat().st_mtime_ns, clip.stat().st_size) == (before.st_mtime_ns, before.st_size)
+    assert clip_number(FrameCache(tmp_path / "cache", **SIZES).read(clip, 1)) == 2
+
+
+def test_a_living_cache_notices_another_size_at_the_same_time(clip, place):
+    reads = FrameCache(place, **SIZES)
+    reads.read(clip, 1)
+    before = clip.stat()
+    write_video(clip, 30, clip=2)
+    os.utime(clip, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert clip.stat().st_size != before.st_size
+    assert clip_number(reads.read(clip, 1)) == 2
+
+
+@pytest.mark.parametrize(
+    "other", [{"n_frames": 4}, {"output_size": (32, 64)}, {"frame_step": 4}, {"start": "center"}, {"start_step": 5}], ids=str
+)
+def test_another_choice_is_decoded_anew_and_both_are_kept(clip, tmp_path, other, decoded):
+    for choice, times in ((SIZES, 1), (SIZES | other, 2), (SIZES, 2), (SIZES | other, 2)):
+        frames = FrameCache(tmp_path / "cache", **choice).read(clip, 3)
+        assert len(decoded) == times
+        decoded_now = len(decoded)
+        expect_same(frames, frames_from_video_file(clip, seed=3, **choice))
+        del decoded[decoded_now:]
+
+
+def test_another_opencv_decodes_anew(clip, tmp_path, decoded, monkeypatch):
+    FrameCache(tmp_path / "cache", **SIZES).read(clip)
+    monkeypatch.setattr(cache.cv2, "__version__", "4.0.0")
+    FrameCache(tmp_path / "cache", **SIZES).read(clip)
+    assert len(decoded) == 2
+
+
+@pytest.mark.parametrize("module", [video, cache], ids=["video", "cache"])
+def test_other_code_decodes_anew(clip, tmp_path, module, decoded, monkeypatch):
+    FrameCache(tmp_path / "cache", **SIZES).read(clip)
+    changed = tmp_path / "changed.py"
+    changed.write_text(pathlib.Path(module.__file__).read_text() + "\n")
+    monkeypatch.setattr(module, "__file__", str(changed))
+    FrameCache(tmp_path / "cache", **SIZES).read(clip)
+    assert len(decoded) == 2
+
+
+def test_an_entry_that_lies_where_another_belongs_is_not_used(clip, tmp_path, decoded):
+    first, second = FrameCache(tmp_path / "cache", **SIZES), FrameCache(tmp_path / "cache", **SIZES | {"frame_step": 4})
+    first.read(clip)
+    entry = entry_of(tmp_path / "cache")
+    second.folder.mkdir()
+    (second.folder / entry.name).write_bytes(entry.read_bytes())
+    frames = second.read(clip, 3)
+    assert len(decoded) == 2
+    expect_same(frames, frames_from_video_file(clip, seed=3, **SIZES | {"frame_step": 4}))
+
+
+# What is damaged is made anew.
+
+
+def flip(content, at):
+    content = bytearray(content)
+    content[at] ^= 1
+    return bytes(content)
+
+
+def in_json(content):
+    return content.index(b"made_from") + 3
+
+
+HEADER = {
+    "checksum": lambda content: flip(content, 3),
+    "JSON": lambda content: flip(content, in_json(content)),
+    "JSON's last byte": lambda content: flip(content, content.index(b"]}\n") + 1),
+    "end of the first line": lambda content: flip(content, content.index(b"\n")),
+    "end of the second line": lambda content: flip(content, content.index(b"]}\n") + 2),
+}
+PICTURES = {
+    "pictures' first byte": lambda content: flip(content, content.index(b"]}\n") + 3),
+    "pictures": lambda content: flip(content, -SIDE * SIDE * 4),
+    "pictures' last byte": lambda content: flip(content, -1),
+    "cut in the checksum": lambda content: content[:5],
+    "cut in the JSON": lambda content: content[: in_json(content)],
+    "cut after the JSON": lambda content: content[: content.index(b"]}\n") + 3],
+    "cut in the pictures": lambda content: content[: -SIDE * SIDE * 4],
+    "cut by a byte": lambda content: content[:-1],
+    "emptied": lambda content: b"",
+    "garbage": lambda content: np.random.default_rng(0).bytes(len(content)),
+    "zeros": lambda content: bytes(len(content)),
+    "deleted": None,
+}
+
+
+def break_entry(entry, damage):
+    if damage is None:
+        entry.unlink()
+    else:
+        broken = damage(entry.read_bytes())
+        assert broken != entry.read_bytes()
+        entry.write_bytes(broken)
+
+
+@pytest.mark.parametrize("damage", (HEADER | PICTURES).values(), ids=(HEADER | PICTURES).keys())
+@pytest.mark.parametrize("living", [False, True])
+def test_damage_is_found_and_made_good(clip, tmp_path, damage, living, decoded):
+    choice = SIZES | {"start": "center"}  # so that each read takes all that is kept
+    first = FrameCache(tmp_path / "cache", **choice)
+    expected = first.read(clip).copy()
+    entry = entry_of(tmp_path / "cache")
+    whole = entry.read_bytes()
+    break_entry(entry, damage)
+    expect_same((first if living else FrameCache(tmp_path / "cache", **choice)).read(clip), expected)
+    if living and damage in HEADER.values():
+        # The lines are in memory already; the next process reads them again.
+        assert len(decoded) == 1
+        expect_same(FrameCache(tmp_path / "cache", **choice).read(clip), expected)
+    assert len(decoded) == 2 and entry.read_bytes() == whole
+    expect_same(first.read(clip), expected)
+    assert len(decoded) == 2
+
+
+def test_an_added_byte_is_found(clip, tmp_path, decoded):
+    expected = FrameCache(tmp_path / "cache", **SIZES).read(clip, 2)
+    entry = entry_of(tmp_path / "cache")
+    whole = entry.read_bytes()
+    entry.write_bytes(whole + b"\0")
+    expect_same(FrameCache(tmp_path / "cache", **SIZES).read(clip, 2), expected)
+    assert len(decoded) == 2 and entry.read_bytes() == whole
+
+
+def test_no_flipped_byte_leads_to_wrong_frames(clip, tmp_path):
+    choice = SIZES | {"start": "center"}
+    expected = FrameCache(tmp_path / "cache", **choice).read(clip).copy()
+    entry = entry_of(tmp_path / "cache")
+    whole = entry.read_bytes()
+    lines = whole.index(b"]}\n") + 3
+    for at in [*range(12), *range(12, lines, 17), *range(lines, len(whole), 3001)]:
+        for bit in (1, 32):
+            broken = bytearray(whole)
+            broken[at] ^= bit
+            entry.write_bytes(broken)
+            expect_same(FrameCache(tmp_path / "cache", **choice).read(clip), expected)
+
+
+def test_a_deleted_folder_is_made_again(clip, tmp_path):
+    reads = FrameCache(tmp_path / "cache", **SIZES)
+    expected = reads.read(clip, 1).copy()
+    (tmp_path / "cache").rename(tmp_path / "away")
+    expect_same(reads.read(clip, 1), expected)
+    assert entry_of(tmp_path / "cache").read_bytes() == entry_of(tmp_path / "away").read_bytes()
+
+
+# What can't be read or written.
+
+
+def test_a_clip_that_vanishes_is_named(clip, place):
+    reads = FrameCache(place, **SIZES)
+    reads.read(clip)
+    clip.unlink()
+    for each in (reads, FrameCache(place, **SIZES)):
+        with pytest.raises(VideoReadError, match=f"^{clip} .*fetch it again"):
+            each.read(clip)
+
+
+def test_a_clip_that_cannot_be_decoded_is_named_each_time_and_nothing_is_kept(clip, place, tmp_path):
+    clip.write_bytes(clip.read_bytes()[:300])
+    reads = FrameCache(place, **SIZES)
+    for _ in range(2):
+        with pytest.raises(VideoReadError, match=f"^{clip} .*fetch it again"):
+            reads.read(clip)
+    assert not list(tmp_path.glob("cache/*/*.frames"))
+
+
+def test_a_clip_that_is_mended_is_read(clip, place):
+    content = clip.read_bytes()
+    clip.write_bytes(content[:300])
+    reads = FrameCache(place, **SIZES)
+    with pytest.raises(VideoReadError):
+        reads.read(clip)
+    clip.write_bytes(content)
+    expect_same(reads.read(clip, 1), frames_from_video_file(clip, seed=1, **SIZES))
+
+
+def test_a_folder_that_cannot_be_written_is_no_fault_of_the_clip(clip, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError) as raised:
+        FrameCache(tmp_path / "file", **SIZES).read(clip)
+    assert not isinstance(raised.value, VideoReadError)
