@@ -29,13 +29,14 @@ class Augmentation:
         if not 0 < self.crop <= 1 or not 0 <= self.colour <= 1:
             raise ValueError(f"crop is above 0 and at most 1, colour from 0 to 1, not {self.crop} and {self.colour}.")
 
-    def __call__(self, frames, class_name, seed=None):
+    def __call__(self, frames, class_name, seed=None, out=None):
         """Return a changed copy of a clip.
 
         Args:
             frames: uint8 RGB `(n_frames, height, width, 3)`.
             class_name: The clip's class.
             seed: What `numpy.random.default_rng` takes; the same seed gives the same change.
+            out: Where the copy goes; a new array where none is given.
 
         Returns:
             uint8 RGB of the same shape.
@@ -44,9 +45,8 @@ class Augmentation:
         share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
         mirror = rng.random() < 0.5
         brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
-        changed = crop_and_enlarge(frames, share, down, right)
-        # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where they were, for new memory
-        # costs more time than the change itself.
+        changed = crop_and_enlarge(frames, share, down, right, out)
+        # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where they were.
         pile = changed.reshape(-1, *frames.shape[2:])
         if self.flip and mirror and not (is_sided(class_name) or class_name in self.sided):
             cv2.flip(pile, 1, dst=pile)
@@ -61,7 +61,7 @@ def is_sided(class_name):
     return any(word.lower() in ("left", "right") for word in words)
 
 
-def crop_and_enlarge(frames, share, down, right):
+def crop_and_enlarge(frames, share, down, right, out=None):
     """Cut the same window out of all frames and enlarge it to their size.
 
     Args:
@@ -69,6 +69,7 @@ def crop_and_enlarge(frames, share, down, right):
         share: Height and width of the window as a share of the frames', above 0 and at most 1.
         down: Where it lies between top, 0, and bottom, 1.
         right: Where it lies between left, 0, and right, 1.
+        out: Where the result goes; a new array where none is given.
 
     Returns:
         uint8 of the same shape.
@@ -77,7 +78,7 @@ def crop_and_enlarge(frames, share, down, right):
     inner_height, inner_width = max(1, round(height * share)), max(1, round(width * share))
     top, left = round((height - inner_height) * down), round((width - inner_width) * right)
     windows = frames[:, top : top + inner_height, left : left + inner_width]
-    result = np.empty(frames.shape, np.uint8)
+    result = np.empty(frames.shape, np.uint8) if out is None else out
     for window, enlarged in zip(windows, result):
         cv2.resize(window, (width, height), dst=enlarged, interpolation=cv2.INTER_LINEAR)
     return result

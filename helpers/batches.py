@@ -2,6 +2,7 @@
 
 import collections
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +32,8 @@ class ClipBatches(keras.utils.PyDataset):
         seed: Seed of order, starts and augmentation, 0 or more.
         cache: Where decoded frames are kept for the next epoch: None (nowhere), `"memory"`, or a folder on disk.
         start_step: Frames from one possible random start to the next. With a cache, a divisor of `frame_step` keeps less.
-        augment: A `helpers.augmentation.Augmentation`, or another function of frames, class name and seed; in training only.
+        augment: A `helpers.augmentation.Augmentation`, or another function of frames, class name, seed and the array that the
+            changed frames go into; in training only.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`. To leave them out all
             clips are read once beforehand.
         workers: Threads that make batches ahead; default: one a core.
@@ -64,10 +66,8 @@ class ClipBatches(keras.utils.PyDataset):
         self.shape = (n_frames, *output_size, 3)
         sizes = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
         sizes |= {"start": "random" if training else "center", "start_step": start_step if training else 1}
-        if cache is None:
-            self._read = lambda file, seed: frames_from_video_file(file, seed=seed, **sizes)
-        else:
-            self._read = FrameCache(cache, **sizes).read
+        self._sizes, self._cache = sizes, None if cache is None else FrameCache(cache, **sizes)
+        self._own = threading.local()
         self.left_out = []
         if unreadable == LEAVE_OUT:
             self._leave_out()
@@ -101,8 +101,8 @@ class ClipBatches(keras.utils.PyDataset):
         """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`."""
         chosen = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
         frames = np.empty((len(chosen), *self.shape), np.uint8)
-        for place, clip in enumerate(chosen):
-            frames[place] = self._clip(epoch, int(clip))
+        for out, clip in zip(frames, chosen.tolist()):
+            self._put_clip(epoch, clip, out)
         return frames, self.labels[chosen]
 
     def order(self, epoch):
@@ -110,18 +110,29 @@ class ClipBatches(keras.utils.PyDataset):
         clips = np.arange(len(self.files))
         return np.random.default_rng((self.seed, epoch)).permutation(clips) if self.training else clips
 
-    def _clip(self, epoch, clip):
-        frames = self._read(self.files[clip], (self.seed, epoch, clip, 0))
+    def _put_clip(self, epoch, clip, out):
+        file, seed = self.files[clip], (self.seed, epoch, clip)
         if self.augment is None:
-            return frames
-        return self.augment(frames, self.class_names[self.labels[clip]], seed=(self.seed, epoch, clip, 1))
+            self._read(file, (*seed, 0), out)
+            return
+        # Each thread has one place for clips on their way: to ask for new memory each time takes longer than to fill it.
+        if not hasattr(self._own, "frames"):
+            self._own.frames = np.empty(self.shape, np.uint8)
+        self._read(file, (*seed, 0), self._own.frames)
+        self.augment(self._own.frames, self.class_names[self.labels[clip]], (*seed, 1), out)
+
+    def _read(self, file, seed, out):
+        if self._cache is None:
+            out[...] = frames_from_video_file(file, seed=seed, **self._sizes)
+        else:
+            self._cache.read(file, seed, out)
 
     def _leave_out(self):
         """Read all clips once, into the cache if there is one, and go on without those that can't be read."""
 
         def reason(file):
             try:
-                self._read(file, 0)
+                self._read(file, 0, np.empty(self.shape, np.uint8))
             except VideoReadError as error:
                 return str(error)
 

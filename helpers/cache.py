@@ -49,12 +49,13 @@ class FrameCache:
         self._entries = {}
         self._writing = threading.Lock()
 
-    def read(self, path, seed=None):
+    def read(self, path, seed=None, out=None):
         """Return the frames that `frames_from_video_file` returns for this clip and seed.
 
         Args:
             path: The video file.
             seed: What `numpy.random.default_rng` takes.
+            out: Where the frames go; a new array where none is given.
 
         Returns:
             uint8 RGB frames `(n_frames, height, width, 3)`.
@@ -66,13 +67,15 @@ class FrameCache:
         entry = self._entry(pathlib.Path(path))
         wanted = video.frame_indices(entry.length, seed=seed, **self._choice)
         rows = np.searchsorted(entry.kept, wanted)
+        frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
+        frames[...] = 0
         try:
-            pictures = entry.pictures(rows)
+            entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
         except (OSError, ValueError):
             # What was whole when it was opened has been damaged or deleted since.
             entry = self._entry(pathlib.Path(path), anew=True)
-            pictures = entry.pictures(rows)
-        return video.add_bars(pictures, self.output_size)
+            entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
+        return frames
 
     def _entry(self, path, anew=False):
         """Return what is kept of a clip; decode and keep it, if nothing is."""
@@ -140,10 +143,15 @@ def kept_indices(length, n_frames, frame_step, start="random", start_step=1):
 class _InMemory:
     length: int
     kept: np.ndarray
-    frames: np.ndarray
+    pictures: np.ndarray
 
-    def pictures(self, rows):
-        return self.frames[rows]
+    @property
+    def shape(self):
+        return self.pictures.shape[1:]
+
+    def copy(self, rows, target):
+        for picture, row in zip(target, rows):
+            picture[...] = self.pictures[row]
 
 
 @dataclasses.dataclass
@@ -182,11 +190,11 @@ class _OnDisk:
             raise ValueError(f"{file} is made from something else, or not whole.")
         return cls(file, about["length"], np.array(about["kept"]), np.array(about["checksums"]), begin, shape)
 
-    def pictures(self, rows):
-        pictures = np.empty((len(rows), *self.shape), np.uint8)
+    def copy(self, rows, target):
+        kept = np.empty(self.shape, np.uint8)
         with open(self.file, "rb", buffering=0) as file:
-            for picture, row in zip(pictures, rows):
-                file.seek(self.begin + int(row) * picture.nbytes)
-                if file.readinto(picture.data) < picture.nbytes or zlib.crc32(picture) != self.checksums[row]:
+            for picture, row in zip(target, rows):
+                file.seek(self.begin + int(row) * kept.nbytes)
+                if file.readinto(kept.data) < kept.nbytes or zlib.crc32(kept) != self.checksums[row]:
                     raise ValueError(f"{self.file} is damaged.")
-        return pictures
+                picture[...] = kept

@@ -58,6 +58,10 @@ def make_dataset(
     number = tf.TensorSpec((), tf.int64)
     dataset = tf.data.Dataset.from_generator(numbers, output_signature=(number, number))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
-    dataset = dataset.map(make_batch, num_parallel_calls=available_cores()).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(make_batch, num_parallel_calls=available_cores()).prefetch(2)
+    # Nothing is left to tune or to optimise, and at the end of each pass tf.data would wait for its tuner, up to a second.
+    options = tf.data.Options()
+    options.autotune.enabled = options.experimental_optimization.apply_default_optimizations = False
+    dataset = dataset.with_options(options)
     dataset.class_names, dataset.left_out = batches.class_names, batches.left_out
     return dataset

@@ -145,11 +145,15 @@ def add_bars(pictures, output_size):
     Returns:
         uint8 `(..., *output_size, 3)`, the pictures in the middle.
     """
-    inner_height, inner_width = pictures.shape[-3:-1]
-    top, left = (output_size[0] - inner_height) // 2, (output_size[1] - inner_width) // 2
     result = np.zeros((*pictures.shape[:-3], *output_size, 3), np.uint8)
-    result[..., top : top + inner_height, left : left + inner_width, :] = pictures
+    between_bars(result, *pictures.shape[-3:-1])[...] = pictures
     return result
+
+
+def between_bars(frames, height, width):
+    """Return that part of frames `(..., height, width, 3)`, a view, where pictures of a smaller size lie between bars."""
+    top, left = (frames.shape[-3] - height) // 2, (frames.shape[-2] - width) // 2
+    return frames[..., top : top + height, left : left + width, :]
 
 
 def letterbox(frame, output_size):
@@ -306,7 +310,7 @@ def _expect_no_filler(path):
         while "B" not in types and frames.grab() and packets.grab():
             types.append(_frame_type(frames))
             whole, frame = frames.retrieve() if types[-1] == "I" else (False, None)
-            if whole and _spread(frame) < 1.5:
+            if whole and _spread(frame) < 1:
                 sizes.append(packets.retrieve()[1].size)
                 few = frame.size * _FEW_BYTES + _BYTES_BESIDES
         breaks_off = len(types) == 1 < _declared_length(path, frames)

@@ -484,6 +484,6 @@ for title, line in lines.items():
 #
 # - After the chapter [Build the model](build_model.ipynb): give `train_on` a step of your own, `lambda batch: model.train_on_batch(*batch)`, in place of the stand-in.
 # - Run `make bench`, and compare the table with the one above. Which row changes most on your machine?
-# - Write an augmentation of your own: a function of `frames, class_name, seed`, such as one that plays some clips backwards. For which classes must it not be used?
+# - Write an augmentation of your own: a function of `frames`, `class_name`, `seed` and `out`, which puts the changed frames into `out`, such as one that plays some clips backwards. For which classes must it not be used?
 #
 # Next: [Count parameters](count_parameters.ipynb).
