@@ -40,7 +40,7 @@ class Recipe:
         return f"{self.network}-{self.conv}-{self.learning_rate:g}-seed{self.seed}"
 
 
-def make_datasets(folders, settings, seed=0):
+def make_datasets(folders, settings, seed=0, unreadable="stop"):
     """Return the data sets of a run by split: the training set shuffled, the others in order.
 
     Decoded frames are kept in memory for the next epoch. Under TensorFlow the data sets are from `make_dataset`, under Keras's other
@@ -50,6 +50,7 @@ def make_datasets(folders, settings, seed=0):
         folders: The folders by split, from `helpers.archive`.
         settings: What `helpers.settings.current()` returns.
         seed: Seed of order, starts and what is made afterwards, such as a network's first weights.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
     """
     if keras.backend.backend() == "tensorflow":
         from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
@@ -57,7 +58,7 @@ def make_datasets(folders, settings, seed=0):
         make_dataset = ClipBatches
     keras.utils.set_random_seed(seed)
     sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed}
-    sizes |= {"cache": "memory", "start_step": settings.start_step}
+    sizes |= {"cache": "memory", "start_step": settings.start_step, "unreadable": unreadable}
     return {split: make_dataset(folder, training=split == "train", **sizes) for split, folder in folders.items()}
 
 
@@ -71,7 +72,7 @@ def compile_model(model, learning_rate=LEARNING_RATES["small_resnet"]):
     return model
 
 
-def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
+def train(settings, recipe=Recipe(), *, epochs=None, verbose=2, unreadable="stop"):
     """Train a network and save it with its record, or go on where an earlier call was interrupted.
 
     A run is kept in a folder of its own below `runs/`: `model.keras`, `record.json` and, until it is finished, a backup
@@ -82,10 +83,11 @@ def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
         recipe: Which network, and how.
         epochs: Epochs, where not the settings' own.
         verbose: As in `keras.Model.fit`.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
 
     Returns:
-        `(model, record)`; `record` holds the history by epoch, loss and accuracy on the test set, seconds, hardware and
-        versions.
+        `(model, record)`; `record` holds the history by epoch, loss and accuracy on the test set, seconds, hardware,
+        versions, and the clips that were left out, by split.
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     finished = load_run(settings, recipe)
@@ -93,7 +95,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
         return finished
     folder = run_folder(settings, recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    data = make_datasets(fetch_clips(settings), settings, recipe.seed)
+    data = make_datasets(fetch_clips(settings), settings, recipe.seed, unreadable)
     model = compile_model(NETWORKS[recipe.network](conv=recipe.conv, **settings.input_size), recipe.learning_rate)
     log = folder / "epochs.csv"
     callbacks = [
@@ -106,12 +108,14 @@ def train(settings, recipe=Recipe(), *, epochs=None, verbose=2):
         data["train"], validation_data=data["val"], epochs=settings.epochs, shuffle=False, callbacks=callbacks, verbose=verbose
     )
     history = _read_log(log)
-    record = save_run(model, history, settings, recipe, test=data["test"], seconds=sum(history.pop("seconds")))
+    left_out = {split: [file.name for file, _ in dataset.left_out] for split, dataset in data.items()}
+    seconds = sum(history.pop("seconds"))
+    record = save_run(model, history, settings, recipe, test=data["test"], seconds=seconds, left_out=left_out)
     shutil.rmtree(folder / "backup", ignore_errors=True)
     return model, record
 
 
-def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
+def save_run(model, history, settings, recipe=Recipe(), *, test, seconds, left_out=None):
     """Save a trained network and its record where `train` and `load_run` look for them.
 
     Args:
@@ -121,6 +125,7 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         recipe: How it was trained.
         test: The test set from `make_dataset`, on which it is evaluated.
         seconds: How long the training took.
+        left_out: Names of the clips that were left out, by split.
 
     Returns:
         The record.
@@ -142,6 +147,7 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()},
         "fingerprint": fingerprint(settings, recipe),
+        "left_out": left_out or {},
     }
     # A record is written last: where there is one, the model beside it is whole.
     draft = folder / f"draft-{os.getpid()}.keras"
@@ -245,6 +251,7 @@ def _parse(arguments):
     parser.add_argument("--learning-rate", type=float, help="Adam's rate (default: 1e-3; 1e-4 for the tutorial's network)")
     parser.add_argument("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
+    parser.add_argument("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
     parser.add_argument("--record", type=pathlib.Path, metavar="JSON", help="add the records to this file, a list of runs")
     return parser.parse_args(arguments)
 
@@ -257,8 +264,12 @@ def main(arguments=None):
     for seed in options.seeds:
         recipe = Recipe(options.network, options.conv, rate, seed)
         print(f"{settings.name}, {recipe.name}", flush=True)
-        _, record = train(settings, recipe, epochs=options.epochs)
+        unreadable = "leave out" if options.leave_out else "stop"
+        _, record = train(settings, recipe, epochs=options.epochs, unreadable=unreadable)
         print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
+        for split, names in record["left_out"].items():
+            if names:
+                print(f"left out of {split}, for they can't be read: {', '.join(names)}", flush=True)
         if options.record:
             _add_record(options.record, record)
 

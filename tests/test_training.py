@@ -3,11 +3,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
+from helpers import archive
 from helpers import settings as book_settings
 from helpers import training
 from helpers.training import Recipe
@@ -82,6 +84,21 @@ def test_interrupted_run_goes_on_after_the_last_whole_epoch(small, monkeypatch):
     assert begun == [2, 3]
     assert "seconds" not in record["history"] and record["seconds"] > 0
     assert len(record["history"]["loss"]) == 4
+
+
+def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(small, tmp_path, capsys, monkeypatch):
+    victim = min(archive.fetch_clips(small)["train"].glob("*/*.avi")).name
+    with zipfile.ZipFile(small.zip) as whole, zipfile.ZipFile(tmp_path / "damaged.zip", "w") as damaged:
+        for info in whole.infolist():
+            damaged.writestr(info.filename, b"no video" if info.filename.endswith(victim) else whole.read(info))
+    small = dataclasses.replace(small, zip=str(tmp_path / "damaged.zip"))
+    with pytest.raises(Exception, match=f"{victim} can't be opened"):
+        training.train(small, verbose=0)
+    monkeypatch.setattr(training, "current", lambda: small)
+    with pytest.warns(UserWarning, match=f"1 of 4 clips are left out:\n.*{victim}"):
+        training.main(["--leave-out"])
+    assert f"left out of train, for they can't be read: {victim}" in capsys.readouterr().out
+    assert training.load_run(small)[1]["left_out"] == {"train": [victim], "val": [], "test": []}
 
 
 def test_same_seed_gives_the_same_history(small, monkeypatch, tmp_path):
