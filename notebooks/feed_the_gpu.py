@@ -40,7 +40,6 @@ import shutil
 import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -52,7 +51,6 @@ from helpers.augmentation import Augmentation, is_sided
 from helpers.batches import ClipBatches
 from helpers.timeline import Timeline
 
-# %%
 run = settings.current()
 folders = archive.fetch_clips(run)
 files, labels, class_names = video.clips_and_labels(folders["train"])
@@ -81,6 +79,8 @@ def read_plainly(file):
 # %% [markdown]
 # In place of a GPU we take a stand-in that always takes the same time: it sleeps for a twentieth of a second, and calls that a training step. Like a GPU it leaves the processor's cores free
 # for reading. (A network that trains on the cores themselves would not.) `Timeline` notes who is at work from when to when.
+#
+# **Predict:** a batch of clips is read, the network takes a step, the next batch is read, and so on. What part of the time is the network at work?
 
 
 # %%
@@ -101,9 +101,6 @@ def read_in_turn(read, files, clock):
             frames = np.stack([read(file) for file in files[i : i + run.batch_size]])
         yield frames
 
-
-# %% [markdown]
-# **Predict:** a batch of clips is read, the network takes a step, the next batch is read, and so on. What part of the time is the network at work?
 
 # %% mystnb={"image": {"alt": "A timeline of two rows. Long bars of reading and short bars of the network take turns; while one is at work the other waits."}}
 chosen = slice(None, None, max(1, len(files) // 48))  # some clips of all classes
@@ -418,7 +415,7 @@ print(len(clips), "batches, all the same:", all(same))
 # Suppose one file in thousands is damaged. By default reading stops there and names the file, because a data set that shrinks without a word misleads you:
 
 # %% tags=["nbval-check-output"]
-place = Path(tempfile.mkdtemp())
+place = folders["val"].with_name("damaged")
 shutil.copytree(folders["val"], place, dirs_exist_ok=True)
 victim = sorted(place.glob("*/*.avi"))[3]
 victim.write_bytes(victim.read_bytes()[:1000])
