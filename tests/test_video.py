@@ -1,5 +1,8 @@
 """From a file to frames. The videos' frames tell their numbers, so a test can see which ones it was given."""
 
+import zipfile
+
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -122,6 +125,20 @@ def test_no_frames_and_no_step_are_refused(video, n_frames, frame_step):
         frames_from_video_file(video, n_frames, frame_step=frame_step)
 
 
+def test_frames_of_puppets_are_those_of_a_full_sequential_decode(puppet_zip, tmp_path):
+    with zipfile.ZipFile(puppet_zip) as source:
+        source.extractall(tmp_path)
+    files = sorted(tmp_path.rglob("*.avi"))
+    assert len(files) == 80
+    for file in files[::4]:
+        capture, truth = cv2.VideoCapture(str(file)), []
+        while capture.grab():
+            truth.append(capture.retrieve()[1][..., ::-1])
+        for start in (*range(0, len(truth), 7), len(truth) - 1, "center", "random"):
+            expected = np.array(truth)[frame_indices(len(truth), 10, 5, start, seed=3)]
+            np.testing.assert_array_equal(frames_from_video_file(file, 10, (180, 240), 5, start=start, seed=3), expected)
+
+
 # Headers that are wrong, files that are damaged.
 
 
@@ -137,6 +154,12 @@ def test_a_header_that_declares_too_many_frames_is_not_believed(tmp_path, declar
 def test_a_header_that_declares_no_frames_is_not_believed(tmp_path):
     path = patch_header(write_video(tmp_path / "none.avi", 40), 0)
     assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
+
+
+def test_a_header_that_declares_too_few_frames_is_not_believed(tmp_path):
+    path = patch_header(write_video(tmp_path / "few.avi", 40), 20)
+    assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
+    assert numbers(path, 2, 1, start=38) == [38, 39]
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
