@@ -65,16 +65,17 @@ class FrameCache:
             OSError: The cache can't be written, for example because the disk is full.
         """
         entry = self._entry(pathlib.Path(path))
-        wanted = video.frame_indices(entry.length, seed=seed, **self._choice)
-        rows = np.searchsorted(entry.kept, wanted)
-        frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
-        frames[...] = 0
         try:
-            entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
+            return self._frames(entry, seed, out)
         except (OSError, ValueError):
             # What was whole when it was opened has been damaged or deleted since.
-            entry = self._entry(pathlib.Path(path), anew=True)
-            entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
+            return self._frames(self._entry(pathlib.Path(path), anew=True), seed, out)
+
+    def _frames(self, entry, seed, out):
+        rows = np.searchsorted(entry.kept, video.frame_indices(entry.length, seed=seed, **self._choice))
+        frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
+        frames[...] = 0
+        entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
         return frames
 
     def _entry(self, path, anew=False):

@@ -12,10 +12,10 @@ import numpy as np
 
 # A clip of whose frames fewer than this share decode is damaged, not just odd at its end.
 _WHOLE = 0.9
-# A picture that strays less than this from one colour, of 255, is worth a look: it may show next to nothing.
-_FLAT = 10
-# A key frame of one colour takes no more bytes than this share of its pixels', and these besides.
-_FEW_BYTES, _BYTES_BESIDES = 0.01, 500
+# A picture is of one colour if it strays less than this from it, of 255.
+_FLAT = 1
+# A key frame of one colour takes no more bytes than these, for each pixel and besides.
+_BYTES_A_PIXEL, _BYTES_BESIDES = 0.03, 500
 
 
 class VideoReadError(OSError):
@@ -93,7 +93,7 @@ def read_pictures(path, choose, output_size, *, to_end=True):
         choose: A function that gets the clip's length in frames and returns the numbers of the frames to read, ascending.
         output_size: `(height, width)` in pixels to fit into.
         to_end: Whether the length has to be what decodes; if not, the header's is taken, as long as all frames chosen are
-            there.
+            there and none of them is the last.
 
     Returns:
         `(pictures, length)`: uint8 RGB `(n, inner_height, inner_width, 3)` and the clip's length.
@@ -106,12 +106,11 @@ def read_pictures(path, choose, output_size, *, to_end=True):
         with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as capture:
             planned = length or _declared_length(path, capture)
             indices = _plan(choose, planned, certain=length is not None)
-            pictures, decoded = _decode(path, capture, indices, output_size, to_end or not len(indices))
-        if len(pictures) == len(indices) > 0 and (decoded == planned or not to_end):
-            pictures = _stack(path, pictures)
-            if _spread(pictures).min() < _FLAT:
-                _expect_no_filler(path)
-            return pictures, planned
+            # Where a choice goes up to the last frame, it matters which one that is.
+            whole = to_end or not len(indices) or indices[-1] == planned - 1
+            pictures, decoded = _decode(path, capture, indices, output_size, whole)
+        if len(pictures) == len(indices) > 0 and (decoded == planned or not whole):
+            return _stack(path, pictures), planned
         # The header is wrong about the length; what decodes is not.
         length = _expect_whole(path, decoded)
 
@@ -266,10 +265,13 @@ def _decode(path, capture, indices, output_size, to_end):
     Returns:
         `(pictures, decoded)`: RGB pictures of those frames, fewer where the file ends before; how many frames decoded.
     """
-    pictures, decoded = [], 0
+    pictures, decoded, types, flat = [], 0, set(), False
     while (to_end or decoded <= indices[-1]) and capture.grab():
+        types.add(_frame_type(capture))
         if decoded == 0:
             _expect_key_frame(path, capture)
+        if _frame_type(capture) == "I" and (decoded == 0 or types != {"I"}):
+            flat |= _is_flat(capture)
         while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
             whole, frame = capture.retrieve()
             if not whole:
@@ -278,6 +280,8 @@ def _decode(path, capture, indices, output_size, to_end):
         decoded += 1
     if not decoded:
         raise VideoReadError(f"{path} has no frame that can be decoded; delete it and fetch it again.")
+    if flat:
+        _expect_no_filler(path)
     return pictures, decoded
 
 
@@ -304,25 +308,25 @@ def _expect_whole(path, decoded):
 
 def _expect_no_filler(path):
     """Where a key frame is damaged, the decoder fills up with one colour. A key frame that is of one colour takes few bytes."""
-    types, sizes, few = [], [], 0
+    types, sizes = [], []
     with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as frames, _opened(path, cv2.CAP_PROP_FORMAT, -1) as packets:
+        pixels = frames.get(cv2.CAP_PROP_FRAME_WIDTH) * frames.get(cv2.CAP_PROP_FRAME_HEIGHT)
         # From the first B on, the file has the frames in another order than they are shown in.
         while "B" not in types and frames.grab() and packets.grab():
             types.append(_frame_type(frames))
-            whole, frame = frames.retrieve() if types[-1] == "I" else (False, None)
-            if whole and _spread(frame) < 1:
+            if types[-1] == "I" and _is_flat(frames):
                 sizes.append(packets.retrieve()[1].size)
-                few = frame.size * _FEW_BYTES + _BYTES_BESIDES
-        breaks_off = len(types) == 1 < _declared_length(path, frames)
+        breaks_off = sizes and len(types) == 1 < _declared_length(path, frames)
     # Where every frame stands for itself, none is filled up, and one colour may take many bytes: in a coding without loss.
-    filled = max(sizes, default=0) > few and (len(types) == 1 or set(types) != {"I"})
-    if filled or sizes and breaks_off:
+    filled = set(types) != {"I"} and max(sizes, default=0) > pixels * _BYTES_A_PIXEL + _BYTES_BESIDES
+    if filled or breaks_off:
         raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; delete it and fetch it again.")
 
 
-def _spread(pictures):
-    """Return how far the colours of each picture stray, going by some of its pixels."""
-    return pictures[..., ::8, ::8, :].std(axis=(-3, -2)).max(axis=-1)
+def _is_flat(capture):
+    """Return whether a frame is of one colour, going by some of its pixels."""
+    whole, frame = capture.retrieve()
+    return whole and frame[::8, ::8].std(axis=(0, 1)).max() < _FLAT
 
 
 def _stack(path, pictures):

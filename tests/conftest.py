@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import struct
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -70,6 +71,71 @@ def write_images(path, images):
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     writer.release()
     return path
+
+
+def write_coded(path, images, code="XVID"):
+    """Write RGB images of one even size by OpenCV's FFmpeg, most of them as changes to the one before; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = images[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), 25, (width, height))
+    assert writer.isOpened()
+    for image in images:
+        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path
+
+
+def write_avi(path, coded, size, code=b"MJPG"):
+    """Write frames that are coded already as an AVI file; empty ones are frames that were dropped.
+
+    Args:
+        path: Where it goes; its folder is made if it is missing.
+        coded: The frames' bytes.
+        size: `(height, width)` in pixels.
+        code: What they are coded in, four letters.
+
+    Returns:
+        The path.
+    """
+
+    def chunk(name, *parts):
+        content = b"".join(parts)
+        return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+    coded, (height, width) = list(coded), size
+    frames = [chunk(b"00dc", frame) for frame in coded]
+    begins = np.cumsum([4] + [len(frame) for frame in frames])
+    index = (b"00dc" + struct.pack("<3I", 16, begin, len(frame)) for begin, frame in zip(begins.tolist(), coded))
+    header = chunk(b"avih", struct.pack("<14I", 40_000, 0, 0, 16, len(coded), 0, 1, 0, width, height, 0, 0, 0, 0))
+    rate = struct.pack("<3I", 1, 25, 0)
+    stream = b"vids" + code + bytes(12) + rate + struct.pack("<3Ii4H", len(coded), 0, 0, 0, 0, 0, width, height)
+    picture = struct.pack("<IiiHH4s5I", 40, width, height, 1, 24, code, 0, 0, 0, 0, 0)
+    streams = chunk(b"LIST", b"strl", chunk(b"strh", stream), chunk(b"strf", picture))
+    movie = chunk(b"LIST", b"movi", *frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(chunk(b"RIFF", b"AVI ", chunk(b"LIST", b"hdrl", header, streams), movie, chunk(b"idx1", *index)))
+    return path
+
+
+def coded_frames(path):
+    """Return the bytes of each frame of an AVI file with one stream."""
+    content = path.read_bytes()
+    place, frames = content.index(b"movi") + 4, []
+    while content[place : place + 4] == b"00dc":
+        (size,) = struct.unpack_from("<I", content, place + 4)
+        frames.append(content[place + 8 : place + 8 + size])
+        place += 8 + size + size % 2
+    return frames
+
+
+def decode_all(path):
+    """Decode a video from its first frame to its last with OpenCV alone; return RGB frames."""
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return np.array(frames)
+        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
 
 def write_video(path, n_frames, clip=0):

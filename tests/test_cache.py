@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import SIDE, clip_number, frame_numbers, write_video
+from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 from test_video import patch_header
 
 from helpers import cache, video
@@ -86,8 +88,31 @@ def test_each_read_gives_what_decoding_gives(clips, place, start, start_step, mo
         expect_same(reads.read(clip, seed), frames)
 
 
+READ_KEPT = """
+import sys
+import numpy as np
+from helpers import video
+from helpers.cache import FrameCache
+
+del video.read_pictures
+place, target, *clips = sys.argv[1:]
+reads = FrameCache(place, {n_frames}, {output_size}, {frame_step})
+np.save(target, [reads.read(clip, 7) for clip in clips])
+"""
+
+
+def test_another_process_finds_what_was_kept_on_disk(clips, tmp_path):
+    expected = [frames_from_video_file(clip, seed=7, **SIZES) for clip in clips]
+    first = FrameCache(tmp_path / "cache", **SIZES)
+    for clip in clips:
+        first.read(clip, 0)
+    command = [sys.executable, "-c", READ_KEPT.format(**SIZES), tmp_path / "cache", tmp_path / "frames.npy", *clips]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=120)
+    expect_same(np.load(tmp_path / "frames.npy"), np.array(expected))
+
+
 @pytest.mark.parametrize("as_text", [False, True])
-def test_another_process_finds_what_was_kept_on_disk(clips, tmp_path, as_text, monkeypatch):
+def test_another_object_finds_what_was_kept_on_disk(clips, tmp_path, as_text, monkeypatch):
     expected = [frames_from_video_file(clip, seed=7, **SIZES) for clip in clips]
     first = FrameCache(tmp_path, **SIZES)
     for clip in clips:
@@ -300,6 +325,34 @@ def test_no_flipped_byte_leads_to_wrong_frames(clip, tmp_path):
             expect_same(FrameCache(tmp_path / "cache", **choice).read(clip), expected)
 
 
+def test_what_a_killed_process_has_left_is_not_mistaken_for_frames_and_goes(clip, tmp_path):
+    expected = frames_from_video_file(clip, seed=1, **SIZES)
+    FrameCache(tmp_path / "other", **SIZES).read(clip)
+    entry = entry_of(tmp_path / "other")
+    for content in (entry.read_bytes(), entry.read_bytes()[:5000], b""):
+        reads = FrameCache(tmp_path / "cache", **SIZES)
+        draft = reads.folder / f".draft{entry.suffix}"
+        draft.parent.mkdir(parents=True)
+        draft.write_bytes(content)
+        expect_same(reads.read(clip, 1), expected)
+        assert not draft.exists()
+        (tmp_path / "cache").rename(tmp_path / f"done{len(content)}")
+
+
+def test_what_is_made_again_may_be_another_clip(clip, tmp_path):
+    other = write_video(tmp_path / "other.avi", 30, clip=2)
+    size = max(clip.stat().st_size, other.stat().st_size)
+    for file in (clip, other):
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+    before, reads = clip.stat(), FrameCache(tmp_path / "cache", **SIZES)
+    reads.read(clip, 1)
+    clip.write_bytes(other.read_bytes())
+    os.utime(clip, ns=(before.st_atime_ns, before.st_mtime_ns))
+    entry_of(tmp_path / "cache").unlink()
+    for seed in range(20):
+        expect_same(reads.read(clip, seed), frames_from_video_file(clip, seed=seed, **SIZES))
+
+
 def test_a_deleted_folder_is_made_again(clip, tmp_path):
     reads = FrameCache(tmp_path / "cache", **SIZES)
     expected = reads.read(clip, 1).copy()
@@ -341,6 +394,6 @@ def test_a_clip_that_is_mended_is_read(clip, place):
 
 def test_a_folder_that_cannot_be_written_is_no_fault_of_the_clip(clip, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OSError) as raised:
+    with pytest.raises(OSError, match=str(tmp_path / "file")) as raised:
         FrameCache(tmp_path / "file", **SIZES).read(clip)
-    assert not isinstance(raised.value, VideoReadError)
+    assert not isinstance(raised.value, VideoReadError) and str(clip) not in str(raised.value)

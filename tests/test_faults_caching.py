@@ -1,141 +1,205 @@
 """What is broken in a cache on disk, and what comes of it: rows of the table in `faults.py`."""
 
-import os
-import pathlib
+import hashlib
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
+from test_faults_downloading import drafts, full_disk, go, length_of, moments, outcome, started, stop_at
 
 from helpers import cache
+from helpers.cache import FrameCache
 from helpers.video import clips_and_labels, frames_from_video_file
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SIZES = {"n_frames": 10, "output_size": (64, 64), "frame_step": 5}
+SIZES = {"n_frames": 10, "output_size": (48, 64), "frame_step": 5}
+# Each read takes all that is kept of a clip.
+CENTRE = SIZES | {"start": "center"}
 
-# Fills a cache with the clips of a split; says when it begins.
+# A program of its own, on a disk so slow that it can be stopped in the middle of a file.
 FILL = """
-import signal, sys
-from helpers.cache import FrameCache
-from helpers.video import clips_and_labels
+import hashlib, io, signal, sys, time
+from helpers import cache
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-split, place = sys.argv[1:]
-keeper = FrameCache(place, 10, (64, 64), 5)
-print("ready", flush=True)
-sys.stdin.readline()
-for file in clips_and_labels(split)[0]:
-    keeper.read(file, 0)
+class SlowFile(io.FileIO):
+    def write(self, content):
+        content = memoryview(content).cast("B")
+        for begin in range(0, len(content), 50_000):
+            time.sleep(0.001)
+            super().write(content[begin : begin + 50_000])
+
+def fill(folder, files, sizes):
+    reads = cache.FrameCache(folder, **sizes)
+    print(hashlib.sha256(b"".join(reads.read(file, 1) for file in files)).hexdigest())
+
+cache.open = lambda path, mode, **options: SlowFile(path, "w") if mode == "wb" else open(path, mode, **options)
 """
 
 
 @pytest.fixture(scope="module")
-def split(puppet_folders):
-    return puppet_folders["train"]
+def files(puppet_folders):
+    """Twelve clips."""
+    return clips_and_labels(puppet_folders["train"])[0]
 
 
-def start(split, place):
-    """Start a program that fills a cache; return it when it is ready."""
-    command = [sys.executable, "-c", FILL, str(split), str(place)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    program = subprocess.Popen(command, env=environment, **pipes)
-    assert program.stdout.readline() == "ready\n"
-    return program
+def fill_call(folder, files):
+    return f"fill({str(folder)!r}, {[str(file) for file in files]!r}, {SIZES!r})"
 
 
-def go(program):
-    program.stdin.write("\n")
-    program.stdin.flush()
+def contents(folder):
+    """Return what is in the files that frames are kept in."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("v_*.frames"))}
 
 
-def expect_right(split, place):
-    """Assert that the cache gives what the files give, and holds nothing half-written."""
-    keeper = cache.FrameCache(place, **SIZES)
-    files = clips_and_labels(split)[0]
+def expect_right(files, *caches, **choice):
     for file in files:
-        np.testing.assert_array_equal(keeper.read(file, 1), frames_from_video_file(file, **SIZES, seed=1))
-    found = {path.name for path in pathlib.Path(place).rglob("*") if path.is_file()} - {".lock"}
-    assert len(found) == len(files) and all(name.endswith(".frames") and not name.startswith(".") for name in found)
+        expected = frames_from_video_file(file, **choice)
+        for reads in caches:
+            np.testing.assert_array_equal(reads.read(file, choice.get("seed")), expected)
 
 
-def test_damaged_files_are_made_again(split, tmp_path, fault):
-    expect_right(split, tmp_path)
-    files = sorted(tmp_path.rglob("*.frames"))
-    rng, cases = np.random.default_rng(0), 0
-    for attempt in range(10):
-        for file in files:
-            content = bytearray(file.read_bytes())
-            place = int(rng.integers(len(content) if attempt % 2 else 500))
-            content[place] ^= 1 << int(rng.integers(8))
-            file.write_bytes(content)
-            cases += 1
-        expect_right(split, tmp_path)
-    fault("caching", "a bit flipped in a file", "noticed, and made again", cases)
+def expect_completed(folder, files):
+    """Assert that filling a cache again completes it, that it gives the right frames and that no draft stays."""
+    expect_right(files, FrameCache(folder, **SIZES), FrameCache(folder, **SIZES), **SIZES, seed=1)
+    assert len(contents(folder)) == len(files) and not drafts(folder)
 
 
-def test_files_cut_short_are_made_again(split, tmp_path, fault):
-    expect_right(split, tmp_path)
-    files = sorted(tmp_path.rglob("*.frames"))
-    for share in (0, 0.001, 0.5, 0.999):
-        for file in files:
-            content = file.read_bytes()
-            file.write_bytes(content[: int(share * len(content))])
-        expect_right(split, tmp_path)
-    fault("caching", "a file cut short, or empty", "noticed, and made again", 4 * len(files))
+# What is kept.
 
 
-def test_files_of_another_clip_are_made_again(split, tmp_path, fault):
-    expect_right(split, tmp_path)
-    files = sorted(tmp_path.rglob("*.frames"))
-    contents = [file.read_bytes() for file in files]
-    for file, content in zip(files, contents[1:] + contents[:1]):
-        file.write_bytes(content)
-    expect_right(split, tmp_path)
-    fault("caching", "a file in another clip's place", "noticed, and made again", len(files))
+def flipped(content, rng):
+    content[int(rng.integers(len(content)))] ^= 255
+    return content
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_full_disk_is_told_with_the_way_out(split, tmp_path, monkeypatch, fault):
-    draft = cache.FrameCache(tmp_path, **SIZES).folder / ".draft.frames"
-    draft.parent.mkdir()
-    draft.symlink_to("/dev/full")
-    file = clips_and_labels(split)[0][0]
-    with pytest.raises(OSError, match=rf"No space is left for the cache in {tmp_path}.*raise start_step"):
-        cache.FrameCache(tmp_path, **SIZES).read(file, 0)
-    assert not list(tmp_path.rglob("*.frames"))
-    expect_right(split, tmp_path)
-    fault("caching", "disk fills up", "error: names the folder, and says what to do; nothing written")
+def flipped_in_the_lines(content, rng):
+    content[int(rng.integers(content.index(b"]}\n") + 3))] ^= 255
+    return content
 
 
-@pytest.mark.parametrize("how, count", [(signal.SIGKILL, 20), (signal.SIGINT, 5)])
-def test_a_program_is_stopped_at_a_random_moment(split, tmp_path, fault, how, count):
-    whole = start(split, tmp_path / "whole")
-    begin = time.monotonic()
-    go(whole)
-    whole.communicate(timeout=60)
-    length = time.monotonic() - begin
-    for i, share in enumerate(np.random.default_rng(0).uniform(0, 1, size=count)):
-        program = start(split, tmp_path / str(i))
-        go(program)
-        time.sleep(share * length)
-        program.send_signal(how)
-        program.communicate(timeout=60)
-        expect_right(split, tmp_path / str(i))
-    name = "killed (SIGKILL)" if how == signal.SIGKILL else "Ctrl-C"
-    fault("caching", f"{name} at a random moment", "the same call again completes", count)
+def break_all(folder, change, rng):
+    for path, content in contents(folder).items():
+        path.write_bytes(change(bytearray(content), rng))
 
 
-def test_two_programs_fill_one_folder_at_once(split, tmp_path, fault):
-    for i in range(3):
-        programs = [start(split, tmp_path / str(i)) for _ in range(2)]
-        for program in programs:
-            go(program)
-        for program in programs:
-            _, told = program.communicate(timeout=60)
-            assert program.returncode == 0, told
-        expect_right(split, tmp_path / str(i))
-    fault("caching", "two processes fill one folder at once", "both get the right frames; nothing is damaged", 3)
+@pytest.mark.parametrize(
+    "tried, changes",
+    [
+        ("byte changed", [flipped] * 4 + [flipped_in_the_lines] * 4),
+        ("cut short", [lambda content, rng, to=to: content[: int(to * len(content))] for to in (0.001, 0.5, 0.999)]),
+        ("emptied, zeroed or overwritten", [
+            lambda content, rng: b"", lambda content, rng: bytes(len(content)), lambda content, rng: rng.bytes(len(content))
+        ]),
+    ],
+    ids=["changed", "cut", "emptied"],
+)  # fmt: skip
+def test_a_damaged_file_is_made_again(files, tmp_path, fault, tried, changes):
+    used = FrameCache(tmp_path, **CENTRE)
+    expect_right(files, used, **CENTRE)
+    whole, rng = contents(tmp_path), np.random.default_rng(0)
+    for change in changes:
+        break_all(tmp_path, change, rng)
+        assert not set(contents(tmp_path).values()) & set(whole.values())
+        # One that has opened the files already, and one that opens them now.
+        expect_right(files, used, FrameCache(tmp_path, **CENTRE), **CENTRE)
+        assert contents(tmp_path) == whole
+    fault("caching", f"file {tried}", "noticed, and made again", len(changes) * len(files))
+
+
+def test_a_file_that_is_deleted_while_in_use_is_made_again(files, tmp_path, fault):
+    used = FrameCache(tmp_path, **CENTRE)
+    expect_right(files, used, **CENTRE)
+    whole = contents(tmp_path)
+    for path in whole:
+        path.unlink()
+    expect_right(files, used, **CENTRE)
+    assert contents(tmp_path) == whole
+    fault("caching", "file deleted while it is in use", "made again", len(files))
+
+
+def put_in_place(paths, contents):
+    for path, content in zip(paths, contents, strict=True):
+        assert path.read_bytes() != content
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "tried, other, version",
+    [
+        ("another size", {"output_size": (24, 32)}, cache.cv2.__version__),
+        ("another choice of frames", {"frame_step": 3}, cache.cv2.__version__),
+        ("another version of OpenCV", {}, "4.0.0"),
+    ],
+    ids=["size", "choice", "version"],
+)
+def test_a_file_of_another_size_or_version_is_not_used(files, tmp_path, monkeypatch, fault, tried, other, version):
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.cv2, "__version__", version)
+        expect_right(files, FrameCache(tmp_path / "other", **CENTRE | other), **CENTRE | other)
+    reads = FrameCache(tmp_path / "cache", **CENTRE)
+    expect_right(files, reads, **CENTRE)
+    whole = contents(tmp_path / "cache")
+    put_in_place(whole, contents(tmp_path / "other").values())
+    expect_right(files, FrameCache(tmp_path / "cache", **CENTRE), reads, **CENTRE)
+    assert contents(tmp_path / "cache") == whole
+    fault("caching", f"file of {tried} in its place", "noticed, and made again", len(files))
+
+
+def test_a_file_of_another_clip_is_not_used(files, tmp_path, fault):
+    used = FrameCache(tmp_path, **CENTRE)
+    expect_right(files, used, **CENTRE)
+    whole = contents(tmp_path)
+    put_in_place(whole, [*list(whole.values())[1:], *list(whole.values())[:1]])
+    expect_right(files, FrameCache(tmp_path, **CENTRE), used, **CENTRE)
+    assert contents(tmp_path) == whole
+    fault("caching", "file of another clip in its place", "noticed, and made again", len(files))
+
+
+def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
+    for after in (0, 1, 5):
+        folder = tmp_path / str(after)
+        reads = FrameCache(folder, **SIZES)
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, "whole", full_disk(after))
+            with pytest.raises(OSError) as caught:
+                expect_right(files, reads, **SIZES, seed=1)
+        way_out = "free some space, choose another folder, or raise start_step."
+        assert str(caught.value).endswith(f"No space is left for the cache in {reads.folder}: {way_out}")
+        assert reads.folder.parent == folder and len(contents(folder)) == after and not drafts(folder)
+        expect_completed(folder, files)
+    fault("caching", "disk fills up", "error: names the folder and the ways out; only whole files there", 3)
+
+
+# Processes that are stopped, and that meet.
+
+
+@pytest.mark.parametrize(
+    "tried, how, share, number",
+    [("Ctrl-C at a random moment", signal.SIGINT, 0.8, 5), ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, 20)],
+    ids=["SIGINT", "SIGKILL"],
+)
+def test_filling_that_is_stopped_can_be_completed(files, tmp_path, fault, tried, how, share, number):
+    length = length_of(FILL, fill_call(tmp_path / "alone", files), tmp_path)
+    whole = set(contents(tmp_path / "alone").values())
+    half_written = stopped = 0
+    for case, delay in enumerate(moments(number, share * length)):
+        folder = tmp_path / str(case)
+        code, _, errors = stop_at(delay, how, FILL, fill_call(folder, files), tmp_path)
+        assert code in (0, -how), errors
+        stopped += code != 0
+        half_written += len(drafts(folder))
+        assert set(contents(folder).values()) <= whole
+        expect_completed(folder, files)
+    assert stopped > number / 2 and (half_written > 0) == (how == signal.SIGKILL)
+    fault("caching", tried, "only whole files there; the same call again completes", number)
+
+
+def test_two_processes_that_fill_one_folder_do_not_disturb_each_other(files, tmp_path, fault):
+    expected = hashlib.sha256(b"".join(frames_from_video_file(file, seed=1, **SIZES) for file in files)).hexdigest()
+    cases = 3
+    for case in range(cases):
+        call = fill_call(tmp_path / str(case), files)
+        with started(FILL, call, tmp_path) as one, started(FILL, call, tmp_path) as other:
+            go(one), go(other)
+            assert [outcome(process)[:2] for process in (one, other)] == [(0, f"{expected}\n")] * 2
+        expect_completed(tmp_path / str(case), files)
+    fault("caching", "two processes fill one folder at once", "both get the right frames; all files whole", cases)

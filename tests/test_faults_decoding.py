@@ -1,257 +1,393 @@
-"""What is broken in a video file, and what comes of reading it: rows of the table in `faults.py`.
+"""What is broken in a video file, and what comes of reading it: rows of the table in `faults.py`."""
 
-The clips are read in a program of its own with a time limit, so that a crash or a hang of the decoder would be seen.
-"""
-
+import io
 import json
 import os
-import pathlib
+import struct
 import subprocess
 import sys
-import warnings
+import wave
+import zipfile
 
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
+import tensorflow as tf
+from conftest import (
+    ROOT, SIDE, coded_frames, decode_all, draw_numbers, frame_numbers, write_avi, write_coded, write_images, write_video
+)  # fmt: skip
+from test_video import patch_header
 
 from helpers import puppets
 from helpers.batches import ClipBatches
-from helpers.video import VideoReadError, frames_from_video_file
+from helpers.pipeline import make_dataset
+from helpers.video import VideoReadError, clips_and_labels, frame_indices, frames_from_video_file, letterbox
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SIZES = {"n_frames": 10, "output_size": (64, 64), "frame_step": 5}
-KINDS = ("MJPG", "XVID", "mp4v")
+FRAMES_OR_ERROR = "frames, or an error that names the file; no frame of one colour"
+ITS_FRAMES = "its frames"
+ERROR = "error: names the file"
 
-# Reads each clip that it is told of; a line for each says what came of it.
+# A program of its own reads the clips: a crash of the decoder would be that program's, and it can be given a time limit.
 READ = """
-import json, sys, time
+import json, sys
 from helpers.video import VideoReadError, frames_from_video_file
 
-for line in sys.stdin:
-    path, begin = line.strip(), time.monotonic()
-    told = {"path": path}
+size, paths = json.load(sys.stdin)
+for path in paths:
     try:
-        frames = frames_from_video_file(path, 10, (64, 64), 5, start="center")
+        frames = frames_from_video_file(path, 10, size, 5, start="center")
     except VideoReadError as error:
-        told["error"] = str(error)
+        told = {"error": str(error)}
     else:
-        told |= {"shape": frames.shape, "dtype": str(frames.dtype)}
-        told["spread"] = float(frames[:, 8:-8, 8:-8].std(axis=(1, 2)).max(axis=-1).min())
+        spreads = frames.std(axis=(1, 2)).max(axis=-1)
+        told = {"shape": frames.shape, "dtype": str(frames.dtype)}
+        told |= {"spread": float(spreads.min()), "brightest": int(frames.max(axis=(1, 2, 3)).min())}
     print(json.dumps(told), flush=True)
 """
+LIMIT = 300
+SAMPLING = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "420", "411")}
 
 
-def write(path, frames, code="MJPG", fps=25):
-    """Write RGB frames as a video by OpenCV's FFmpeg; return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), fps, (width, height))
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    writer.release()
-    return path
-
-
-def read_apart(paths):
-    """Read clips in a program of its own; return what it tells of each, in order."""
-    command, lines = [sys.executable, "-c", READ], "\n".join(map(str, paths))
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=240, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["path"] for one in told] == list(map(str, paths))
+def read_apart(paths, size=(180, 240)):
+    """Read clips in a program of its own; return what it tells of each. A crash or a hang fails with the clip's path."""
+    job = json.dumps([size, [str(path) for path in paths]])
+    program = subprocess.Popen(
+        [sys.executable, "-c", READ], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        said, errors = program.communicate(job, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        said, errors = program.communicate()
+    told = [json.loads(line) for line in said.splitlines()]
+    assert len(told) == len(paths), f"{paths[len(told)]}: the program ended with {program.returncode}\n{errors[-2000:]}"
     return told
 
 
-def expect_frames_or_error(paths, flat=0.5):
-    """Assert that each clip gives frames of the right shape, none of one colour, or an error that names it; count frames."""
-    told = read_apart(paths)
-    for one in told:
-        if "error" in one:
-            assert one["error"].startswith(one["path"]) and one["error"].count("\n") == 0
+def expect_frames_or_error(paths, size=(180, 240)):
+    """Assert that each clip gives frames, none of them dark or of one colour, or an error that names it; count the former."""
+    read = 0
+    for path, told in zip(paths, read_apart(paths, size), strict=True):
+        if "error" in told:
+            told = told["error"]
+            assert told.startswith(f"{path} ") and "fetch it again" in told and "\n" not in told, told
         else:
-            assert (one["shape"], one["dtype"]) == ([10, 64, 64, 3], "uint8")
-            assert one["spread"] > flat, one
-    return sum("shape" in one for one in told)
+            assert (told["shape"], told["dtype"]) == ([10, *size, 3], "uint8"), (path, told)
+            assert told["spread"] > 4 and told["brightest"] > 60, (path, told)
+            read += 1
+    return read
+
+
+def expect_errors(paths):
+    assert expect_frames_or_error(paths) == 0
+
+
+# Damage.
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Clips in three codings: each frame by itself, and with changes only between key frames."""
+    """The bytes of three puppets' clips, as they are drawn and as changes to key frames, which is how UCF101 is coded."""
     folder = tmp_path_factory.mktemp("whole")
-    clips = [puppets.draw_clip(name, group, 1) for group, name in enumerate(("PickUp", "SitDown", "WalkLeft"), start=1)]
-    paths = [write(folder / f"{code}{i}.avi", clip, code) for code in KINDS for i, clip in enumerate(clips)]
+    paths = []
+    for group, class_name in enumerate(("PickUp", "SitDown", "WalkLeft"), start=1):
+        frames = list(puppets.draw_clip(class_name, group, 1))
+        paths += [write_images(folder / f"{group}.avi", frames), write_coded(folder / f"{group}_changes.avi", frames)]
     assert expect_frames_or_error(paths) == len(paths)
     return [path.read_bytes() for path in paths]
 
 
-def damage(whole, tmp_path, count, change, seed=0):
-    """Write so many damaged copies; `change` gets a bytearray, where its frames begin, and a random generator."""
-    rng, paths = np.random.default_rng(seed), []
-    for i in range(count):
-        content = bytearray(whole[i % len(whole)])
-        content = change(content, content.index(b"movi") + 4, rng)
-        paths.append(tmp_path / f"v_Damaged_g01_c{i:03}.avi")
-        paths[-1].write_bytes(content)
-    return paths
-
-
-def flip(count):
-    def change(content, begin, rng):
-        for place in rng.integers(begin, len(content), size=count):
-            content[place] ^= 1 << int(rng.integers(8))
-        return content
-
-    return change
-
-
-def flip_header(content, begin, rng):
-    for place in rng.integers(0, begin, size=5):
+def flip(content, begin, end, count, rng):
+    for place in rng.integers(begin, end, size=count):
         content[place] ^= 1 << int(rng.integers(8))
     return content
 
 
-def cut(content, begin, rng):
-    return content[: rng.integers(begin, len(content))]
-
-
-def zero_first(content, begin, rng):
-    size = int(rng.integers(100, (len(content) - begin) // 3))
-    content[begin : begin + size] = bytes(size)
+def overwrite(content, begin, rng, make):
+    end = min(len(content), begin + int(rng.integers(100, len(content) // 3)))
+    content[begin:end] = make(end - begin)
     return content
 
 
-def zero_middle(content, begin, rng):
-    size = int(rng.integers(100, (len(content) - begin) // 3))
-    place = int(rng.integers(begin, len(content) - size))
-    content[place : place + size] = bytes(size)
-    return content
+def somewhere(content, frames, rng):
+    return int(rng.integers(frames, len(content) - 100))
 
 
-@pytest.mark.parametrize(
-    "tried, count, change",
-    [
-        ("a few bits flipped", 110, flip(5)),
-        ("many bits flipped", 110, flip(500)),
-        ("bits flipped in the header", 70, flip_header),
-        ("cut at a random place", 70, cut),
-        ("first frames zeroed", 70, zero_first),
-        ("a stretch in the middle zeroed", 70, zero_middle),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_damage_gives_frames_or_an_error_that_names_the_file(whole, tmp_path, fault, tried, count, change):
-    expect_frames_or_error(damage(whole, tmp_path, count, change))
-    fault("decoding", tried, "frames, or an error that names the file; never a frame of one colour", count)
+# What each does to a file's bytes, of which the frames' begin somewhere, with the help of random numbers.
+DAMAGE = {
+    "a few bits flipped": lambda content, frames, rng: flip(content, frames, len(content), 5, rng),
+    "many bits flipped": lambda content, frames, rng: flip(content, frames, len(content), 400, rng),
+    "bits flipped in the header": lambda content, frames, rng: flip(content, 0, frames, 5, rng),
+    "cut at a random place": lambda content, frames, rng: content[: int(rng.integers(len(content)))],
+    "first frames zeroed": lambda content, frames, rng: overwrite(content, frames, rng, bytes),
+    "a stretch zeroed": lambda content, frames, rng: overwrite(content, somewhere(content, frames, rng), rng, bytes),
+    "a stretch overwritten": lambda content, frames, rng: overwrite(content, somewhere(content, frames, rng), rng, rng.bytes),
+}
+
+
+def write_damaged(clips, folder, count, change):
+    """Write so many damaged copies of clips, which are given as bytes; return their paths."""
+    paths = [folder / f"v_Damaged_g01_c{i:03}.avi" for i in range(count)]
+    rng = np.random.default_rng(0)
+    for i, path in enumerate(paths):
+        content = bytearray(clips[i % len(clips)])
+        path.write_bytes(change(content, content.index(b"movi") + 4, rng))
+    return paths
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_clip_gives_frames_or_an_error(kind, whole, tmp_path, fault):
+    count = 72
+    expect_frames_or_error(write_damaged(whole, tmp_path, count, DAMAGE[kind]))
+    fault("decoding", kind, FRAMES_OR_ERROR, count)
 
 
 def test_a_file_without_frames_is_an_error(whole, tmp_path, fault):
-    headers = damage(whole, tmp_path / "h", 9, lambda content, begin, rng: content[:begin]) if (tmp_path / "h").mkdir() is None else ()
+    paths = write_damaged([*whole, b"movi"], tmp_path, len(whole), lambda content, frames, rng: content[:frames])
     empty = tmp_path / "v_Empty_g01_c01.avi"
     empty.write_bytes(b"")
-    assert expect_frames_or_error([*headers, empty]) == 0
-    fault("decoding", "header only, or empty", "error: names the file", len(headers) + 1)
+    expect_errors([*paths, empty])
+    fault("decoding", "header only, or empty", ERROR, len(whole) + 1)
 
 
-def test_another_format_under_avi_is_an_error_or_read_for_what_it_is(tmp_path, fault):
-    rng = np.random.default_rng(0)
-    contents = [b"This is no video.\n" * 100, rng.bytes(50_000), b"PK\x03\x04" + rng.bytes(2000), b"\x1f\x8b" + rng.bytes(2000)]
-    paths = [tmp_path / f"v_Other_g01_c{i:02}.avi" for i in range(len(contents))]
-    for path, content in zip(paths, contents):
+# Something else.
+
+
+def write_all(contents, folder):
+    """Write contents, given by name, as files that are named like clips; return their paths."""
+    paths = [folder / f"v_{name}_g01_c01.avi" for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
         path.write_bytes(content)
-    assert expect_frames_or_error(paths) == 0
-    frames = puppets.draw_clip("PickUp", 1, 1)
-    videos = []
-    for suffix in ("mp4", "mkv", "mov"):
-        path = write(tmp_path / f"video.{suffix}", frames, "mp4v")
-        videos.append(path.rename(tmp_path / f"v_Really_{suffix}_g01_c01.avi"))
-    assert expect_frames_or_error(videos) == 3
-    fault("decoding", "text, random bytes, an archive, named .avi", "error: names the file", len(paths))
-    fault("decoding", "an MP4, MKV or MOV, named .avi", "its frames", len(videos))
+    return paths
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "This is no video.\n" * 100)
+    return file.getvalue()
+
+
+def wav():
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, 44_100, 0, "NONE", ""))
+        sound.writeframes(np.random.default_rng(0).bytes(88_200))
+    return file.getvalue()
+
+
+def avi_of_sound(tmp_path):
+    """Return an AVI whose only stream is said to be sound."""
+    path = write_avi(tmp_path / "sound.avi", [np.random.default_rng(k).bytes(1764) for k in range(50)], (0, 0), b"\0\0\0\0")
+    picture = path.read_bytes().index(b"strf") + 8
+    form = b"\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0"
+    content = path.read_bytes()
+    content = content[:picture] + form.ljust(40, b"\0") + content[picture + 40 :]
+    return content.replace(b"vids", b"auds").replace(b"00dc", b"01wb")
+
+
+def test_another_format_is_an_error(tmp_path, fault):
+    noise = np.random.default_rng(0).bytes(50_000)
+    text, page = b"This is no video.\n" * 100, b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
+    other = {"Text": text, "Page": page, "Zip": zipped(), "Zeros": bytes(50_000), "Noise": noise}
+    expect_errors(write_all(other, tmp_path))
+    fault("decoding", "text, a web page, a ZIP, zeros or noise, named .avi", ERROR, len(other))
 
 
 def test_sound_alone_is_an_error(tmp_path, fault):
-    samples = np.random.default_rng(0).integers(-1000, 1000, 44_100, dtype=np.int16).tobytes()
-    form = b"fmt \x10\0\0\0\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0"
-    body = b"WAVE" + form + b"data" + len(samples).to_bytes(4, "little") + samples
-    path = tmp_path / "v_Sound_g01_c01.avi"
-    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
-    assert expect_frames_or_error([path]) == 0
-    fault("decoding", "sound only", "error: names the file")
+    sounds = {"Wav": wav(), "Avi": avi_of_sound(tmp_path)}
+    expect_errors(write_all(sounds, tmp_path))
+    fault("decoding", "sound only (WAV, AVI)", ERROR, len(sounds))
+
+
+def test_another_kind_of_video_is_read_for_what_it_is(tmp_path, fault):
+    frames = list(puppets.draw_clip("PickUp", 1, 1))
+    kinds = {"mp4": "mp4v", "mov": "mp4v", "mkv": "XVID", "webm": "VP80"}
+    videos = {kind: write_coded(tmp_path / f"video.{kind}", frames, code).read_bytes() for kind, code in kinds.items()}
+    paths = write_all(videos, tmp_path)
+    for path, kind in zip(paths, kinds, strict=True):
+        np.testing.assert_array_equal(decode_all(path), decode_all(tmp_path / f"video.{kind}"))
+        assert len(decode_all(path)) == len(frames)
+    assert expect_frames_or_error(paths) == len(paths)
+    fault("decoding", "MP4, MOV, MKV or WebM, named .avi", ITS_FRAMES, len(paths))
+
+
+def as_png(image):
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def as_jpeg(image, sampling="444"):
+    """Return an image as JPEG, with colours at all pixels ("444"), at some ("422", "420", "411"), or "grey"."""
+    if sampling == "grey":
+        image, how = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), ()
+    else:
+        image, how = cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLING[sampling])
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95, *how])[1].tobytes()
+
+
+def test_a_picture_is_a_clip_of_one_frame(tmp_path, fault):
+    image = puppets.draw_clip("PickUp", 1, 1)[0]
+    pictures = {"Png": as_png(image), "Jpeg": as_jpeg(image)}
+    for path in write_all(pictures, tmp_path):
+        frames = frames_from_video_file(path, 10, image.shape[:2])
+        assert (frames == frames[0]).all() and np.abs(frames[0].astype(int) - image).mean() < 3
+    fault("decoding", "a picture (PNG, JPEG), named .avi", "the picture, again and again", len(pictures))
+
+
+# Unusual clips.
+
+
+def noise(n_frames, height, width):
+    """Return images that are easily told apart; 4 x 4 blocks where they are large."""
+    small = np.random.default_rng(height + width).integers(0, 256, (n_frames, min(4, height), min(4, width), 3), dtype=np.uint8)
+    return [cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST) for image in small]
 
 
 @pytest.mark.parametrize(
-    "tried, shapes, count",
+    "tried, sizes, n_frames",
     [
-        ("one frame", [(120, 160)], 1),
-        ("odd sizes", [(17, 31), (33, 57), (64, 3), (3, 64), (18, 1000)], 30),
-        ("portrait", [(320, 180), (640, 360)], 30),
+        ("one frame", [(120, 160), (64, 64)], 1),
+        ("odd sizes", [(17, 31), (33, 57), (2, 2), (1, 1), (1, 64), (64, 1), (18, 1001), (241, 321)], 30),
+        ("portrait", [(320, 180), (641, 360)], 30),
         ("4K", [(2160, 3840)], 3),
     ],
 )
-def test_unusual_clips_are_read(tmp_path, fault, tried, shapes, count):
-    rng = np.random.default_rng(0)
+def test_unusual_clips_are_read(tmp_path, fault, tried, sizes, n_frames):
     paths = []
-    for code in ("MJPG", "mp4v"):
-        for height, width in shapes:
-            small = rng.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
-            frames = [cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST) for image in small]
-            paths.append(write(tmp_path / f"v_A_g01_c{len(paths):02}.avi", frames, code))
-    # Bars beside a narrow picture are black all over, so only whether all are read is asked.
-    told = read_apart(paths)
-    assert all(one.get("shape") == [10, 64, 64, 3] for one in told), told
-    fault("decoding", tried, "its frames", len(paths))
+    for size in sizes:
+        images = noise(n_frames, *size)
+        # PNG loses nothing, so that each pixel can be compared.
+        for code, encode in ((b"MPNG", as_png), (b"MJPG", as_jpeg)):
+            paths.append(write_avi(tmp_path / f"v_A_g01_c{len(paths):02}.avi", map(encode, images), size, code))
+            shown = np.linspace(0, n_frames - 1, 10).round().astype(int) if n_frames < 10 else 10 + np.arange(10)
+            frames = frames_from_video_file(paths[-1], 10, (64, 64), 1, start="center")
+            difference = np.abs(frames.astype(int) - [letterbox(images[i], (64, 64)) for i in shown])
+            assert difference.max() == 0 if encode is as_png else difference.mean() < 4, paths[-1]
+    assert all(told.get("shape") == [10, 64, 64, 3] for told in read_apart(paths, (64, 64)))
+    fault("decoding", tried, ITS_FRAMES, len(paths))
 
 
 def vary_frame_rate(path):
     """Make the second half of an MP4's frames last half as long: its box "stts" gets a second entry."""
     content = path.read_bytes()
     place = content.rindex(b"stts") + 4
-    count, duration = (int.from_bytes(content[place + at : place + at + 4], "big") for at in (8, 12))
-    entries = [(count // 2, duration), (count - count // 2, duration // 2)]
-    table = b"".join(number.to_bytes(4, "big") for number in (0, len(entries), *sum(entries, ())))
+    count, duration = struct.unpack_from(">2I", content, place + 8)
+    table = struct.pack(">6I", 0, 2, count // 2, duration, count - count // 2, duration // 2)
     content = bytearray(content[:place] + table + content[place + 16 :])
     for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
         size = content.rindex(box) - 4
-        content[size : size + 4] = (int.from_bytes(content[size : size + 4], "big") + 8).to_bytes(4, "big")
+        struct.pack_into(">I", content, size, struct.unpack_from(">I", content, size)[0] + 8)
     path.write_bytes(content)
 
 
-def test_frames_that_last_longer_than_others_count_as_one_each(tmp_path, fault):
-    clips = [puppets.draw_clip(name, 1, 1) for name in ("PickUp", "SitDown", "WalkLeft")]
-    for i, clip in enumerate(clips):
-        path = write(tmp_path / f"v_A_g01_c{i:02}.mp4", clip, "mp4v")
-        before = frames_from_video_file(path, **SIZES, start="center")
-        rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
-        vary_frame_rate(path)
-        assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) > 1.2 * rate
-        np.testing.assert_array_equal(frames_from_video_file(path, **SIZES, start="center"), before)
-    fault("decoding", "variable frame rate", "its frames, by their numbers", len(clips))
+def write_varying(tmp_path):
+    """Write videos of 60 frames that tell their numbers, some of which are shown for longer than others; return their paths."""
+    images = [draw_numbers(frame) for frame in range(60)]
+    by_itself, changes = write_video(tmp_path / "itself.avi", 60), write_coded(tmp_path / "changes.avi", images)
+    paths, rng = [], np.random.default_rng(0)
+    for code, source in ((b"MJPG", by_itself), (b"XVID", changes)):
+        for share in (0.1, 0.3, 1):
+            # An empty frame makes the one before it stay.
+            varying = [part for frame in coded_frames(source) for part in (frame, *[b""] * int(rng.poisson(share)))]
+            paths.append(write_avi(tmp_path / f"v_A_g01_c{len(paths):02}.avi", varying, (SIDE, SIDE), code))
+            assert cv2.VideoCapture(str(paths[-1])).get(cv2.CAP_PROP_FRAME_COUNT) == len(varying) > 60
+    paths.append(write_coded(tmp_path / "video.mp4", images, "mp4v"))
+    vary_frame_rate(paths[-1])
+    assert cv2.VideoCapture(str(paths[-1])).get(cv2.CAP_PROP_FPS) > 30
+    return paths
+
+
+def test_frames_are_counted_not_timed(tmp_path, fault):
+    paths = write_varying(tmp_path)
+    for path in paths:
+        for start in (0, 44, "center", "random"):
+            chosen = frame_numbers(frames_from_video_file(path, 6, (SIDE, SIDE), 3, start=start, seed=1))
+            assert chosen == list(frame_indices(60, 6, 3, start, seed=1))
+    fault("decoding", "variable frame rate", "its frames, by their numbers", len(paths))
+
+
+@pytest.mark.parametrize("change", [1, 9])
+def test_frames_are_right_where_the_pixel_format_changes(tmp_path, fault, change):
+    images = list(puppets.draw_clip("PickUp", 1, 1)[:20])
+    colours = [("422", "420"), ("420", "422"), ("444", "420"), ("420", "444"), ("411", "444")]
+    changes, paths = [*colours, ("grey", "420"), ("420", "grey")], []
+    for before, after in changes:
+        coded = [as_jpeg(image, before if i < change else after) for i, image in enumerate(images)]
+        paths.append(write_avi(tmp_path / f"v_{before}to{after}_g01_c01.avi", coded, images[0].shape[:2]))
+    assert expect_frames_or_error(paths) == len(paths)
+    for path, (before, after) in zip(paths, changes, strict=True):
+        frames = frames_from_video_file(path, 20, images[0].shape[:2], 1)
+        for i, (frame, image) in enumerate(zip(frames, images, strict=True)):
+            if (before if i < change else after) == "grey":
+                image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            assert np.abs(frame.astype(int) - image).mean() < 4, (path, i)
+    when = "after the first frame" if change == 1 else "on the way"
+    fault("decoding", f"pixel format changes {when}, such as 4:2:2 to 4:2:0", "right frames", len(paths))
+
+
+def test_a_header_that_counts_wrong_is_not_believed(tmp_path, fault):
+    declared = (0, 1, 39, 41, 60, 10_000, 2**31 - 1)
+    for number in declared:
+        path = patch_header(write_video(tmp_path / f"v_A_g01_c{number}.avi", 40), number)
+        for start in (1, "center"):
+            assert frame_numbers(frames_from_video_file(path, 10, (SIDE, SIDE), 4, start=start)) == list(range(1, 40, 4))
+    fault("decoding", "header that counts too many frames, too few or none", "its frames; what decodes counts", len(declared))
+
+
+# Clips that can't be read, among others.
+
+UNREADABLE = ("A/v_A_g00_c01.avi", "C/v_C_g05_c01.avi")
+MAKES = (ClipBatches, make_dataset)
+SIZES = {"n_frames": 3, "batch_size": 2, "output_size": (SIDE, SIDE), "frame_step": 5}
 
 
 @pytest.fixture
 def split(tmp_path):
-    for group in range(6):
-        write_video(tmp_path / "split" / "ABC"[group % 3] / f"v_{'ABC'[group % 3]}_g{group:02d}_c01.avi", 60, group)
-    for name in ("split/A/v_A_g00_c01.avi", "split/C/v_C_g05_c01.avi"):
-        file = tmp_path / name
+    """Six clips of three classes, two of which can't be read."""
+    for clip in range(6):
+        class_name = "ABC"[clip % 3]
+        write_video(tmp_path / "split" / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+    for name in UNREADABLE:
+        file = tmp_path / "split" / name
         file.write_bytes(file.read_bytes()[:500])
     return tmp_path / "split"
 
 
-def test_training_stops_at_the_first_unreadable_clip(split, fault):
-    with pytest.raises(VideoReadError, match=f"^{split}/. "[:-3]):
-        for _ in ClipBatches(split, **SIZES):
-            pass
-    fault("decoding", 'unreadable clips, policy "stop"', "error at the first: names the file", 2)
+def places(tmp_path):
+    return [None, "memory", tmp_path / "cache"]
 
 
-def test_training_leaves_out_unreadable_clips_and_lists_them(split, fault):
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        clips = ClipBatches(split, unreadable="leave out", **SIZES)
-    assert sum(len(labels) for _, labels in clips) == 4 and len(clips.left_out) == 2
-    assert all(str(file) in str(said[0].message) for file, _ in clips.left_out)
-    fault("decoding", 'unreadable clips, policy "leave out"', "left out, and listed with the reason", 2)
+def test_reading_stops_at_the_first_clip_that_cannot_be_read(split, tmp_path, fault):
+    cases = [(make, cache, training) for make in MAKES for cache in places(tmp_path) for training in (False, True)]
+    for make, cache, training in cases:
+        # TensorFlow puts its own words before and after.
+        with pytest.raises((VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*fetch it again"):
+            list(make(split, training=training, cache=cache, **SIZES))
+    fault("decoding", 'unreadable clips, unreadable="stop"', "error at the first: names the file", len(cases))
+
+
+def test_clips_that_cannot_be_read_are_left_out_and_listed(split, tmp_path, fault):
+    cases = [(make, cache, training) for make in MAKES for cache in places(tmp_path) for training in (False, True)]
+    for make, cache, training in cases:
+        with pytest.warns(UserWarning, match="^2 of 6 clips are left out:\n") as warned:
+            batches = make(split, training=training, cache=cache, unreadable="leave out", **SIZES)
+        assert [file for file, _ in batches.left_out] == [split / name for name in UNREADABLE]
+        (message,) = [str(each.message) for each in warned if "left out" in str(each.message)]
+        assert message.splitlines()[1:] == [reason for _, reason in batches.left_out]
+        labels = np.concatenate([np.asarray(labels) for _, labels in batches]).tolist()
+        assert sorted(labels) == [0, 1, 1, 2] and batches.class_names == ["A", "B", "C"]
+    fault("decoding", 'unreadable clips, unreadable="leave out"', "left out, and listed with the reasons", len(cases))
+
+
+def test_a_clip_is_left_out_for_what_some_starts_would_meet(whole, tmp_path):
+    files = [tmp_path / "A" / f"v_A_g{group:02d}_c01.avi" for group in range(2)]
+    first, *others = coded_frames(write_coded(files[0], list(puppets.draw_clip("PickUp", 1, 1))))
+    head = first[: first.index(b"\0\0\1\xb6") + 16]
+    write_avi(files[0], [head + bytes(len(first) - len(head)), *others], (180, 240), b"XVID")
+    files[1].write_bytes(whole[0])
+    for cache in places(tmp_path):
+        for seed in range(3):
+            with pytest.warns(UserWarning, match="1 of 2 clips"):
+                batches = ClipBatches(tmp_path, training=True, seed=seed, cache=cache, unreadable="leave out", **SIZES)
+            assert batches.files == clips_and_labels(tmp_path)[0][1:]

@@ -11,8 +11,11 @@ import nbformat
 import numpy as np
 import pytest
 from byte_range_server import serve
+from conftest import decode_all
+from test_faults_decoding import DAMAGE, expect_frames_or_error, write_damaged
+from test_video import expect_frames_of_a_full_decode
 
-from helpers import archive, cache, ucf101, video
+from helpers import archive, ucf101, video
 
 CHAPTERS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ZIP = pathlib.Path(os.environ.get("UCF101_ZIP") or "")
@@ -62,32 +65,11 @@ def test_real_clips_are_read_whole(tmp_path):
         assert np.all(frames.reshape(10, -1).max(axis=1) > 32), file
 
 
-def decode_all(file):
-    """Decode a file from its first frame to its last with OpenCV alone; return RGB frames."""
-    capture, frames = cv2.VideoCapture(str(file)), []
-    while True:
-        there, frame = capture.read()
-        if not there:
-            return np.array(frames)
-        frames.append(frame[..., ::-1])
-
-
-def test_frames_are_those_of_a_full_sequential_decode(tmp_path):
+def test_frames_are_those_of_a_full_decode(tmp_path):
     folders = archive.download_ucf101_subset(ZIP, 10, {"train": 8, "val": 2, "test": 2}, tmp_path)
     files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
     assert len(files) == 120
-    sizes = {"n_frames": 10, "output_size": (240, 320), "frame_step": 15}
-    keeper = cache.FrameCache(tmp_path / "frames", **sizes, start_step=5)
-    rng = np.random.default_rng(0)
-    for file in files:
-        truth = decode_all(file)
-        starts = {0, len(truth) - 1, *rng.integers(len(truth), size=2).tolist(), "center", "random"}
-        for start in starts:
-            indices = video.frame_indices(len(truth), 10, 15, start, seed=1)
-            np.testing.assert_array_equal(video.frames_from_video_file(file, **sizes, start=start, seed=1), truth[indices])
-        for seed in range(2):
-            indices = video.frame_indices(len(truth), 10, 15, seed=seed, start_step=5)
-            np.testing.assert_array_equal(keeper.read(file, seed), truth[indices])
+    expect_frames_of_a_full_decode(files, (240, 320), 15, tmp_path / "frames")
 
 
 @pytest.mark.parametrize(
@@ -105,3 +87,11 @@ def test_what_decodes_decides_how_long_a_clip_is(tmp_path, name, declared, decod
         np.testing.assert_array_equal(video.frames_from_video_file(file, **sizes, frame_step=step, start=start), expected)
     with pytest.raises(ValueError, match=f"from 0 to {decoded - 1}, not {decoded}"):
         video.frames_from_video_file(file, **sizes, start=decoded)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_clips_give_frames_or_an_error(kind, tmp_path):
+    with zipfile.ZipFile(ZIP) as source:
+        clips = [source.read(name) for name in sorted(source.namelist())[1::50]]
+    assert len(clips) == 10
+    expect_frames_or_error(write_damaged(clips, tmp_path, 30, DAMAGE[kind]), (240, 320))

@@ -2,12 +2,14 @@
 
 import zipfile
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SIDE, clip_number, frame_numbers, write_images, write_video
+from conftest import (
+    SIDE, clip_number, coded_frames, decode_all, draw_numbers, frame_numbers, write_avi, write_coded, write_images, write_video
+)  # fmt: skip
 
+from helpers.cache import FrameCache
 from helpers.video import FrameGenerator, VideoReadError, clips_and_labels, frame_indices, frames_from_video_file, letterbox
 
 
@@ -125,18 +127,37 @@ def test_no_frames_and_no_step_are_refused(video, n_frames, frame_step):
         frames_from_video_file(video, n_frames, frame_step=frame_step)
 
 
-def test_frames_of_puppets_are_those_of_a_full_sequential_decode(puppet_zip, tmp_path):
+def expect_frames_of_a_full_decode(files, size, frame_step, folder):
+    """Assert that frames read from any start are those of a sequential decode by OpenCV alone; frames are kept in a folder."""
+    sizes = {"n_frames": 10, "output_size": size, "frame_step": frame_step}
+    keeper = FrameCache(folder, **sizes, start_step=5)
+    rng = np.random.default_rng(0)
+    for file in files:
+        truth = decode_all(file)
+        assert truth.shape[1:3] == size
+        last_possible = max(0, len(truth) - 1 - 9 * frame_step)
+        starts = {0, last_possible, len(truth) - 1, *rng.integers(len(truth), size=1).tolist(), "center", "random"}
+        for start in starts:
+            indices = frame_indices(len(truth), 10, frame_step, start, seed=1)
+            frames = frames_from_video_file(file, **sizes, start=start, seed=1)
+            np.testing.assert_array_equal(frames, truth[indices], err_msg=f"{file}, {start}")
+        for seed in range(3):
+            indices = frame_indices(len(truth), 10, frame_step, seed=seed, start_step=5)
+            np.testing.assert_array_equal(keeper.read(file, seed), truth[indices], err_msg=f"{file}, {seed}")
+
+
+def test_frames_of_all_puppets_are_those_of_a_full_decode(puppet_zip, tmp_path):
     with zipfile.ZipFile(puppet_zip) as source:
+        files = [tmp_path / name for name in source.namelist()]
         source.extractall(tmp_path)
-    files = sorted(tmp_path.rglob("*.avi"))
     assert len(files) == 80
-    for file in files[::4]:
-        capture, truth = cv2.VideoCapture(str(file)), []
-        while capture.grab():
-            truth.append(capture.retrieve()[1][..., ::-1])
-        for start in (*range(0, len(truth), 7), len(truth) - 1, "center", "random"):
-            expected = np.array(truth)[frame_indices(len(truth), 10, 5, start, seed=3)]
-            np.testing.assert_array_equal(frames_from_video_file(file, 10, (180, 240), 5, start=start, seed=3), expected)
+    expect_frames_of_a_full_decode(files, (180, 240), 5, tmp_path / "frames")
+
+
+def test_frames_coded_as_changes_are_those_of_a_full_decode(tmp_path):
+    images = [[np.roll(draw_numbers(frame, clip), frame, axis=1) for frame in range(60 + clip)] for clip in range(4)]
+    files = [write_coded(tmp_path / f"v_A_g{clip:02d}_c01.avi", clip_images) for clip, clip_images in enumerate(images)]
+    expect_frames_of_a_full_decode(files, (SIDE, SIDE), 6, tmp_path / "frames")
 
 
 # Headers that are wrong, files that are damaged.
@@ -151,15 +172,21 @@ def test_a_header_that_declares_too_many_frames_is_not_believed(tmp_path, declar
         numbers(path, 2, 1, start=40)
 
 
+@pytest.mark.parametrize("declared", [1, 10, 30, 39])
+def test_a_header_that_declares_too_few_frames_is_not_believed(tmp_path, declared):
+    path = patch_header(write_video(tmp_path / "few.avi", 40), declared)
+    assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
+    assert numbers(path, 10, 4, start=0) == list(range(0, 40, 4))
+    assert numbers(path, 3, 10, start=15) == [15, 25, 35]
+    assert numbers(path, 2, 1, start=38) == [38, 39]
+    assert numbers(path, 10, 15, start="random", seed=1) == list(np.linspace(0, 39, 10).round())
+    with pytest.raises(ValueError, match="from 0 to 39, not 40"):
+        numbers(path, 2, 1, start=40)
+
+
 def test_a_header_that_declares_no_frames_is_not_believed(tmp_path):
     path = patch_header(write_video(tmp_path / "none.avi", 40), 0)
     assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
-
-
-def test_a_header_that_declares_too_few_frames_is_not_believed(tmp_path):
-    path = patch_header(write_video(tmp_path / "few.avi", 40), 20)
-    assert numbers(path, 10, 4, start="center") == list(range(1, 40, 4))
-    assert numbers(path, 2, 1, start=38) == [38, 39]
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
@@ -167,6 +194,69 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     chosen = numbers(path, 5, 15, start="center")
     assert chosen[0] == 0 and 20 <= chosen[-1] < 31 and np.ptp(np.diff(chosen)) <= 1
+
+
+def write_without(path, coded, lost):
+    """Write frames that are coded already, one of them unreadable; return the path."""
+    return write_avi(path, [*coded[:lost], bytes(len(coded[lost])), *coded[lost + 1 :]], (SIDE, SIDE))
+
+
+@pytest.mark.parametrize("start", ["random", "center", 0])
+def test_a_clip_ends_before_a_frame_near_its_end_that_cannot_be_decoded(video, tmp_path, start):
+    path = write_without(tmp_path / "lost.avi", coded_frames(video), 57)
+    assert numbers(path, 10, 6, start=start, seed=1) == list(frame_indices(57, 10, 6, start, seed=1))
+
+
+@pytest.mark.parametrize("start", ["random", "center", 50])
+def test_a_clip_most_of_which_lies_behind_a_frame_that_cannot_be_decoded_is_an_error(video, tmp_path, start):
+    path = write_without(tmp_path / "lost.avi", coded_frames(video), 6)
+    with pytest.raises(VideoReadError, match=f"^{path} is damaged: of its 60 frames 6 can be decoded; .*fetch it again"):
+        frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=start)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """60 frames of colourful blocks that move."""
+    blocks = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return [np.roll(blocks.repeat(8, axis=0).repeat(8, axis=1), frame, axis=1) for frame in range(60)]
+
+
+def choices(n_starts):
+    """Return ways to choose frames, as keyword arguments."""
+    return [{"start": start} for start in ("center", 0, 50)] + [{"start": "random", "seed": seed} for seed in range(n_starts)]
+
+
+def test_a_clip_coded_as_changes_to_a_first_frame_that_is_lost_is_an_error(pictures, tmp_path):
+    path = write_coded(tmp_path / "changes.avi", pictures)
+    write_avi(path, coded_frames(path)[1:], (96, 128), b"XVID")
+    for choice in choices(5):
+        with pytest.raises(VideoReadError, match=f"^{path} has lost its first frames, .*fetch it again"):
+            frames_from_video_file(path, 5, frame_step=2, **choice)
+
+
+def test_a_clip_coded_as_changes_to_a_first_frame_that_is_damaged_is_an_error(pictures, tmp_path):
+    path = write_coded(tmp_path / "changes.avi", pictures)
+    first, *others = coded_frames(path)
+    head = first[: first.index(b"\0\0\1\xb6") + 16]
+    write_avi(path, [head + bytes(len(first) - len(head)), *others], (96, 128), b"XVID")
+    assert decode_all(path)[0].std(axis=(0, 1)).max() < 1
+    # Wherever the frames are taken from, also from behind the next key frame.
+    for choice in choices(5):
+        with pytest.raises(VideoReadError, match=f"^{path} is damaged: a frame that others build on is lost; .*fetch it again"):
+            frames_from_video_file(path, 5, frame_step=2, **choice)
+
+
+@pytest.mark.parametrize("code", ["XVID", "MJPG", "FFV1", "HFYU", "VP80"])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (130, 130, 130), (20, 90, 200)])
+def test_clips_that_begin_and_end_in_one_colour_are_read(pictures, tmp_path, code, colour):
+    plain = [np.full_like(pictures[0], colour)] * 20
+    path = write_coded(tmp_path / "cuts.avi", [*plain, *pictures[:20], *plain], code)
+    truth = decode_all(path)
+    for choice in choices(3):
+        frames = frames_from_video_file(path, 5, (96, 128), 3, **choice)
+        np.testing.assert_array_equal(frames, truth[frame_indices(60, 5, 3, **choice)])
+    path = write_coded(tmp_path / "plain.avi", plain[:1], code)
+    np.testing.assert_array_equal(frames_from_video_file(path, 5, (96, 128)), decode_all(path)[[0] * 5])
 
 
 @pytest.mark.parametrize(
