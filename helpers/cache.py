@@ -40,7 +40,7 @@ class FrameCache:
         self._choice = {"n_frames": n_frames, "frame_step": frame_step, "start": start, "start_step": start_step}
         code = b"".join(pathlib.Path(module).read_bytes() for module in (video.__file__, __file__))
         self._made_by = self._choice | {
-            "output_size": self.output_size, "opencv": cv2.__version__, "code": hashlib.sha256(code).hexdigest()
+            "output_size": list(output_size), "opencv": cv2.__version__, "code": hashlib.sha256(code).hexdigest()
         }  # fmt: skip
         self.folder = None
         if place != "memory":
@@ -96,7 +96,7 @@ class FrameCache:
 
     def _keep_on_disk(self, path, anew):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        made_from = json.loads(json.dumps(self._made_by | {"clip": digest}))
+        made_from = self._made_by | {"clip": digest}
         file = self.folder / f"{path.stem}-{digest[:16]}.frames"
         try:
             if not anew:

@@ -18,6 +18,7 @@ from helpers import models
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
 from helpers.evaluation import get_actual_predicted_labels
+from helpers.files import locked, whole
 from helpers.settings import current, home
 
 # By network: how to build it, and Adam's rate. The tutorial's network gets the tutorial's rate.
@@ -150,9 +151,8 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds, left_o
         "left_out": left_out or {},
     }
     # A record is written last: where there is one, the model beside it is whole.
-    draft = folder / f"draft-{os.getpid()}.keras"
-    model.save(draft)
-    os.replace(draft, folder / "model.keras")
+    with locked(folder), whole(folder / "model.keras") as draft:
+        model.save(draft)
     write_json(folder / "record.json", record)
     return record
 
@@ -214,9 +214,8 @@ def recorded(name):
 
 def write_json(path, content):
     """Write JSON to a file that is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(draft, path)
+    with locked(path.parent), whole(path) as draft:
+        draft.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _public(settings):
@@ -278,7 +277,6 @@ def _add_record(path, record):
     """Add a record to a file of them, in place of one of the same recipe and settings."""
     records = json.loads(path.read_text()) if path.exists() else []
     others = [old for old in records if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, [*others, record])
 
 

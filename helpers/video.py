@@ -267,10 +267,12 @@ def _decode(path, capture, indices, output_size, to_end):
     """
     pictures, decoded, types, flat = [], 0, set(), False
     while (to_end or decoded <= indices[-1]) and capture.grab():
-        types.add(_frame_type(capture))
-        if decoded == 0:
-            _expect_key_frame(path, capture)
-        if _frame_type(capture) == "I" and (decoded == 0 or types != {"I"}):
+        frame_type = _frame_type(capture)
+        types.add(frame_type)
+        if decoded == 0 and frame_type in "PB":
+            # Frames that tell changes only, to a frame that is lost, would decode to grey ones.
+            raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; delete it and fetch it again.")
+        if frame_type == "I" and (decoded == 0 or types != {"I"}):
             flat |= _is_flat(capture)
         while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
             whole, frame = capture.retrieve()
@@ -283,12 +285,6 @@ def _decode(path, capture, indices, output_size, to_end):
     if flat:
         _expect_no_filler(path)
     return pictures, decoded
-
-
-def _expect_key_frame(path, capture):
-    """Frames that tell changes only, to a frame that is lost, would decode to grey ones."""
-    if _frame_type(capture) in "PB":
-        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; delete it and fetch it again.")
 
 
 def _frame_type(capture):

@@ -64,20 +64,14 @@ def clip_number(frames):
 
 def write_images(path, images):
     """Write RGB images of one size as a Motion JPEG video; return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), 25, (width, height))
-    for image in images:
-        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    writer.release()
-    return path
+    return write_coded(path, images, "MJPG", cv2.CAP_OPENCV_MJPEG)
 
 
-def write_coded(path, images, code="XVID"):
-    """Write RGB images of one even size by OpenCV's FFmpeg, most of them as changes to the one before; return the path."""
+def write_coded(path, images, code="XVID", backend=cv2.CAP_FFMPEG):
+    """Write RGB images of one even size, by OpenCV's FFmpeg most of them as changes to the one before; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), 25, (width, height))
+    writer = cv2.VideoWriter(str(path), backend, cv2.VideoWriter_fourcc(*code), 25, (width, height))
     assert writer.isOpened()
     for image in images:
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from test_faults_downloading import drafts, full_disk, go, length_of, moments, outcome, started, stop_at
+from test_faults_downloading import drafts, full_disk, length_of, moments, outcomes_of_two, stop_at
 
 from helpers import cache
 from helpers.cache import FrameCache
@@ -197,9 +197,7 @@ def test_two_processes_that_fill_one_folder_do_not_disturb_each_other(files, tmp
     expected = hashlib.sha256(b"".join(frames_from_video_file(file, seed=1, **SIZES) for file in files)).hexdigest()
     cases = 3
     for case in range(cases):
-        call = fill_call(tmp_path / str(case), files)
-        with started(FILL, call, tmp_path) as one, started(FILL, call, tmp_path) as other:
-            go(one), go(other)
-            assert [outcome(process)[:2] for process in (one, other)] == [(0, f"{expected}\n")] * 2
+        outcomes = outcomes_of_two(FILL, fill_call(tmp_path / str(case), files), tmp_path)
+        assert [outcome[:2] for outcome in outcomes] == [(0, f"{expected}\n")] * 2
         expect_completed(tmp_path / str(case), files)
     fault("caching", "two processes fill one folder at once", "both get the right frames; all files whole", cases)

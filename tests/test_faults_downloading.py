@@ -549,6 +549,13 @@ def length_of(program, call, tmp_path):
     return time.monotonic() - begin
 
 
+def outcomes_of_two(program, call, tmp_path):
+    """Make two programs do the same at once; return how each ended and what it said."""
+    with started(program, call, tmp_path) as one, started(program, call, tmp_path) as other:
+        go(one), go(other)
+        return [outcome(process) for process in (one, other)]
+
+
 def wait_until(condition):
     begin = time.monotonic()
     while not condition():
@@ -590,10 +597,8 @@ def test_two_fetches_into_one_folder_take_turns(good, tmp_path, fault):
     for case in range(cases):
         folder = tmp_path / str(case)
         with serve(good, pause=0.02) as server:
-            call = fetch_call(server, folder)
-            with started(FETCH, call, tmp_path) as one, started(FETCH, call, tmp_path) as other:
-                go(one), go(other)
-                assert [outcome(process)[0] for process in (one, other)] == [0, 0]
+            outcomes = outcomes_of_two(FETCH, fetch_call(server, folder), tmp_path)
+            assert [code for code, _, _ in outcomes] == [0, 0]
             # Each asks for the table of contents; every clip is fetched once.
             assert server.requests == 2 + CLIPS
         expect_whole(folder, good, 1)
@@ -656,9 +661,7 @@ def test_drawing_that_is_killed_can_be_completed(drawn, tmp_path, fault):
 
 def test_two_that_draw_one_zip_take_turns(drawn, tmp_path, fault):
     path = tmp_path / "both" / "puppets.zip"
-    with started(DRAW, draw_call(path), tmp_path) as one, started(DRAW, draw_call(path), tmp_path) as other:
-        go(one), go(other)
-        outcomes = [outcome(process) for process in (one, other)]
+    outcomes = outcomes_of_two(DRAW, draw_call(path), tmp_path)
     assert sorted((code, int(said)) for code, said, _ in outcomes) == [(0, 0), (0, len(puppets.PAIRS) * SIZES["groups"])]
     assert path.read_bytes() == drawn and {file.name for file in path.parent.iterdir()} == {"puppets.zip", ".lock"}
     fault("downloading", "two processes draw the puppets at once", "the second waits, then finds a whole ZIP")

@@ -4,9 +4,9 @@ import itertools
 import zipfile
 from collections import Counter
 
-import cv2
 import numpy as np
 import pytest
+from conftest import decode_all
 
 from helpers import puppets
 from helpers.ucf101 import get_class, get_group
@@ -25,16 +25,6 @@ def clips(puppet_zip, tmp_path_factory):
             return file.extract(f"puppets/v_{class_name}_g{group:02d}_c{clip:02d}.avi", folder)
 
     return extract
-
-
-def all_frames(path):
-    """Decode a file to its end, without the helper under test; return RGB frames."""
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while True:
-        whole, frame = capture.read()
-        if not whole:
-            return np.stack(frames)
-        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
 
 def test_zip_has_every_clip_of_every_group_of_every_class_once(puppet_zip):
@@ -97,7 +87,7 @@ def test_an_unchanged_zip_is_not_drawn_again_and_a_stale_one_is(tmp_path, monkey
 @pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)
 @pytest.mark.parametrize("group, clip", [(1, 1), (3, 2)])
 def test_a_pairs_clips_are_each_other_backwards_after_decoding(clips, pair, group, clip):
-    forwards, backwards = (all_frames(clips(class_name, group, clip)) for class_name in pair)
+    forwards, backwards = (decode_all(clips(class_name, group, clip)) for class_name in pair)
     assert len(forwards) % 2 == 0 and 50 <= len(forwards) <= 60 and forwards.shape[1:] == (*SIZE, 3)
     np.testing.assert_array_equal(forwards, backwards[::-1])
     assert np.abs(forwards.astype(int) - backwards).mean() > 1
