@@ -3,7 +3,7 @@
 import keras
 
 from helpers.counting import mid_channels
-from helpers.layers import Conv2Plus1D, ResizeVideo, add_residual_block, batch_norm, plain_convolution
+from helpers.layers import BatchNorm, Conv2Plus1D, ResizeVideo, VideoConv, add_residual_block, batch_norm, plain_convolution
 
 
 def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
@@ -22,7 +22,7 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
     inputs = keras.Input((n_frames, height, width, 3), dtype="uint8", name="frames")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = plain_convolution(conv, 16, (3, 7, 7))(x)
-    x = keras.layers.BatchNormalization()(x)
+    x = BatchNorm()(x)
     x = keras.layers.ReLU()(x)
     for i, filters in enumerate((16, 32, 64, 128)):
         x = ResizeVideo(height // 2 ** (i + 1), width // 2 ** (i + 1))(x)
@@ -88,7 +88,7 @@ def _convolution(kind, filters, middle, kernel, stride, name):
         return Conv2Plus1D(filters, kernel, "same", mid_filters=middle, strides=stride, normalized=True, name=name)
     if kind == "2d":
         kernel, stride = (1, *kernel[1:]), (1, *stride[1:])
-    return keras.layers.Conv3D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+    return VideoConv(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
 
 
 def _paper_block(x, kind, filters, stride, name):
@@ -102,6 +102,6 @@ def _paper_block(x, kind, filters, stride, name):
     x = _convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
     x = batch_norm(f"{name}_norm2")(x)
     if shortcut.shape != x.shape:
-        shortcut = keras.layers.Conv3D(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)
+        shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)
         shortcut = batch_norm(f"{name}_shortcut_norm")(shortcut)
     return keras.layers.ReLU(name=f"{name}_relu2")(keras.layers.add([shortcut, x], name=f"{name}_add"))
