@@ -21,7 +21,7 @@ from urllib3.util import Retry
 from helpers import puppets
 from helpers.files import locked, whole
 from helpers.settings import home
-from helpers.ucf101 import files_by_class, get_class, is_clip, last_part, split_by_clip, split_by_group
+from helpers.ucf101 import files_by_class, get_class, is_clip, last_part, read_split, split_by_clip, split_by_group, split_by_table
 
 ATTEMPTS = 4
 PAUSE = 1.0
@@ -56,25 +56,24 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         num_classes: How many classes, the first ones by name.
         splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
-        split_by: `"group"` (no two splits share a group of a class) or `"clip"` (as the tutorial does).
+        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial does), or the path of a .csv
+            file that names the clips of each split (see `helpers.ucf101.read_split`).
         seed: Seed of the split.
 
     Returns:
         The folders by split.
 
     Raises:
-        ValueError: `split_by` is neither, fewer than one class or clip are asked for, the ZIP has too few classes, clips or
+        ValueError: `split_by` is none of these, fewer than one class or clip are asked for, the ZIP has too few classes, clips or
             groups, or `download_dir` holds clips of another split.
         OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks space for the clips or can't
             be written to.
     """
-    ways = {"group": split_by_group, "clip": split_by_clip}
-    if split_by not in ways:
-        raise ValueError(f'split_by is "group" or "clip", not {split_by!r}.')
+    split = _way_to_split(split_by)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = _clips(archive)
-        plan = _plan(source, clips, num_classes, splits, ways[split_by], seed)
+        plan = _plan(source, clips, num_classes, splits, split, seed)
         targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
         with _tell_of_folder(download_dir), locked(download_dir):
             _remove_drafts(download_dir, splits)
@@ -107,8 +106,21 @@ def fetch_clips(settings):
     Returns:
         The folders by split, as from `download_ucf101_subset`.
     """
-    folder = home() / "data" / settings.name
-    return download_ucf101_subset(get_source(settings), settings.num_classes, settings.splits, folder, seed=settings.seed)
+    # Each split has a folder of its own; the usual one has the run's name.
+    way = "" if settings.split_by == "group" else f"-{pathlib.Path(settings.split_by).stem}"
+    folder = home() / "data" / f"{settings.name}{way}"
+    choice = {"split_by": settings.split_by, "seed": settings.seed}
+    return download_ucf101_subset(get_source(settings), settings.num_classes, settings.splits, folder, **choice)
+
+
+def _way_to_split(split_by):
+    """Return the function that splits; its arguments are those of `split_by_group`."""
+    if str(split_by).endswith(".csv"):
+        return lambda files, splits, seed: split_by_table(files, splits, read_split(split_by))
+    ways = {"group": split_by_group, "clip": split_by_clip}
+    if split_by not in ways:
+        raise ValueError(f'split_by is "group", "clip" or the path of a .csv file, not {split_by!r}.')
+    return ways[split_by]
 
 
 @contextlib.contextmanager

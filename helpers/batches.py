@@ -1,6 +1,5 @@
 """Batches of clips for every one of Keras's backends. Taught in the chapter *Feed the GPU*."""
 
-import collections
 import os
 import threading
 import warnings
@@ -42,6 +41,7 @@ class ClipBatches(keras.utils.PyDataset):
         class_names: Names of the classes, by label.
         files: The clips.
         labels: Their classes, int32 `(n_clips,)`.
+        threads: How many threads make batches ahead.
         left_out: `(file, reason)` of each clip that was left out.
         epoch: The epoch that the next `for` loop or the next epoch of `keras.Model.fit` gives. (Under JAX and PyTorch `fit`
             goes through the beginning of one before the first, to see what the batches are like.)
@@ -55,13 +55,16 @@ class ClipBatches(keras.utils.PyDataset):
         self, path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0,
         cache=None, start_step=1, augment=None, unreadable=STOP, workers=None,
     ):  # fmt: skip
-        super().__init__(workers=workers or available_cores())
+        # One worker for Keras: its own queue hands out an interrupted epoch's batches in the next one.
+        super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
             raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
         self.files, labels, self.class_names = clips_and_labels(path)
         self.labels = np.array(labels, np.int32)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.epoch, self._begun = 0, False
+        self.threads = workers or available_cores()
+        self._makers, self._coming = ThreadPoolExecutor(self.threads), {}
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
         sizes = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
@@ -76,18 +79,12 @@ class ClipBatches(keras.utils.PyDataset):
         return -(-len(self.files) // self.batch_size)
 
     def __getitem__(self, i):
-        return self.batch(self.epoch, i)
+        return self._take(self.epoch, i)
 
     def __iter__(self):
         epoch, self.epoch = self.epoch, self.epoch + 1
-        with ThreadPoolExecutor(self.workers) as pool:
-            coming = collections.deque()
-            for i in range(len(self)):
-                coming.append(pool.submit(self.batch, epoch, i))
-                if len(coming) > 2 * self.workers:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+        for i in range(len(self)):
+            yield self._take(epoch, i)
 
     def on_epoch_begin(self):
         self._begun = True
@@ -104,6 +101,13 @@ class ClipBatches(keras.utils.PyDataset):
         for out, clip in zip(frames, chosen.tolist()):
             self._put_clip(epoch, clip, out)
         return frames, self.labels[chosen]
+
+    def _take(self, epoch, i):
+        """Return batch `i` of an epoch, and have threads make the next ones."""
+        last = min(len(self), i + 1 + 2 * self.threads)
+        wanted = [(epoch, j) for j in range(i, last)]
+        self._coming = {key: self._coming.get(key) or self._makers.submit(self.batch, *key) for key in wanted}
+        return self._coming[wanted[0]].result()
 
     def order(self, epoch):
         """Return the numbers of the clips in the order of an epoch."""

@@ -37,6 +37,7 @@ class Settings:
     zip: str = TUTORIAL_ZIP
     num_classes: int = 10
     splits: dict = dataclasses.field(default_factory=lambda: {"train": 30, "val": 10, "test": 10})
+    split_by: str = "group"
     n_frames: int = 10
     batch_size: int = 8
     start_step: int = 1

@@ -4,6 +4,7 @@ A clip is called `v_<Class>_g<group>_c<clip>.avi`. All clips of a group are cut 
 same room (Soomro et al. 2012). A split that ignores the groups tests on rooms that it trained on.
 """
 
+import csv
 import random
 import re
 from collections import defaultdict
@@ -97,6 +98,46 @@ def split_by_clip(files, splits, seed=0):
         for name, count in splits.items():
             result[name] += remaining[:count]
             remaining = remaining[count:]
+    return result
+
+
+def read_split(path):
+    """Return the split of each clip that a .csv file names.
+
+    Args:
+        path: A .csv file with the columns `file` and `split`; others are passed over.
+
+    Raises:
+        ValueError: The file can't be read, or lacks one of the columns.
+    """
+    try:
+        with open(path, newline="") as file:
+            return {last_part(row["file"]): row["split"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} can't be read as a .csv file with the columns file and split; check its path.") from error
+
+
+def split_by_table(files, splits, table):
+    """Split clips as a table says, such as `read_split` returns.
+
+    Args:
+        files: Names of clips.
+        splits: How many clips of each class a split gets, in the order of their names.
+        table: The split by name of clip; clips that it does not name get none.
+
+    Returns:
+        The names by split, class after class.
+
+    Raises:
+        ValueError: The table gives a split too few clips of a class.
+    """
+    result = {name: [] for name in splits}
+    for class_name, class_files in files_by_class(files).items():
+        for name, count in splits.items():
+            chosen = sorted(file for file in class_files if table.get(file) == name)
+            if len(chosen) < count:
+                raise ValueError(f"The table names {len(chosen)} clips of {class_name} for {name}, not {count}; ask for fewer.")
+            result[name] += chosen[:count]
     return result
 
 

@@ -227,15 +227,15 @@ def test_loops_at_the_same_time_do_not_disturb_each_other(split):
 
 
 class Noting(ClipBatches):
-    """Notes the batches that are made."""
+    """Notes the batches that are given out."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.made = []
+        self.given = []
 
-    def batch(self, epoch, i):
-        self.made.append((epoch, i))
-        return super().batch(epoch, i)
+    def _take(self, epoch, i):
+        self.given.append((epoch, i))
+        return super()._take(epoch, i)
 
 
 def tiny_model():
@@ -248,11 +248,11 @@ def tiny_model():
 @pytest.mark.parametrize("workers", [1, 3])
 def test_keras_gets_whole_epochs_one_after_the_other(split, workers):
     batches = Noting(split, training=True, workers=workers, **SIZES)
-    note_begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.made.append("begin"))
+    note_begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.given.append("begin"))
     tiny_model().fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[note_begin])
     # Before it begins, Keras looks at some batches, to see their shapes.
-    begins = [i for i, each in enumerate(batches.made) if each == "begin"] + [len(batches.made)]
-    epochs = [sorted(batches.made[begin + 1 : end]) for begin, end in zip(begins, begins[1:])]
+    begins = [i for i, each in enumerate(batches.given) if each == "begin"] + [len(batches.given)]
+    epochs = [batches.given[begin + 1 : end] for begin, end in zip(begins, begins[1:])]
     first = epochs[0][0][0]
     assert epochs == [[(epoch, i) for i in range(3)] for epoch in range(first, first + 3)]
 
@@ -328,8 +328,8 @@ def test_batches_need_no_tensorflow(split, tmp_path):
 
 
 def test_as_many_threads_as_cores_unless_told(split):
-    assert ClipBatches(split).workers == available_cores() >= 1
-    assert ClipBatches(split, workers=3).workers == 3
+    assert ClipBatches(split).threads == available_cores() >= 1
+    assert ClipBatches(split, workers=3).threads == 3
 
 
 # Clips that can't be read.
