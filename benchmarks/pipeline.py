@@ -190,13 +190,13 @@ def main():
     counts = ", ".join(f"{len(list(folder.glob('*/*.avi')))} for {name}" for name, folder in folders.items())
     about = (
         f"Clips of {run.dataset}, {counts}; {run.n_frames} frames at a step of {run.frame_step}, {run.size} × {run.size} pixels, batches of "
-        f"{BATCH}; {training.hardware()}."
+        f"{BATCH}; {records.hardware()}."
     )
     print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")
     measured = {"long": measure_long(run, folders, options.long)} if options.long else {"about": about, "rows": measure_all(run, folders)}
     if options.record:
         known = json.loads(options.record.read_text()) if options.record.exists() else {}
-        training.write_json(options.record, known | measured)
+        records.write_json(options.record, known | measured)
 
 
 if __name__ == "__main__":

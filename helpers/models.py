@@ -28,7 +28,7 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
         x = ResizeVideo(height // 2 ** (i + 1), width // 2 ** (i + 1))(x)
         x = add_residual_block(x, filters, (3, 3, 3), conv)
     x = keras.layers.GlobalAveragePooling3D()(x)
-    outputs = keras.layers.Dense(num_classes, name="logits")(x)
+    outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name="tutorial")
 
 
@@ -69,7 +69,7 @@ def _build_resnet(name, conv, num_classes, input_shape, filters, blocks):
             stride = 2 if stage > 1 and block == 1 else 1
             x = _paper_block(x, _kind(conv, stage), filters * 2 ** (stage - 1), stride, f"stage{stage}_block{block}")
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
-    outputs = keras.layers.Dense(num_classes, name="logits")(x)
+    outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
 
 

@@ -1,122 +1,109 @@
-"""Fit a network, and record what came of it. Taught in the chapter *Train*; from a shell, `python -m helpers.training --help`."""
+"""Fit a network so that nothing is lost. Taught in the chapter *Train*; from a shell, `python -m helpers.training --help`."""
 
 import argparse
-import csv
 import dataclasses
-import hashlib
+import errno
+import importlib.util
 import json
-import os
+import math
 import pathlib
 import platform
-import shutil
-import subprocess
+import sys
 import time
 
 import keras
+import numpy as np
 
-from helpers import models
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
 from helpers.evaluation import get_actual_predicted_labels
 from helpers.files import locked, whole
-from helpers.settings import current, home
+from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
+from helpers.records import add_record, fingerprint, hardware, public, run_folder, write_json
+from helpers.settings import current
 
-# By network: how to build it, and Adam's rate. The tutorial's network gets the tutorial's rate.
-NETWORKS = {"small_resnet": models.build_small_resnet, "tutorial": models.build_tutorial_model}
-LEARNING_RATES = {"small_resnet": 1e-3, "tutorial": 1e-4}
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Which network is trained, and how; the clips and their sizes are in `helpers.settings.Settings`."""
-
-    network: str = "small_resnet"
-    conv: str = "2plus1d"
-    learning_rate: float = LEARNING_RATES["small_resnet"]
-    seed: int = 0
-
-    @property
-    def name(self):
-        """What the run's folder is called, such as `"small_resnet-2plus1d-0.001-seed0"`."""
-        return f"{self.network}-{self.conv}-{self.learning_rate:g}-seed{self.seed}"
+LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
 
 
-def make_datasets(folders, settings, seed=0, unreadable="stop"):
-    """Return the data sets of a run by split: the training set shuffled, the others in order.
+class TrainingError(Exception):
+    """Training can't begin or go on; the message says why, and what to do."""
 
-    Decoded frames are kept in memory for the next epoch. Under TensorFlow the data sets are from `make_dataset`, under Keras's other
-    backends `ClipBatches`; both give the same batches. Sets the global seeds as well.
+
+def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
+    """Return the batches of a run by split: the training set shuffled, the others in order.
+
+    Decoded frames are kept in memory for the next epoch.
 
     Args:
         folders: The folders by split, from `helpers.archive`.
         settings: What `helpers.settings.current()` returns.
-        seed: Seed of order, starts and what is made afterwards, such as a network's first weights.
+        seed: Seed of order, starts and augmentation.
+        augment: What changes the training clips, such as a `helpers.augmentation.Augmentation`.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
+
+    Raises:
+        TrainingError: A split lacks a class that another has.
     """
-    if keras.backend.backend() == "tensorflow":
-        from helpers.pipeline import make_dataset  # imports TensorFlow, which the rest of this module does without
-    else:
-        make_dataset = ClipBatches
-    keras.utils.set_random_seed(seed)
-    sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed}
+    sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed, "augment": augment}
     sizes |= {"cache": "memory", "start_step": settings.start_step, "unreadable": unreadable}
-    return {split: make_dataset(folder, training=split == "train", **sizes) for split, folder in folders.items()}
+    data = {split: ClipBatches(folder, training=split == "train", **sizes) for split, folder in folders.items()}
+    names = set().union(*(batches.class_names for batches in data.values()))
+    for split, batches in data.items():
+        present = {batches.class_names[label] for label in batches.labels}
+        if missing := sorted(names - present):
+            raise TrainingError(f"{folders[split]} has no clip of {', '.join(missing)}; fetch the clips anew, or leave the class out.")
+    return data
 
 
-def compile_model(model, learning_rate=LEARNING_RATES["small_resnet"]):
-    """Compile a network of logits with Adam, sparse categorical cross-entropy and accuracy; return it."""
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return model
+def train(settings, recipe=Recipe(), *, epochs=None, resume=True, unreadable="stop", log=print, tensorboard=None):
+    """Train a network and save it with its record.
 
-
-def train(settings, recipe=Recipe(), *, epochs=None, verbose=2, unreadable="stop"):
-    """Train a network and save it with its record, or go on where an earlier call was interrupted.
-
-    A run is kept in a folder of its own below `runs/`: `model.keras`, `record.json` and, until it is finished, a backup
-    of the last whole epoch. A finished run of the same settings, recipe and helpers is not trained again.
+    A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then, `last.keras`, and the one of
+    the best validation accuracy so far, `best.keras`; at the end `record.json`. Each file is there whole or not at all. A finished
+    run of the same settings, recipe and helpers is not trained again.
 
     Args:
         settings: What `helpers.settings.current()` returns.
         recipe: Which network, and how.
         epochs: Epochs, where not the settings' own.
-        verbose: As in `keras.Model.fit`.
+        resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
+        log: Is called with a line of text after each epoch.
+        tensorboard: Folder for TensorBoard's logs, if they are wanted.
 
     Returns:
         `(model, record)`; `record` holds the history by epoch, loss and accuracy on the test set, seconds, hardware,
         versions, and the clips that were left out, by split.
+
+    Raises:
+        TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, or a model can't be
+            saved. What was saved before is still there.
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
-    finished = load_run(settings, recipe)
-    if finished is not None:
-        return finished
     folder = run_folder(settings, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    data = make_datasets(fetch_clips(settings), settings, recipe.seed, unreadable)
-    model = compile_model(NETWORKS[recipe.network](conv=recipe.conv, **settings.input_size), recipe.learning_rate)
-    log = folder / "epochs.csv"
-    callbacks = [
-        _EpochSeconds(),
-        keras.callbacks.CSVLogger(log, append=True),
-        keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
-    ]
-    # The training set is shuffled already.
-    model.fit(
-        data["train"], validation_data=data["val"], epochs=settings.epochs, shuffle=False, callbacks=callbacks, verbose=verbose
-    )
-    history = _read_log(log)
-    left_out = {split: [file.name for file, _ in dataset.left_out] for split, dataset in data.items()}
-    seconds = sum(history.pop("seconds"))
-    record = save_run(model, history, settings, recipe, test=data["test"], seconds=seconds, left_out=left_out)
-    shutil.rmtree(folder / "backup", ignore_errors=True)
-    return model, record
+    with locked(folder):
+        finished = load_run(settings, recipe)
+        if finished is not None:
+            log(f"trained already, in {finished[1]['seconds']:.0f} s")
+            return finished
+        data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
+        model, rows = _load(folder, len(data["train"])) if resume else (None, [])
+        if rows:
+            log(f"going on after epoch {len(rows)}")
+        if model is None:
+            model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
+        check_fit(model, data["train"])
+        callbacks = [_Epochs(folder, settings.epochs, rows, data["train"], log)]
+        if tensorboard:
+            callbacks.append(_tensorboard(tensorboard))
+        # The training set is shuffled already.
+        sets = {"x": data["train"], "validation_data": data["val"], "shuffle": False}
+        model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
+        history = {name: [row[name] for row in rows] for name in rows[0]}
+        return model, _finish(model, history, settings, recipe, data["test"], {split: d.left_out for split, d in data.items()})
 
 
-def save_run(model, history, settings, recipe=Recipe(), *, test, seconds, left_out=None):
+def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
     """Save a trained network and its record where `train` and `load_run` look for them.
 
     Args:
@@ -124,161 +111,212 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds, left_o
         history: Lists by metric, one value an epoch, such as a Keras `History`'s attribute `history`.
         settings: What it was trained on.
         recipe: How it was trained.
-        test: The test set from `make_dataset`, on which it is evaluated.
+        test: The test set, on which it is evaluated.
         seconds: How long the training took.
-        left_out: Names of the clips that were left out, by split.
 
     Returns:
         The record.
     """
     folder = run_folder(settings, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    actual, predicted = get_actual_predicted_labels(model, test)
-    record = {
-        "recipe": dataclasses.asdict(recipe),
-        "settings": _public(settings),
-        "split_by": "group",
-        "parameters": model.count_params(),
-        "history": {name: [float(value) for value in values] for name, values in history.items()},
-        "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
-        "class_names": test.class_names,
-        "actual": actual.tolist(),
-        "predicted": predicted.tolist(),
-        "seconds": round(seconds, 1),
-        "hardware": hardware(),
-        "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()},
-        "fingerprint": fingerprint(settings, recipe),
-        "left_out": left_out or {},
-    }
-    # A record is written last: where there is one, the model beside it is whole.
-    with locked(folder), whole(folder / "model.keras") as draft:
-        model.save(draft)
-    write_json(folder / "record.json", record)
-    return record
+    with locked(folder):
+        save_model(model, folder / LAST)
+        epochs = len(history["loss"])
+        return _finish(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, test, {})
 
 
 def load_run(settings, recipe=Recipe()):
     """Return `(model, record)` of a finished run of the same settings, recipe and helpers, or None."""
     folder = run_folder(settings, recipe)
-    if not (folder / "record.json").exists():
+    if not (folder / RECORD).exists():
         return None
-    record = json.loads((folder / "record.json").read_text())
-    return keras.models.load_model(folder / "model.keras"), record
+    return keras.models.load_model(folder / LAST), json.loads((folder / RECORD).read_text())
 
 
-def run_folder(settings, recipe=Recipe()):
-    """Return the folder that a run is kept in; other settings, recipes or helpers have another."""
-    return home() / "runs" / settings.name / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
-
-
-def fingerprint(settings, recipe):
-    """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
-    here = pathlib.Path(__file__).parent
-    names = (
-        "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "pipeline", "counting", "layers", "models",
-        "evaluation", "training",
-    )  # fmt: skip
-    digest = hashlib.sha256(json.dumps([_public(settings), dataclasses.asdict(recipe)]).encode())
-    for name in names:
-        digest.update((here / f"{name}.py").read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def hardware():
-    """Return the name of the GPU, or of the CPU and how many cores of it there are."""
-    if shutil.which("nvidia-smi"):
-        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        found = subprocess.run(query, capture_output=True, text=True, check=False)
-        if found.returncode == 0:
-            return found.stdout.splitlines()[0].strip()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def recorded(name):
-    """Return what was recorded under a name in `book/results/`; of training runs, a list of records.
+def check_fit(model, batches):
+    """Make sure that a network takes these clips.
 
     Raises:
-        FileNotFoundError: There is no such recording.
+        TrainingError: It takes clips of other sizes, or has another number of classes.
     """
-    here = pathlib.Path(__file__).parent
-    # In an installed package the recordings lie beside the modules, in a checkout in the book.
-    folders = (here / "results", here.parent / "book" / "results")
-    for folder in folders:
-        if (folder / f"{name}.json").exists():
-            return json.loads((folder / f"{name}.json").read_text())
-    raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
+    takes, classes = tuple(model.input_shape[1:]), model.output_shape[-1]
+    if takes != batches.shape or classes != len(batches.class_names):
+        raise TrainingError(
+            f"The network takes clips of {_times(takes)} and tells {classes} classes apart, but these clips have {_times(batches.shape)} "
+            f"and {len(batches.class_names)} classes; build it with their n_frames, height, width and num_classes."
+        )
 
 
-def write_json(path, content):
-    """Write JSON to a file that is there whole or not at all."""
-    with locked(path.parent), whole(path) as draft:
-        draft.write_text(json.dumps(content, indent=1) + "\n")
+def save_model(model, path):
+    """Save a model to a file that is there whole or not at all.
+
+    Raises:
+        TrainingError: The file can't be written.
+    """
+    try:
+        with whole(path) as draft:
+            model.save(draft)
+    except OSError as error:
+        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
+        kept = "the model of the epoch before is still in it" if path.exists() else "there is no earlier model in it"
+        raise TrainingError(f"{path} can't be written ({reason}; {kept}); make room there, and go on with --resume.") from error
 
 
-def _public(settings):
-    """Return the settings without the ZIP's address, which may be a path of this machine."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name != "zip"}
+class _Epochs(keras.callbacks.Callback):
+    """Gives the data the epoch's number, and keeps after each epoch what is needed to go on."""
 
-
-class _EpochSeconds(keras.callbacks.Callback):
-    """Adds to each epoch's logs how long it took, so that an interrupted run knows the sum."""
+    def __init__(self, folder, epochs, rows, train, log):
+        super().__init__()
+        self.folder, self.epochs, self.rows, self.data, self.log = folder, epochs, rows, train, log
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.begin = time.monotonic()
+        self.data.epoch, self.begin = epoch, time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
-        logs["seconds"] = time.monotonic() - self.begin
+    def on_train_batch_end(self, batch, logs):
+        if not math.isfinite(logs["loss"]):
+            last = self.folder / LAST
+            kept = f"the model of the epoch before is in {last}" if last.exists() else "no epoch had ended yet"
+            raise TrainingError(
+                f"The loss became {logs['loss']} in batch {batch + 1} of epoch {len(self.rows) + 1}; {kept}. Train with a smaller learning rate."
+            )
+
+    def on_epoch_end(self, epoch, logs):
+        row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin}
+        if all(row["val_accuracy"] > earlier["val_accuracy"] for earlier in self.rows):
+            save_model(self.model, self.folder / BEST)
+        self.rows.append(row)
+        # The model comes last: it knows how many of the rows are its own.
+        write_json(self.folder / HISTORY, self.rows)
+        save_model(self.model, self.folder / LAST)
+        self.log(
+            f"epoch {epoch + 1:3}/{self.epochs}   loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}   "
+            f"validation: loss {row['val_loss']:.3f}  accuracy {row['val_accuracy']:.3f}   {row['seconds']:.1f} s"
+        )
 
 
-def _read_log(log):
-    """Return the history that CSVLogger wrote; an epoch that was interrupted and repeated counts once, the last time."""
-    rows = {int(row.pop("epoch")): row for row in csv.DictReader(log.open())}
-    return {name: [float(rows[epoch][name]) for epoch in sorted(rows)] for name in rows[min(rows)]}
+def _tensorboard(folder):
+    if importlib.util.find_spec("tensorboard") is None:
+        raise TrainingError("TensorBoard is not installed; run pip install tensorboard, or train without it.")
+    return keras.callbacks.TensorBoard(folder)
+
+
+def _load(folder, batches):
+    """Return the model of the last whole epoch and the rows of its history, or None and no rows."""
+    if not (folder / LAST).exists():
+        return None, []
+    model = keras.models.load_model(folder / LAST)
+    epochs = int(model.optimizer.iterations) // batches
+    return model, json.loads((folder / HISTORY).read_text())[:epochs]
+
+
+def _finish(model, history, settings, recipe, test, left_out):
+    """Evaluate a network on the test set; write the record and return it."""
+    actual, predicted = get_actual_predicted_labels(model, test)
+    confusion = np.zeros((len(test.class_names),) * 2, int)
+    np.add.at(confusion, (actual, predicted), 1)
+    seconds = history.pop("seconds")
+    record = {
+        "recipe": dataclasses.asdict(recipe),
+        "settings": public(settings),
+        "parameters": model.count_params(),
+        "history": {name: [float(value) for value in values] for name, values in history.items()},
+        "epoch_seconds": [round(value, 2) for value in seconds],
+        "seconds": round(sum(seconds), 1),
+        "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
+        "class_names": test.class_names,
+        "actual": actual.tolist(),
+        "predicted": predicted.tolist(),
+        "confusion_matrix": confusion.tolist(),
+        "hardware": hardware(),
+        "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": _backend()},
+        "fingerprint": fingerprint(settings, recipe),
+        "left_out": {split: [file.name for file, _ in pairs] for split, pairs in left_out.items()},
+    }
+    # Where there is a record, the model beside it is whole.
+    write_json(run_folder(settings, recipe) / RECORD, record)
+    return record
+
+
+def _backend():
+    name = keras.backend.backend()
+    return f"{name} {sys.modules[name].__version__}"
+
+
+def _times(shape):
+    return " x ".join(map(str, shape))
 
 
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.training",
         description="Train a network on the clips that BOOK_DATASET, BOOK_RUN and UCF101_ZIP name, evaluate it on the test "
-        "clips, and save it with its record in runs/. Called again after an interruption it goes on where it stopped.",
+        "clips, and save it with its record in runs/.",
     )
-    parser.add_argument("--network", choices=NETWORKS, default="small_resnet", help="which network (default: %(default)s)")
-    parser.add_argument("--conv", default="2plus1d", help="2plus1d, 3d, 2d or, in small_resnet, mc3 (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, help="Adam's rate (default: 1e-3; 1e-4 for the tutorial's network)")
-    parser.add_argument("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
-    parser.add_argument("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
-    parser.add_argument("--record", type=pathlib.Path, metavar="JSON", help="add the records to this file, a list of runs")
+    add = parser.add_argument
+    add("--recipe", choices=RECIPES, default="plain", help="what the options below start from (default: %(default)s)")
+    add("--network", choices=NETWORKS, help="which network")
+    add("--conv", choices=("2plus1d", "3d", "mc3", "2d"), help="what its convolutions are")
+    add("--learning-rate", type=float, help="Adam's rate")
+    add("--mixed", action="store_true", help="compute in 16 bits where that is safe")
+    add("--seed", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
+    add("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
+    add("--size", type=int, help="height and width of the frames in pixels (default: those of BOOK_RUN)")
+    add("--frames", type=int, help="frames a clip (default: those of BOOK_RUN)")
+    add("--split", help="group, clip, or a .csv file with the columns file and split (default: group)")
+    add("--resume", action="store_true", help="go on after the last whole epoch of a run that was interrupted")
+    add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
+    add("--record", type=pathlib.Path, metavar="FILE", help="add the records to this JSON file, a list of runs")
+    add("--tensorboard", metavar="FOLDER", help="write logs for TensorBoard")
+    add("--deterministic", action="store_true", help="get the same bits from the same seed, at some cost of time")
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
-    """Train from a shell."""
+    """Train from a shell; return the exit status."""
     options = _parse(arguments)
-    rate = options.learning_rate or LEARNING_RATES[options.network]
-    settings = current()
-    for seed in options.seeds:
-        recipe = Recipe(options.network, options.conv, rate, seed)
-        print(f"{settings.name}, {recipe.name}", flush=True)
-        unreadable = "leave out" if options.leave_out else "stop"
-        _, record = train(settings, recipe, epochs=options.epochs, unreadable=unreadable)
-        print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
-        for split, names in record["left_out"].items():
-            if names:
-                print(f"left out of {split}, for they can't be read: {', '.join(names)}", flush=True)
-        if options.record:
-            _add_record(options.record, record)
+    try:
+        if options.deterministic:
+            make_deterministic()
+        for seed in options.seed:
+            _train_one(options, seed)
+    except (TrainingError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
-def _add_record(path, record):
-    """Add a record to a file of them, in place of one of the same recipe and settings."""
-    records = json.loads(path.read_text()) if path.exists() else []
-    others = [old for old in records if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
-    write_json(path, [*others, record])
+def _train_one(options, seed):
+    own = {"network": options.network, "conv": options.conv, "learning_rate": options.learning_rate, "mixed": options.mixed or None}
+    recipe = dataclasses.replace(RECIPES[options.recipe], seed=seed, **_given(own))
+    own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
+    settings = dataclasses.replace(current(), **_given(own))
+    print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
+    _, record = train(
+        settings, recipe, resume=options.resume, unreadable="leave out" if options.leave_out else "stop",
+        log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
+    )  # fmt: skip
+    print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
+    for split, names in record["left_out"].items():
+        if names:
+            print(f"left out of {split}, for they can't be read: {', '.join(names)}", flush=True)
+    if options.record:
+        add_record(options.record, record)
+
+
+def _given(options):
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def make_deterministic():
+    """Have the backend compute the same bits from the same seed and data, at some cost of time."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -86,7 +86,7 @@ for accuracy in (0.5, 0.75, 0.9):
 # %% tags=["remove-input", "nbval-check-output"]
 wanted = {"network": "small_resnet", "conv": "2plus1d"}
 runs = [
-    r for r in training.recorded("puppets-short") if wanted.items() <= r["recipe"].items()
+    r for r in records.recorded("puppets-short") if wanted.items() <= r["recipe"].items()
 ]
 scores = [r["test"]["accuracy"] for r in runs]
 Markdown(
@@ -130,7 +130,7 @@ print(f"accuracy of a perfect model, judged in two passes: {accuracy:.2f}")
 # itself and averages over them. **Predict:** what does its matrix look like?
 
 # %% mystnb={"image": {"alt": "Confusion matrix of a network with 2D convolutions on the puppets. The rows of an action and of its reverse are equal: what one is taken for, so is the other."}} tags=["nbval-check-output"]
-blind = next(r for r in training.recorded("puppets-short") if r["recipe"]["conv"] == "2d")
+blind = next(r for r in records.recorded("puppets-short") if r["recipe"]["conv"] == "2d")
 axis = plots.plot_confusion_matrix(
     blind["actual"], blind["predicted"], blind["class_names"], "Test clips, 2D convolutions"
 )

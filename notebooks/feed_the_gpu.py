@@ -54,7 +54,7 @@ from helpers.timeline import Timeline
 run = settings.current()
 folders = archive.fetch_clips(run)
 files, labels, class_names = video.clips_and_labels(folders["train"])
-print(len(files), "clips to train on;", training.hardware())
+print(len(files), "clips to train on;", records.hardware())
 
 # %% [markdown]
 # ## See who waits
@@ -283,7 +283,7 @@ with tempfile.TemporaryDirectory() as folder:
 # run, and the memory that the process held after five epochs, over what it held at the start. (In the rows for training, clips are also cut, flipped and coloured, which comes below.)
 
 # %% tags=["remove-input", "nbval-check-output"]
-bench = training.recorded("pipeline")
+bench = records.recorded("pipeline")
 lines = [
     "| | first epoch | × tutorial | later epochs | × tutorial | memory | disk |",
     "|" + " --- |" * 7,

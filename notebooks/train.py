@@ -49,7 +49,7 @@ from helpers import archive, models, plots, settings, training
 # [seed](../book/glossary.md#seed); the band reaches from the worst to the best of them.
 
 # %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the lines of the tutorial's network, at either learning rate, rise late and slowly."}}
-recorded = training.recorded("puppets-short")
+recorded = records.recorded("puppets-short")
 
 
 def pick(network, rate):
@@ -142,7 +142,7 @@ seconds = time.monotonic() - begin
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{run.epochs} epochs took {seconds:.0f} s on this machine ({training.hardware()})."
+    f"{run.epochs} epochs took {seconds:.0f} s on this machine ({records.hardware()})."
 )
 
 # %% [markdown]

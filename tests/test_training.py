@@ -133,7 +133,7 @@ def test_shell_command_explains_itself():
 
 
 def test_recorded_runs_of_the_book_are_complete():
-    records = training.recorded("puppets-short")
+    records = records.recorded("puppets-short")
     ours = [record for record in records if record["recipe"]["network"] == "small_resnet"]
     assert len({record["recipe"]["seed"] for record in ours}) >= 3
     assert all(record["test"]["accuracy"] >= 0.9 for record in ours if record["recipe"]["conv"] == "2plus1d")
@@ -147,4 +147,4 @@ def test_recorded_runs_of_the_book_are_complete():
 
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
-        training.recorded("nothing-of-the-kind")
+        records.recorded("nothing-of-the-kind")

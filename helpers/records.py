@@ -1,0 +1,79 @@
+"""What is kept of a run: where, on what machine, and what came of it. Taught in the chapter *Train*."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+
+from helpers.files import locked, whole
+from helpers.settings import home
+
+HERE = pathlib.Path(__file__).parent
+# What decides, besides settings and recipe, which numbers come out.
+MODULES = (
+    "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "counting", "layers", "models", "recipes",
+    "training",
+)  # fmt: skip
+
+
+def run_folder(settings, recipe):
+    """Return the folder that a run is kept in; other settings, recipes or helpers have another."""
+    return home() / "runs" / settings.name / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
+
+
+def fingerprint(settings, recipe):
+    """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
+    digest = hashlib.sha256(json.dumps([public(settings), dataclasses.asdict(recipe)]).encode())
+    for name in MODULES:
+        digest.update((HERE / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def public(settings):
+    """Return the settings as a dictionary without paths of this machine."""
+    fields = {name: value for name, value in dataclasses.asdict(settings).items() if name != "zip"}
+    return fields | {"split_by": pathlib.Path(settings.split_by).name}
+
+
+def hardware():
+    """Return the name of the GPU, or of the CPU and how many cores of it there are."""
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        found = subprocess.run(query, capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            return found.stdout.splitlines()[0].strip()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def recorded(name):
+    """Return what was recorded under a name in `book/results/`; of training runs, a list of records.
+
+    Raises:
+        FileNotFoundError: There is no such recording.
+    """
+    # In an installed package the recordings lie beside the modules, in a checkout in the book.
+    for folder in (HERE / "results", HERE.parent / "book" / "results"):
+        if (folder / f"{name}.json").exists():
+            return json.loads((folder / f"{name}.json").read_text())
+    raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
+
+
+def add_record(path, record):
+    """Add a run's record to a file of them, in place of one of the same recipe and settings."""
+    with locked(path.parent):
+        records = json.loads(path.read_text()) if path.exists() else []
+        others = [old for old in records if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
+        write_json(path, [*others, record])
+
+
+def write_json(path, content):
+    """Write JSON to a file that is there whole or not at all; its folder has to be `locked`."""
+    with whole(path) as draft:
+        draft.write_text(json.dumps(content, indent=1) + "\n")
