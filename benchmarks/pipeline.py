@@ -183,7 +183,7 @@ def main():
         number, folder, reading, epochs = options.one
         print(json.dumps(measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))))
         return
-    from helpers import archive, settings, training
+    from helpers import archive, records, settings
 
     run = settings.current()
     folders = archive.fetch_clips(run)

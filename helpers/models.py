@@ -14,19 +14,20 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
         n_frames: Frames a clip.
         height: Height of a frame in pixels; halved four times.
         width: Width of a frame in pixels; halved four times.
-        conv: `"2plus1d"` (the tutorial's), `"3d"`, or `"2d"`, which sees each frame by itself.
+        conv: `"2plus1d"` (the tutorial's), `"3d"`, `"mc3"` (3D in the stem and the first stage, 2D after them), or `"2d"`, which
+            sees each frame by itself.
 
     Returns:
         A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
     """
     inputs = keras.Input((n_frames, height, width, 3), dtype="uint8", name="frames")
     x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = plain_convolution(conv, 16, (3, 7, 7))(x)
+    x = plain_convolution(_kind(conv, stage=0), 16, (3, 7, 7))(x)
     x = BatchNorm()(x)
     x = keras.layers.ReLU()(x)
-    for i, filters in enumerate((16, 32, 64, 128)):
-        x = ResizeVideo(height // 2 ** (i + 1), width // 2 ** (i + 1))(x)
-        x = add_residual_block(x, filters, (3, 3, 3), conv)
+    for stage, filters in enumerate((16, 32, 64, 128), start=1):
+        x = ResizeVideo(height // 2**stage, width // 2**stage)(x)
+        x = add_residual_block(x, filters, (3, 3, 3), _kind(conv, stage))
     x = keras.layers.GlobalAveragePooling3D()(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name="tutorial")
@@ -35,7 +36,7 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
 def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
     """Build the book's own network: the tutorial's widths, one block each, made of the paper's block.
 
-    Args and returns are those of `build_tutorial_model`; `conv` may be `"mc3"` besides.
+    Args and returns are those of `build_tutorial_model`.
     """
     return _build_resnet("small_resnet", conv, num_classes, (n_frames, height, width, 3), filters=16, blocks=1)
 

@@ -1,10 +1,19 @@
 import itertools
 
 import keras
+import numpy as np
 import pytest
 
-from helpers.counting import conv2plus1d_parameters, conv3d_parameters, mid_channels
-from helpers.layers import Conv2Plus1D
+from helpers import models
+from helpers.counting import (
+    conv2plus1d_multiply_adds,
+    conv2plus1d_parameters,
+    conv3d_multiply_adds,
+    conv3d_parameters,
+    layer_table,
+    mid_channels,
+)
+from helpers.layers import Conv2Plus1D, VideoConv
 
 
 def keras_count(layer, in_channels):
@@ -51,3 +60,70 @@ def test_m_is_the_largest_that_costs_no_more_than_3d(in_channels, out_channels, 
 
 def test_m_is_never_zero():
     assert mid_channels(1, 1, (1, 1, 1)) == 1
+
+
+def leaves(layer):
+    parts = layer.seq.layers if hasattr(layer, "seq") else layer.layers if isinstance(layer, keras.Model) else ()
+    return [leaf for part in parts for leaf in leaves(part)] or [layer]
+
+
+NETWORKS = {
+    "tutorial": models.build_tutorial_model,
+    "small_resnet": models.build_small_resnet,
+    "resnet18": lambda conv, **sizes: models.build_resnet18(conv, **sizes),
+}
+SIZES = {"num_classes": 7, "n_frames": 6, "height": 32, "width": 48}
+
+
+@pytest.mark.parametrize("conv", ["2d", "mc3", "3d", "2plus1d"])
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_table_holds_layer_by_layer_in_the_built_model(build, conv, monkeypatch):
+    model = build(conv=conv, **SIZES)
+    rows = {row.name.split("/")[-1]: row for row in layer_table(model)}
+    built = [leaf for leaf in leaves(model) if not isinstance(leaf, (keras.layers.Add, keras.layers.InputLayer))]
+    assert len(rows) == len(built)
+    for leaf in built:
+        assert rows[leaf.name].parameters == leaf.count_params(), leaf.name
+    assert sum(row.parameters for row in rows.values()) == model.count_params()
+
+    used = {}
+
+    def note(kind):
+        real = kind.call
+
+        def call(self, x, *args, **kwargs):
+            out = real(self, x, *args, **kwargs)
+            # Each weight of the kernel once for each place of what really came out.
+            used[self.name] = int(np.prod(self.kernel.shape)) * int(np.prod(out.shape[1:-1]))
+            return out
+
+        monkeypatch.setattr(kind, "call", call)
+
+    note(VideoConv)
+    note(keras.layers.Dense)
+    model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    assert {name: row.multiply_adds for name, row in rows.items() if row.multiply_adds} == used
+
+
+def test_multiply_adds_by_hand():
+    """One output at a time, one weight at a time."""
+    done = 0
+    for _ in itertools.product(range(2), range(3), range(4), range(5)):  # time, height, width, filter
+        for _ in itertools.product(range(3), range(1), range(2), range(6)):  # kernel, channel
+            done += 1
+    assert conv3d_multiply_adds(6, 5, (3, 1, 2), (2, 3, 4)) == done
+
+
+@pytest.mark.parametrize("strides", [(1, 1, 1), (2, 2, 2)])
+def test_2plus1d_multiply_adds_are_those_of_its_two_steps(strides):
+    inputs = keras.Input((8, 16, 16, 5))
+    layer = Conv2Plus1D(6, (3, 3, 3), "same", mid_filters=9, strides=strides)
+    rows = layer_table(keras.Model(inputs, layer(inputs)))
+    output = tuple(layer.compute_output_shape((None, 8, 16, 16, 5))[1:-1])
+    total = sum(row.multiply_adds for row in rows)
+    assert conv2plus1d_multiply_adds(5, 6, (3, 3, 3), output, mid_channels=9, strides=strides) == total
+
+
+def test_m_of_the_paper_matches_multiply_adds_as_well():
+    output, middle = (8, 56, 56), mid_channels(64, 64, (3, 3, 3))
+    assert conv2plus1d_multiply_adds(64, 64, (3, 3, 3), output, middle) == conv3d_multiply_adds(64, 64, (3, 3, 3), output)

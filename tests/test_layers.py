@@ -1,8 +1,11 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from helpers.layers import Conv2Plus1D, Project, ResidualMain, ResizeVideo, add_residual_block
+from helpers.layers import BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, VideoConv, add_residual_block
 
 VIDEO = np.random.default_rng(0).random((2, 6, 8, 10, 4), dtype=np.float32)
 
@@ -15,6 +18,12 @@ LAYERS = {
     "main, 2d": lambda: ResidualMain(5, (3, 3, 3), conv="2d"),
     "project": lambda: Project(5),
     "resize": lambda: ResizeVideo(4, 5),
+    "resize by other than half": lambda: ResizeVideo(3, 4),
+    "over frames": lambda: VideoConv(5, (1, 3, 3), strides=(2, 2, 1), padding="same"),
+    "over time": lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)),
+    "over both": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same"),
+    "batch norm": lambda: BatchNorm(),
+    "layer norm": lambda: LayerNorm(),
 }
 
 
@@ -34,6 +43,64 @@ def test_layer_announces_the_shape_that_it_gives(make):
     assert tuple(layer(VIDEO).shape) == tuple(layer.compute_output_shape(VIDEO.shape))
 
 
+def gradients(layer, video, seed=1):
+    """Return what a layer gives in training, and the gradients of a random weighting of it."""
+    video = tf.constant(video)
+    with tf.GradientTape() as tape:
+        tape.watch(video)
+        out = layer(video, training=True) if isinstance(layer, keras.layers.BatchNormalization) else layer(video)
+        loss = tf.reduce_sum(out * np.random.default_rng(seed).normal(size=out.shape).astype(np.float32))
+    return [np.array(value) for value in (out, *tape.gradient(loss, [video, *layer.trainable_weights]))]
+
+
+def expect_same_function(ours, kerass, video):
+    """Assert that two layers give the same outputs, gradients and moving averages from the same weights."""
+    for layer in (ours, kerass):
+        layer.build(video.shape)
+    rng = np.random.default_rng(2)
+    kerass.set_weights([rng.normal(size=value.shape) ** 2 for value in kerass.get_weights()])
+    ours.set_weights(kerass.get_weights())
+    for one, other in zip(gradients(ours, video), gradients(kerass, video), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+    for one, other in zip(ours.get_weights(), kerass.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    outputs = np.array(kerass(video))
+    np.testing.assert_allclose(np.array(ours(video)), outputs, atol=1e-4 * np.abs(outputs).max())
+
+
+CONVOLUTIONS = list(itertools.product(
+    [(1, 1, 1), (1, 3, 3), (1, 7, 5), (3, 1, 1), (2, 1, 1), (3, 3, 3), (3, 1, 3)],
+    [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2), (2, 1, 3)],
+    ["same", "valid"],
+    [True, False],
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel_size, strides, padding, use_bias", CONVOLUTIONS)
+def test_video_convolution_is_keras_3d_convolution(kernel_size, strides, padding, use_bias):
+    choice = {"strides": strides, "padding": padding, "use_bias": use_bias}
+    ours, kerass = VideoConv(5, kernel_size, **choice), keras.layers.Conv3D(5, kernel_size, **choice)
+    expect_same_function(ours, kerass, VIDEO)
+    assert ours(VIDEO).shape == kerass(VIDEO).shape == ours.compute_output_shape(VIDEO.shape)
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+def test_normalisations_are_keras_own(shift):
+    video = VIDEO + shift
+    expect_same_function(BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9), video)
+    expect_same_function(LayerNorm(), keras.layers.LayerNormalization(), video)
+
+
+def test_frozen_batch_norm_uses_its_averages():
+    layer = BatchNorm()
+    layer.build(VIDEO.shape)
+    layer.trainable = False
+    before = layer.get_weights()
+    np.testing.assert_allclose(np.array(layer(VIDEO, training=True)), VIDEO / np.sqrt(1.001), rtol=1e-5)
+    for one, other in zip(before, layer.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_2plus1d_is_space_then_time():
     layer = Conv2Plus1D(5, (3, 3, 3), "same")
     out = np.array(layer(VIDEO))
@@ -44,7 +111,7 @@ def test_2plus1d_is_space_then_time():
 
 def test_paper_block_bends_between_space_and_time():
     names = [type(layer).__name__ for layer in Conv2Plus1D(5, (3, 3, 3), "same", normalized=True).seq.layers]
-    assert names == ["Conv3D", "BatchNormalization", "ReLU", "Conv3D"]
+    assert names == ["VideoConv", "BatchNorm", "ReLU", "VideoConv"]
 
 
 def test_normalized_convolution_has_no_biases():
@@ -69,10 +136,11 @@ def test_2d_main_branch_sees_each_frame_by_itself():
     assert np.flatnonzero(change > 1e-6).tolist() == [2]
 
 
-def test_resize_video_is_resizing_each_frame():
-    resized = np.array(ResizeVideo(4, 5)(VIDEO))
+@pytest.mark.parametrize("size", [(4, 5), (3, 5), (8, 10), (16, 5)])
+def test_resize_video_is_resizing_each_frame(size):
+    resized = np.array(ResizeVideo(*size)(VIDEO))
     for time in range(VIDEO.shape[1]):
-        np.testing.assert_allclose(resized[:, time], np.array(keras.layers.Resizing(4, 5)(VIDEO[:, time])), atol=1e-6)
+        np.testing.assert_allclose(resized[:, time], np.array(keras.layers.Resizing(*size)(VIDEO[:, time])), atol=1e-6)
 
 
 @pytest.mark.parametrize("filters, projected", [(4, False), (6, True)])

@@ -26,7 +26,7 @@ def test_resnet18_has_the_published_parameters(conv, count):
 
 
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-@pytest.mark.parametrize("conv", ["2plus1d", "3d", "2d"])
+@pytest.mark.parametrize("conv", ["2plus1d", "3d", "mc3", "2d"])
 def test_model_takes_uint8_frames_and_gives_logits(build, conv):
     model = build(num_classes=7, conv=conv, **SIZE)
     assert model.input_shape == (None, 4, 32, 32, 3) and model.inputs[0].dtype == "uint8"

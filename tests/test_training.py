@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -9,81 +10,145 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import archive
+from helpers import archive, layers, recipes, records
 from helpers import settings as book_settings
 from helpers import training
-from helpers.training import Recipe
+from helpers.batches import ClipBatches
+from helpers.recipes import RECIPES, Recipe, build_model, compile_model
+from helpers.training import TrainingError
+
+FAST = Recipe(learning_rate=1e-2)
+
+
+def quiet(line):
+    pass
+
+
+def build_tiny(num_classes, n_frames, height, width, conv):
+    """Build the least network that has weights of every sort."""
+    inputs = keras.Input((n_frames, height, width, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.ReLU()(layers.BatchNorm()(layers.Conv2Plus1D(4, (3, 3, 3), "same")(x)))
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(keras.layers.GlobalAveragePooling3D()(x)))
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path, puppet_zip):
     """Settings of a run that takes seconds, at home in an empty folder."""
+    monkeypatch.setitem(recipes.NETWORKS, "small_resnet", build_tiny)
     monkeypatch.chdir(tmp_path)
     splits = {"train": 2, "val": 2, "test": 2}
     run = book_settings.Settings("ucf101", "short", frame_step=5, size=16, epochs=2, num_classes=2, splits=splits)
     return dataclasses.replace(run, zip=str(puppet_zip), n_frames=4, batch_size=2)
 
 
+def weights(folder, name="last.keras"):
+    return keras.models.load_model(folder / name).get_weights()
+
+
 def test_run_is_saved_with_its_record(small):
-    model, record = training.train(small, verbose=0)
-    folder = training.run_folder(small)
+    lines = []
+    model, record = training.train(small, log=lines.append)
+    folder = records.run_folder(small, Recipe())
     assert json.loads((folder / "record.json").read_text()) == record
-    assert [len(values) for values in record["history"].values()] == [2] * 4
     assert set(record["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert [len(values) for values in record["history"].values()] == [2] * 4
+    assert len(record["epoch_seconds"]) == 2
+    assert record["seconds"] == pytest.approx(sum(record["epoch_seconds"]), abs=0.1)
     assert record["test"]["accuracy"] == pytest.approx(np.mean(np.equal(record["actual"], record["predicted"])))
     assert len(record["actual"]) == 4 and record["class_names"] == ["LeanLeft", "LeanRight"]
+    assert np.sum(record["confusion_matrix"]) == 4 and np.trace(record["confusion_matrix"]) / 4 == record["test"]["accuracy"]
     assert record["parameters"] == model.count_params()
-    assert record["recipe"]["learning_rate"] == 1e-3 and record["split_by"] == "group"
-    loaded = keras.models.load_model(folder / "model.keras")
+    assert record["recipe"]["learning_rate"] == 1e-3 and record["settings"]["split_by"] == "group"
+    assert record["versions"]["backend"].startswith("tensorflow 2.")
     frames = np.zeros((1, 4, 16, 16, 3), np.uint8)
+    loaded = keras.models.load_model(folder / "last.keras")
     np.testing.assert_array_equal(loaded.predict(frames, verbose=0), model.predict(frames, verbose=0))
-    assert not (folder / "backup").exists()
+    assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
+    assert {file.name for file in folder.iterdir()} == {".lock", "best.keras", "last.keras", "history.json", "record.json"}
+
+
+def test_best_model_is_the_one_of_the_first_highest_validation_accuracy(small):
+    _, record = training.train(small, FAST, epochs=5, log=quiet)
+    history = record["history"]["val_accuracy"]
+    best = records.run_folder(dataclasses.replace(small, epochs=5), FAST) / "best.keras"
+    model = keras.models.load_model(best)
+    assert int(model.optimizer.iterations) == (1 + int(np.argmax(history))) * 2
+    val = training.make_datasets(archive.fetch_clips(small), small)["val"]
+    assert model.evaluate(val, verbose=0, return_dict=True)["accuracy"] == pytest.approx(max(history))
 
 
 def test_record_tells_no_path_of_the_machine(small, tmp_path):
-    _, record = training.train(small, verbose=0)
+    files = archive.list_files(small.zip)
+    rows = [f"{file},{('train', 'val', 'test')[i % 3]}" for i, file in enumerate(files)]
+    (tmp_path / "by_hand.csv").write_text("\n".join(["file,split", *rows]))
+    run = dataclasses.replace(small, split_by=str(tmp_path / "by_hand.csv"))
+    _, record = training.train(run, log=quiet)
     assert str(tmp_path) not in json.dumps(record) and small.zip not in json.dumps(record)
+    assert record["settings"]["split_by"] == "by_hand.csv"
 
 
 def test_finished_run_is_loaded_and_other_settings_train_anew(small, monkeypatch):
-    training.train(small, verbose=0)
-    fits = []
-    monkeypatch.setattr(keras.Model, "fit", lambda self, *a, **k: fits.append(1) or pytest.fail("trained again"))
-    training.train(small, verbose=0)
+    training.train(small, log=quiet)
+    monkeypatch.setattr(keras.Model, "fit", lambda self, *a, **k: pytest.fail("trained again"))
+    training.train(small, log=quiet)
     assert training.load_run(dataclasses.replace(small, frame_step=6)) is None
     assert training.load_run(small, Recipe(seed=1)) is None
     assert training.load_run(dataclasses.replace(small, epochs=3)) is None
-    monkeypatch.setattr(training, "fingerprint", lambda *a: "other helpers")
-    assert training.load_run(small) is None and not fits
+    monkeypatch.setattr(records, "fingerprint", lambda *a: "other helpers")
+    assert training.load_run(small) is None
 
 
 def test_run_is_the_same_wherever_its_clips_come_from(small):
-    assert training.run_folder(small) == training.run_folder(dataclasses.replace(small, zip="http://127.0.0.1/other.zip"))
+    other = dataclasses.replace(small, zip="http://127.0.0.1/other.zip")
+    assert records.run_folder(small, Recipe()) == records.run_folder(other, Recipe())
 
 
-def test_interrupted_run_goes_on_after_the_last_whole_epoch(small, monkeypatch):
+def interrupt(monkeypatch, at):
+    """Have the next training stop when an epoch begins."""
+
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
+            if epoch == at:
                 raise KeyboardInterrupt
 
-    real_fit, begun = keras.Model.fit, []
+    real_fit = keras.Model.fit
 
     def interrupted_fit(self, *args, callbacks, **kwargs):
         return real_fit(self, *args, callbacks=[*callbacks, Interrupt()], **kwargs)
 
-    def watched_fit(self, *args, callbacks, **kwargs):
-        watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
-        return real_fit(self, *args, callbacks=[*callbacks, watch], **kwargs)
-
     monkeypatch.setattr(keras.Model, "fit", interrupted_fit)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(small, epochs=4, verbose=0)
-    monkeypatch.setattr(keras.Model, "fit", watched_fit)
-    _, record = training.train(small, epochs=4, verbose=0)
-    assert begun == [2, 3]
-    assert "seconds" not in record["history"] and record["seconds"] > 0
-    assert len(record["history"]["loss"]) == 4
+
+
+def test_interrupted_run_goes_on_after_the_last_whole_epoch(small, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=2)
+        training.train(small, epochs=4, log=quiet)
+    lines = []
+    _, record = training.train(small, epochs=4, log=lines.append)
+    assert [line[:13] for line in lines] == ["going on afte", "epoch   3/4  ", "epoch   4/4  "]
+    assert len(record["history"]["loss"]) == len(record["epoch_seconds"]) == 4
+
+
+def test_interrupted_run_begins_anew_where_that_is_asked_for(small, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=1)
+        training.train(small, log=quiet)
+    lines = []
+    training.train(small, resume=False, log=lines.append)
+    assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
+
+
+def test_row_without_its_model_is_forgotten(small, monkeypatch):
+    """Where a run is killed between its history and its model."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=1)
+        training.train(small, log=quiet)
+    history = records.run_folder(small, Recipe()) / "history.json"
+    rows = json.loads(history.read_text())
+    history.write_text(json.dumps([*rows, rows[0] | {"loss": 99.0}]))
+    _, record = training.train(small, log=quiet)
+    assert len(record["history"]["loss"]) == 2 and 99 not in record["history"]["loss"]
 
 
 def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(small, tmp_path, capsys, monkeypatch):
@@ -93,7 +158,7 @@ def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(smal
             damaged.writestr(info.filename, b"no video" if info.filename.endswith(victim) else whole.read(info))
     small = dataclasses.replace(small, zip=str(tmp_path / "damaged.zip"))
     with pytest.raises(Exception, match=f"{victim} can't be opened"):
-        training.train(small, verbose=0)
+        training.train(small, log=quiet)
     monkeypatch.setattr(training, "current", lambda: small)
     with pytest.warns(UserWarning, match=f"1 of 4 clips are left out:\n.*{victim}"):
         training.main(["--leave-out"])
@@ -106,45 +171,138 @@ def test_same_seed_gives_the_same_history(small, monkeypatch, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        histories.append(training.train(small, verbose=0)[1]["history"])
+        histories.append(training.train(small, log=quiet)[1]["history"])
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-3)
 
 
+def test_keras_gets_the_epochs_in_turn(small, monkeypatch):
+    """Whatever Keras reads beforehand: the batches that it trains on are those of epochs 0 and 1."""
+    seen, real = [], keras.Model.train_step
+
+    class Noting(ClipBatches):
+        def _take(self, epoch, i):
+            if self.training:
+                seen.append((epoch, i))
+            return super()._take(epoch, i)
+
+    monkeypatch.setattr(training, "ClipBatches", Noting)
+    training.train(small, log=quiet)
+    assert seen[-4:] == [(0, 0), (0, 1), (1, 0), (1, 1)] and real
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(small, monkeypatch):
+    training.train(small, epochs=1, log=quiet)
+    folder = records.run_folder(small, Recipe())
+
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.set_weights([np.full_like(value, np.nan) for value in self.model.get_weights()])
+
+    real_fit = keras.Model.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", lambda self, *a, callbacks, **k: real_fit(self, *a, callbacks=[*callbacks, Spoil()], **k))
+        with pytest.raises(TrainingError, match="The loss became nan in batch 1 of epoch 2; .*last.keras.* smaller learning rate"):
+            training.train(small, log=quiet)
+    assert all(np.isfinite(value).all() for value in weights(folder))
+    assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
+
+
+def test_split_without_a_class_is_named(small):
+    folders = archive.fetch_clips(small)
+    for file in (folders["val"] / "LeanRight").iterdir():
+        file.unlink()
+    with pytest.raises(TrainingError, match=r"val has no clip of LeanRight; fetch"):
+        training.make_datasets(folders, small)
+
+
+@pytest.mark.parametrize("other", [{"size": 32}, {"n_frames": 5}, {"num_classes": 3}])
+def test_network_that_does_not_fit_the_clips_is_refused(small, other):
+    batches = training.make_datasets(archive.fetch_clips(small), small)["val"]
+    training.check_fit(build_model(Recipe(), small), batches)
+    with pytest.raises(TrainingError, match=r"takes clips of .* and tells \d classes apart, but these clips have 4 x 16 x 16 x 3 and 2"):
+        training.check_fit(build_model(Recipe(), dataclasses.replace(small, **other)), batches)
+
+
+def test_full_disk_keeps_the_last_good_model(small, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=1)
+        training.train(small, log=quiet)
+    folder = records.run_folder(small, Recipe())
+    before = weights(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"keras can't be written \(the disk is full; .*make room there"):
+            training.train(small, log=quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    for old, new in zip(before, weights(folder)):
+        np.testing.assert_array_equal(old, new)
+    assert not list(folder.glob(".draft*"))
+    assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
+
+
+def drive(small, tmp_path, *options):
+    """Run the shell command on these settings."""
+    (tmp_path / "drive.py").write_text(
+        "import sys\nfrom helpers import settings, training\n"
+        f"training.current = lambda: settings.Settings(**{dataclasses.asdict(small)!r})\n"
+        "sys.exit(training.main(sys.argv[1:]))\n"
+    )
+    return subprocess.run([sys.executable, "drive.py", *options], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+
+
 def test_shell_command_trains_and_records(small, tmp_path):
-    with open(tmp_path / "drive.py", "w") as file:
-        file.write(
-            "import dataclasses, sys\nfrom helpers import settings, training\n"
-            f"training.current = lambda: settings.Settings(**{dataclasses.asdict(small)!r})\n"
-            "training.main(sys.argv[1:])\n"
-        )
-    command = [sys.executable, "drive.py", "--epochs", "1", "--seeds", "0", "1", "--record", "out/runs.json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    options = ["--conv", "3d", "--epochs", "1", "--size", "24", "--frames", "3", "--seed", "0", "1", "--record", "out/runs.json"]
+    done = drive(small, tmp_path, *options)
     assert done.returncode == 0, done.stderr
-    records = json.loads((tmp_path / "out" / "runs.json").read_text())
-    assert [record["recipe"]["seed"] for record in records] == [0, 1]
-    assert done.stdout.count("test accuracy") == 2
+    made = json.loads((tmp_path / "out" / "runs.json").read_text())
+    assert [record["recipe"]["seed"] for record in made] == [0, 1]
+    assert all(record["recipe"]["conv"] == "3d" and len(record["history"]["loss"]) == 1 for record in made)
+    assert all((record["settings"]["size"], record["settings"]["n_frames"]) == (24, 3) for record in made)
+    assert done.stdout.count("test accuracy") == 2 and done.stdout.count("epoch   1/1") == 2
+
+
+def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
+    done = drive(dataclasses.replace(small, zip="nowhere.zip"), tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "nowhere.zip is not there; set UCF101_ZIP" in done.stderr
 
 
 def test_shell_command_explains_itself():
     done = subprocess.run([sys.executable, "-m", "helpers.training", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for option in ("--network", "--conv", "--learning-rate", "--epochs", "--seeds", "--record"):
-        assert option in done.stdout
+    for option in ("network", "conv", "learning-rate", "epochs", "seed", "size", "frames", "record", "resume", "tensorboard"):
+        assert f"--{option}" in done.stdout
 
 
-def test_recorded_runs_of_the_book_are_complete():
-    records = records.recorded("puppets-short")
-    ours = [record for record in records if record["recipe"]["network"] == "small_resnet"]
-    assert len({record["recipe"]["seed"] for record in ours}) >= 3
-    assert all(record["test"]["accuracy"] >= 0.9 for record in ours if record["recipe"]["conv"] == "2plus1d")
-    frame_by_frame = [record["test"]["accuracy"] for record in records if record["recipe"]["conv"] == "2d"]
-    assert frame_by_frame and max(frame_by_frame) <= 0.5, "no bag of frames tells an action from its reverse"
-    for record in records:
-        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10} and record["split_by"] == "group"
-        assert len(record["history"]["loss"]) == record["settings"]["epochs"]
-        assert record["seconds"] > 0 and record["hardware"]
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_survives_saving_and_goes_on_with_the_same_optimiser(name, small, tmp_path):
+    model = compile_model(build_model(RECIPES[name], small), RECIPES[name], steps=20)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 16, 16, 3), dtype=np.uint8)
+    model.train_on_batch(frames, np.array([0, 1]))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    losses = [one.train_on_batch(frames, np.array([0, 1])) for one in (model, loaded)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    for one, other in zip(model.get_weights(), loaded.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
         records.recorded("nothing-of-the-kind")
+
+
+def test_recorded_runs_of_the_book_are_complete():
+    made = records.recorded("puppets-short")
+    ours = [record for record in made if record["recipe"]["network"] == "small_resnet"]
+    assert len({record["recipe"]["seed"] for record in ours}) >= 3
+    assert all(record["test"]["accuracy"] >= 0.9 for record in ours if record["recipe"]["conv"] == "2plus1d")
+    frame_by_frame = [record["test"]["accuracy"] for record in made if record["recipe"]["conv"] == "2d"]
+    assert frame_by_frame and max(frame_by_frame) <= 0.5, "no bag of frames tells an action from its reverse"
+    for record in made:
+        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10} and record["split_by"] == "group"
+        assert len(record["history"]["loss"]) == record["settings"]["epochs"]
+        assert record["seconds"] > 0 and record["hardware"]
