@@ -11,7 +11,7 @@ help:
 	@echo "make test        run everything that guards the project"
 	@echo "make test-colab  run every chapter with Colab's versions, from an empty folder"
 	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
-	@echo "make bench       time the input pipeline beside the tutorial's"
+	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
 	@echo "make pictures    draw the pictures of the README and the landing page anew"
 	@echo "make address URL=https://github.com/OWNER/NAME   set the repository's address everywhere"
@@ -35,10 +35,11 @@ test-colab: setup
 	$(BIN)/python tools/run_in_colab.py
 
 faults: setup
-	$(BIN)/python -m pytest --record-faults tests/test_faults_downloading.py tests/test_faults_decoding.py tests/test_faults_caching.py
+	$(BIN)/python -m pytest --record-faults tests/test_faults_downloading.py tests/test_faults_decoding.py tests/test_faults_caching.py tests/test_faults_training.py tests/test_training.py
 
 bench: setup
 	BOOK_RUN=full $(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/training.py
 
 notebooks: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/write_notebooks.py

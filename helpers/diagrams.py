@@ -1,10 +1,12 @@
 """Schematic pictures of convolutions and networks. Used in the chapters *Count parameters* and *Build the model*."""
 
 import itertools
+import pathlib
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML
 from matplotlib.patches import FancyArrowPatch, Polygon
 
 from helpers.plots import BLUE, GREY, INK, ORANGE, use_style
@@ -42,6 +44,17 @@ def _draw_frame(axis, time, seen, colour):
         fill = colour if (row, column) in seen else "white"
         corners = np.array([(0, 0), (0.44, 0.14), (0.44, 0.74), (0, 0.6)]) + (3.1 * time + 0.44 * column, 0.6 * row + 0.14 * column)
         axis.add_patch(Polygon(corners, facecolor=fill, edgecolor=INK, linewidth=0.7))
+
+
+def explore_convolutions():
+    """Show a figure to be operated: what a convolution of chosen kernel and channels costs, and what one of its outputs sees.
+
+    Its script repeats the formulas of `helpers.counting`, so that it works on a page without a kernel.
+
+    Returns:
+        An `IPython.display.HTML` that holds the whole figure.
+    """
+    return HTML(pathlib.Path(__file__).with_name("explorer.html").read_text(encoding="utf-8"))
 
 
 def draw_network(model):

@@ -225,6 +225,17 @@ class ResizeVideo(keras.layers.Layer):
         return super().get_config() | {"height": self.height, "width": self.width}
 
 
+@keras.saving.register_keras_serializable(package="helpers")
+class SubtractMean(keras.layers.Layer):
+    """Subtract from each frame the mean of the clip's frames: what stands still goes, and what moves stays."""
+
+    def call(self, video):
+        return video - ops.mean(video, axis=1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 def plain_convolution(conv, filters, kernel_size):
     """Return one of the tutorial's convolutions, with biases and the input's size.
 

@@ -3,10 +3,19 @@
 import keras
 
 from helpers.counting import mid_channels
-from helpers.layers import BatchNorm, Conv2Plus1D, ResizeVideo, VideoConv, add_residual_block, batch_norm, plain_convolution
+from helpers.layers import (
+    BatchNorm,
+    Conv2Plus1D,
+    ResizeVideo,
+    SubtractMean,
+    VideoConv,
+    add_residual_block,
+    batch_norm,
+    plain_convolution,
+)
 
 
-def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
+def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False):
     """Build the network of TensorFlow's tutorial *Video classification with a 3D convolutional neural network*.
 
     Args:
@@ -16,12 +25,12 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
         width: Width of a frame in pixels; halved four times.
         conv: `"2plus1d"` (the tutorial's), `"3d"`, `"mc3"` (3D in the stem and the first stage, 2D after them), or `"2d"`, which
             sees each frame by itself.
+        subtract_mean: Whether the clip's mean picture is subtracted from each frame first.
 
     Returns:
         A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
     """
-    inputs = keras.Input((n_frames, height, width, 3), dtype="uint8", name="frames")
-    x = keras.layers.Rescaling(1 / 255)(inputs)
+    inputs, x = _frames((n_frames, height, width, 3), subtract_mean)
     x = plain_convolution(_kind(conv, stage=0), 16, (3, 7, 7))(x)
     x = BatchNorm()(x)
     x = keras.layers.ReLU()(x)
@@ -33,15 +42,18 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
     return keras.Model(inputs, outputs, name="tutorial")
 
 
-def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d"):
+def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False):
     """Build the book's own network: the tutorial's widths, one block each, made of the paper's block.
+
+    The paper's M is rounded down to a multiple of 16: processors work on 16 channels at once, and an odd one costs as much.
 
     Args and returns are those of `build_tutorial_model`.
     """
-    return _build_resnet("small_resnet", conv, num_classes, (n_frames, height, width, 3), filters=16, blocks=1)
+    sizes = (n_frames, height, width, 3)
+    return _build_resnet("small_resnet", conv, num_classes, sizes, 16, 1, multiple=16, subtract_mean=subtract_mean)
 
 
-def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112):
+def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112, *, subtract_mean=False):
     """Build one of the paper's 18-layer networks (Tran et al. 2018, table 1), which differ in their convolutions only.
 
     Args:
@@ -51,24 +63,43 @@ def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, wid
         n_frames: Frames a clip.
         height: Height of a frame in pixels.
         width: Width of a frame in pixels.
+        subtract_mean: Whether the clip's mean picture is subtracted from each frame first.
 
     Returns:
         A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
     """
-    return _build_resnet(f"resnet18_{conv}", conv, num_classes, (n_frames, height, width, 3), filters=64, blocks=2)
+    sizes = (n_frames, height, width, 3)
+    return _build_resnet(f"resnet18_{conv}", conv, num_classes, sizes, 64, 2, multiple=1, subtract_mean=subtract_mean)
 
 
-def _build_resnet(name, conv, num_classes, input_shape, filters, blocks):
-    """Build a video ResNet: a strided stem, four stages that double the channels, the average, the logits."""
-    inputs = keras.Input(input_shape, dtype="uint8", name="frames")
+def _frames(shape, subtract_mean):
+    """Return the input of uint8 frames, and what the first layer gets."""
+    inputs = keras.Input(shape, dtype="uint8", name="frames")
     x = keras.layers.Rescaling(1 / 255)(inputs)
+    return inputs, SubtractMean(name="moving")(x) if subtract_mean else x
+
+
+def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, multiple, subtract_mean):
+    """Build a video ResNet: a strided stem, four stages that double the channels, the average, the logits.
+
+    The channels between space and time are a multiple of `multiple`.
+    """
+    inputs, x = _frames(input_shape, subtract_mean)
+
+    def round_down(channels):
+        return max(1, channels // multiple) * multiple
+
     # The paper gives a stem of 64 channels 45 in the middle; a smaller one keeps that ratio.
-    x = _convolution(_kind(conv, stage=0), filters, filters * 45 // 64, kernel=(3, 7, 7), stride=(1, 2, 2), name="stem")(x)
+    middle = round_down(filters * 45 // 64)
+    x = _convolution(_kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), stride=(1, 2, 2), name="stem")(x)
     x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
     for stage in range(1, 5):
         for block in range(1, blocks + 1):
             stride = 2 if stage > 1 and block == 1 else 1
-            x = _paper_block(x, _kind(conv, stage), filters * 2 ** (stage - 1), stride, f"stage{stage}_block{block}")
+            width = filters * 2 ** (stage - 1)
+            # Both convolutions of a block take the M of its first.
+            middle = round_down(mid_channels(x.shape[-1], width, (3, 3, 3)))
+            x = _paper_block(x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}")
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
@@ -92,12 +123,10 @@ def _convolution(kind, filters, middle, kernel, stride, name):
     return VideoConv(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
 
 
-def _paper_block(x, kind, filters, stride, name):
+def _paper_block(x, kind, filters, middle, stride, name):
     """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition."""
     shortcut = x
     strides = (1 if kind == "2d" else stride, stride, stride)
-    # Both convolutions of a block take the M of its first.
-    middle = mid_channels(x.shape[-1], filters, (3, 3, 3))
     x = _convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)
     x = keras.layers.ReLU(name=f"{name}_relu1")(batch_norm(f"{name}_norm1")(x))
     x = _convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)

@@ -22,6 +22,7 @@ class Recipe:
         cosine: Whether the rate rises over the first tenth of the training and falls along a cosine after it, to nothing.
         weight_decay: What AdamW takes off each kernel in a step, per rate.
         label_smoothing: The share of the probability that the loss wants to see spread over all classes.
+        subtract_mean: Whether the network subtracts the clip's mean picture from each frame.
         augment: Whether training clips are mirrored, cropped and coloured at random.
         mixed: Whether to compute in 16 bits where that is safe, and keep weights in 32.
         seed: Seed of weights, order, starts and augmentation.
@@ -33,6 +34,7 @@ class Recipe:
     cosine: bool = False
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    subtract_mean: bool = False
     augment: bool = False
     mixed: bool = False
     seed: int = 0
@@ -48,7 +50,13 @@ class Recipe:
         return Augmentation() if self.augment else None
 
 
-RECIPES = {"plain": Recipe(), "tutorial": Recipe("tutorial", learning_rate=1e-4)}
+RECIPES = {
+    "plain": Recipe(),
+    "tutorial": Recipe("tutorial", learning_rate=1e-4),
+    "book": Recipe(
+        learning_rate=2e-3, cosine=True, weight_decay=0.05, label_smoothing=0.1, subtract_mean=True, augment=True
+    ),
+}
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -78,7 +86,7 @@ def build_model(recipe, settings):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed else "float32")
     try:
-        return NETWORKS[recipe.network](conv=recipe.conv, **settings.input_size)
+        return NETWORKS[recipe.network](conv=recipe.conv, subtract_mean=recipe.subtract_mean, **settings.input_size)
     finally:
         keras.config.set_dtype_policy(before)
 

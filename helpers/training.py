@@ -87,11 +87,10 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, unreadable="st
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
             return finished
         data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
-        model, rows = _load(folder, len(data["train"])) if resume else (None, [])
+        model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
+        rows = _go_on(model, folder, len(data["train"])) if resume else []
         if rows:
             log(f"going on after epoch {len(rows)}")
-        if model is None:
-            model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
         check_fit(model, data["train"])
         callbacks = [_Epochs(folder, settings.epochs, rows, data["train"], log)]
         if tensorboard:
@@ -199,13 +198,17 @@ def _tensorboard(folder):
     return keras.callbacks.TensorBoard(folder)
 
 
-def _load(folder, batches):
-    """Return the model of the last whole epoch and the rows of its history, or None and no rows."""
+def _go_on(model, folder, batches):
+    """Give a model the state that it had after the last whole epoch; return the rows of the history up to there."""
     if not (folder / LAST).exists():
-        return None, []
-    model = keras.models.load_model(folder / LAST)
-    epochs = int(model.optimizer.iterations) // batches
-    return model, json.loads((folder / HISTORY).read_text())[:epochs]
+        return []
+    saved = keras.models.load_model(folder / LAST)
+    model.set_weights(saved.get_weights())
+    # A saved optimiser forgets what it is to exclude from weight decay: only its numbers are taken.
+    model.optimizer.build(model.trainable_variables)
+    for own, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
+        own.assign(value)
+    return json.loads((folder / HISTORY).read_text())[: int(model.optimizer.iterations) // batches]
 
 
 def _finish(model, history, settings, recipe, test, left_out):

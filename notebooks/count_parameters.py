@@ -14,12 +14,13 @@
 # %% [markdown]
 # # Count parameters
 #
-# **What you'll do:** predict the size of a 2D, a 3D and a (2+1)D convolution with pencil and paper, and see Keras agree to the last parameter.
+# **What you'll do:** predict the size and the work of a 2D, a 3D and a (2+1)D convolution with pencil and paper, see Keras agree to the last parameter, and turn the knobs of a figure until nothing
+# in it surprises you.
 #
 # **What you'll learn**
 #
 # - to see what one output of a convolution looks at, in space and in time;
-# - to know at a glance which of two networks is larger, and by how much;
+# - to know at a glance which of two networks is larger, and which is slower: not always the same one;
 # - to answer whether (2+1)D convolutions *save parameters*: the tutorial says yes, the paper says no, and both are right.
 #
 # **What you'll need:** what a convolution over an image is. This chapter needs no data.
@@ -35,7 +36,6 @@ except ModuleNotFoundError:
 # %%
 import keras
 import matplotlib.pyplot as plt
-import numpy as np
 from IPython.display import Markdown
 
 from helpers import counting, diagrams, layers, models, plots
@@ -117,6 +117,32 @@ for c_in, c_out in [(3, 16), (16, 16), (16, 32), (5, 7)]:
 print(sum(agreements), "of", len(agreements), "counts agree")
 
 # %% [markdown]
+# ## Count the work
+#
+# Parameters are what a network fills a file and a memory with. What takes its time is another currency: each weight is multiplied by a number of the input, and the product is added to a
+# sum. The two together are a [multiply-add](../book/glossary.md#multiply-add). A convolution uses each of its weights once for each place of its output, and so:
+#
+# ```text
+# multiply-adds  =  weights · frames · height · width      (of the output)
+# ```
+#
+# From one stage to the next, many networks halve the frames, the height and the width, and double the channels.
+#
+# **Predict:** which stage has the most parameters, and which does the most work?
+
+# %% tags=["nbval-check-output"]
+print(f"{'channels':>8}   {'output':12} {'parameters':>11} {'multiply-adds':>15}")
+for stage in range(4):
+    channels, side = 64 * 2**stage, 56 // 2**stage
+    sizes, output = (channels, channels, (3, 3, 3)), (16 // 2**stage, side, side)
+    parameters = counting.conv3d_parameters(*sizes, bias=False)
+    work = counting.conv3d_multiply_adds(*sizes, output)
+    print(f"{channels:8}   {str(output):12} {parameters:11,} {work:15,}")
+
+# %% [markdown]
+# Twice the channels, in and out, make four times the weights. But an eighth of the places is left to use them at, so the work halves. A network's *early* layers have few parameters and do most of the
+# work; its *late* layers have most of the parameters and do little. Whoever wants a small file looks at the end of a network, and whoever wants a fast one at its beginning.
+#
 # ## Ask who saves what
 #
 # The tutorial says that the factorised convolution *saves parameters*. With the same number of channels throughout, it does:
@@ -168,6 +194,30 @@ print(
 # The tutorial's layer has nothing between its two steps. Two linear steps in a row are one linear step, with fewer weights to choose; what the paper's block as a whole is worth,
 # the chapter [Train](train.ipynb) shows.
 #
+# ## Turn the knobs
+#
+# This figure works on the page as it is, with a mouse, a finger or the Tab and arrow keys. Its bars are the formulas of this chapter; orange is what weighs pixels of the input, striped blue the second step of (2+1)D.
+
+# %%
+diagrams.explore_convolutions()
+
+# %% [markdown]
+# **Predict** each of these, then try it:
+#
+# 1. Choose *as many as out*. With equal channels in and out, where does (2+1)D save more, at few channels or at many?
+# 2. Set the kernel in time to 1. Which two of the three become the same? Does *as many as out* still save?
+# 3. With *the paper's M*, double the channels in, and only those. Does *M* double?
+# 4. Make the output smaller. What becomes of the parameters, of the multiply-adds, of the ratios?
+#
+# <details><summary>What happens, and why</summary>
+#
+# 1. At both the same: both counts grow with the square of the channels.
+# 2. 2D and 3D: a box one frame deep is a square. (2+1)D now costs *more* than 3D, because its second step looks at no other frame and yet has weights.
+# 3. It grows, but less than twofold. *M* is paid for twice, with `d²·N_in` weights in the first step and with `t·N_out` in the second; only the first doubles.
+# 4. Parameters stay, multiply-adds shrink with the places, and the ratios stay. In a single layer without stride both currencies agree on who is cheaper.
+#
+# </details>
+#
 # ## Look at the whole range
 #
 # Does the saving depend on the number of channels? On the kernel? Plot the ratio to 3D.
@@ -207,45 +257,123 @@ legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 #
 # The paper's ratio is one, or a hair below it where *M* had to be rounded down.
 #
+# So (2+1)D *saves* when you leave the channels as they are and the kernel reaches over both space and time; it *matches* when you choose *M*. What you gain is a small network in the
+# one case, and one nonlinearity more for each convolution in the other.
+#
 # ## Count whole networks
 #
-# Layers add up to networks. The tutorial's network with each kind of convolution, at ten classes:
+# Layers add up to networks. `layer_table` goes through a network and counts each layer, as this chapter does, from its sizes alone. Does it find what Keras finds? Take the tutorial's
+# network, at ten classes, with each kind of convolution. `mc3` mixes two: 3D in the first layers, 2D in the later ones.
 
 # %% tags=["nbval-check-output"]
-for conv in ("2d", "2plus1d", "3d"):
-    model = models.build_tutorial_model(conv=conv)
-    print(f"{conv:8} {model.count_params():9,}")
+kinds = ("2d", "mc3", "2plus1d", "3d")
+tutorials = {conv: models.build_tutorial_model(conv=conv) for conv in kinds}
+
+
+def count(model):
+    rows = counting.layer_table(model)
+    parameters = sum(row.parameters for row in rows)
+    work = sum(row.multiply_adds for row in rows)
+    return parameters, work, sum(row.kind == "ReLU" for row in rows)
+
+
+print(f"{'':8} {'parameters':>11} {'multiply-adds':>15} {'ReLUs':>6}")
+for conv, model in tutorials.items():
+    parameters, work, relus = count(model)
+    assert parameters == model.count_params()
+    print(f"{conv:8} {parameters:11,} {work:15,} {relus:6}")
 
 # %% [markdown]
-# And the paper's networks of 18 layers, at 400 classes. Only the convolutions differ; look for the pair that the paper means when it compares (2+1)D with 3D *at the same
-# size*. (Only parameters that are trained count here; running averages are left out.)
+# Not a parameter is missing. The tutorial's (2+1)D network is what it promises: less than half of the 3D one, in both currencies. It bends the signal no more often than the other three.
+#
+# Now the paper's networks of 18 layers, at 400 classes. Only the convolutions differ. (Parameters include the running averages of the normalisations, which are measured, not trained.)
+#
+# **Predict:** which pair does the paper mean when it compares at the same size? Does `mc3` do less work than `3d`?
 
 # %% tags=["nbval-check-output"]
-for conv in ("2d", "mc3", "2plus1d", "3d"):
-    model = models.build_resnet18(conv)
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    print(f"{conv:8} {trainable:11,}")
+papers = {conv: models.build_resnet18(conv) for conv in kinds}
+print(f"{'':8} {'parameters':>11} {'multiply-adds':>15} {'ReLUs':>6}")
+for conv, model in papers.items():
+    parameters, work, relus = count(model)
+    print(f"{conv:8} {parameters:11,} {work:15,} {relus:6}")
 
 # %% [markdown]
-# `mc3` mixes: 3D convolutions in the first layers, 2D in the later ones. `2plus1d` comes out a few percent below `3d`, because a block's second convolution takes the *M* of its first.
+# - `2plus1d` and `3d` are the pair: nearly the same parameters, nearly the same work, and twice the ReLUs. (A few percent of the parameters are missing because a block's second convolution takes the *M* of its first.)
+# - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels, but they can't stride over time: all 16 frames reach the last layer, where `3d`
+#   has two left. (In the tutorial's network nothing strides over time, and there `mc3` does less.)
+#
+# So ask which currency is meant when someone calls a network small.
+#
+# ## See where it is spent
+#
+# Sort the layers by the height of their output, from the first to the last, and see which share of each currency falls to them.
+
+
+# %%
+def shares(model, currency):
+    spent = {}
+    for row in counting.layer_table(model):
+        if row.parameters and len(row.output) == 4:
+            _, height, _, _ = row.output
+            spent[height] = spent.get(height, 0) + getattr(row, currency)
+    return {str(height): part / sum(spent.values()) for height, part in spent.items()}
+
+
+# %% mystnb={"image": {"alt": "Two bar charts of the share of parameters and of multiply-adds by the height of the output. In the tutorial's network the largest frames take more than a third of the multiply-adds and hardly a parameter; in the paper's, the share of multiply-adds falls from left to right while that of parameters rises."}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+networks = {"The tutorial's": tutorials["2plus1d"], "The paper's": papers["2plus1d"]}
+hatches = {"parameters": "", "multiply_adds": "//"}
+for axis, (title, model) in zip(axes, networks.items()):
+    for place, (currency, hatch) in enumerate(hatches.items()):
+        spent = shares(model, currency)
+        positions = [i + 0.4 * place for i in range(len(spent))]
+        bars = axis.bar(positions, spent.values(), 0.38, edgecolor="white", hatch=hatch)
+        bars.set_label(currency.replace("_", "-"))
+    axis.set_xticks([i + 0.2 for i in range(len(spent))], spent)
+    axis.set(title=f"{title} (2+1)D network", xlabel="Height of the output, pixels")
+axes[0].set_ylabel("Share of the network")
+legend = axes[1].legend(loc="upper center")
+
+# %% [markdown]
+# The tutorial's first layer works on frames that nothing has shrunk: it has next to no parameters, and no other size takes as much work. After it, halving the height and the width takes away what
+# doubling the channels adds, so the work stays level. The paper strides in its first layer already, and later over time as well; there the work falls while the parameters rise.
+#
+# ## Let it stride
+#
+# One thing is left that the figure above doesn't show. A layer of stride 2 computes every other place only. The (2+1)D layer strides over space in its first step and over time in its second.
+#
+# **Predict:** *M* makes the parameters match. Do the multiply-adds match, too, in the layer that shrinks the video to the second stage?
+
+# %% tags=["nbval-check-output"]
+for conv in ("3d", "2plus1d"):
+    for row in counting.layer_table(papers[conv]):
+        if row.name.startswith("stage2_block1_conv1") and row.kind == "VideoConv":
+            cost = f"{row.parameters:8,} {row.multiply_adds:14,}"
+            print(f"{conv:8} {str(row.output):18}", cost)
+
+# %% [markdown]
+# The parameters of the two steps add up to those of the 3D layer, but for the rounding. Their work is well above it: the first step has to visit all 16 frames, because the second step needs them, while the 3D
+# layer never computes the frames that its stride skips. Equal in parameters is not equal in time.
 #
 # ## Check yourself
 #
 # 1. A (2+1)D convolution with kernel 5 × 3 × 3 and *C* channels throughout: how many weights?
 # 2. Your network has 3D convolutions and must become smaller without losing channels. Which of the two (2+1)D layers helps?
 # 3. Why does a 2D network not see motion, however many layers it has?
+# 4. You double the height and the width of all frames. What becomes of the network's parameters, and what of its multiply-adds?
 #
 # <details><summary>Answers</summary>
 #
 # 1. 9*C*² + 5*C*² = 14*C*².
 # 2. The tutorial's. The paper's is as large as what it replaces.
 # 3. Every number inside it is computed from a single frame. Nothing ever compares two.
+# 4. The parameters stay what they are: a filter doesn't know how far it slides. The multiply-adds become four times as many.
 #
 # </details>
 #
 # ## On your own
 #
-# - Count multiplications instead of parameters: each weight is used once for each place of the output. Does the same layer win?
+# - There is a third currency. Training remembers every layer's output until its gradient is computed. Add the outputs up with `layer_table`: which layers fill the memory, and does (2+1)D need more of it than 3D?
 # - Take time first and space second. What is *M* then, for equal counts? Derive it, and check it against Keras.
 #
 # Next: [Build the model](build_model.ipynb).

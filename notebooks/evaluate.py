@@ -40,7 +40,7 @@ import warnings
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, evaluation, plots, settings, training, video
+from helpers import archive, evaluation, plots, records, settings, training, video
 
 # %% [markdown]
 # ## Get a trained network
@@ -105,7 +105,7 @@ Markdown(
 
 # %% tags=["nbval-check-output"]
 def pass_over_labels(dataset):
-    return np.concatenate([batch.numpy() for _, batch in dataset])
+    return np.concatenate([labels for _, labels in dataset])
 
 
 train_ds = data["train"]

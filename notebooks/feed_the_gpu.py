@@ -46,7 +46,7 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import archive, cache, pipeline, plots, puppets, settings, training, video
+from helpers import archive, cache, pipeline, plots, puppets, records, settings, video
 from helpers.augmentation import Augmentation, is_sided
 from helpers.batches import ClipBatches
 from helpers.timeline import Timeline

@@ -40,7 +40,7 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, models, plots, settings, training
+from helpers import archive, models, plots, recipes, records, settings, training
 
 # %% [markdown]
 # ## See where we are going
@@ -109,7 +109,7 @@ print(model.input_shape, "→", model.output_shape, f"  {model.count_params():,}
 # The network gives one [logit](../book/glossary.md#logit) per class. [Softmax](../book/glossary.md#softmax) turns logits into probabilities, and the [cross-entropy](../book/glossary.md#cross-entropy) is the negative logarithm of
 # the probability that the true class was given. *Sparse* means that labels are integers; `from_logits` that the loss applies the softmax itself, which is more exact.
 #
-# [Adam](../book/glossary.md#adam) then changes each weight a little, against the gradient, in steps that adapt themselves to each weight. `helpers.training.compile_model` is this cell:
+# [Adam](../book/glossary.md#adam) then changes each weight a little, against the gradient, in steps that adapt themselves to each weight. `helpers.recipes.compile_model` is this cell:
 
 # %%
 model.compile(
@@ -131,7 +131,7 @@ print(f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accur
 #
 # ## Fit
 #
-# One [epoch](../book/glossary.md#epoch) goes through all training clips once, batch by batch, then scores the validation clips. (`shuffle=False`, because `make_dataset` has shuffled already.)
+# One [epoch](../book/glossary.md#epoch) goes through all training clips once, batch by batch, then scores the validation clips. (`shuffle=False`, because the batches come shuffled already.)
 
 # %%
 begin = time.monotonic()
@@ -167,8 +167,8 @@ record = training.save_run(model, history.history, run, test=test_ds, seconds=se
 print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}")
 
 # %% tags=["nbval-check-output"]
-folder = training.run_folder(run)
-print([name for name in ("model.keras", "record.json") if (folder / name).exists()])
+folder = records.run_folder(run, recipes.Recipe())
+print([name for name in ("last.keras", "record.json") if (folder / name).exists()])
 print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 
 # %% [markdown]
@@ -178,11 +178,12 @@ print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 #
 # ```shell
 # BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training
-# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --network tutorial
+# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe tutorial
 # ```
 #
-# After each epoch it keeps a backup. If it is interrupted, start the same command again: it goes on after the last whole epoch. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seeds 0 1 2` it trains three times, and with `--record FILE` it
-# adds what came out to a file; the page [Results](../book/results.md) is made from such files.
+# After each epoch it saves the model, and beside it the one that did best on the validation clips so far. If it is interrupted, even killed, add `--resume` to the same command: it goes on after the last whole epoch, and (on a CPU, with
+# `--deterministic`) ends with the same weights, to the last bit, as if nothing had happened. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seed 0 1 2` it trains three times, and with `--record FILE` it
+# adds what came out to a file; the page [Results](../book/results.md) is made from such files. `--conv`, `--size` and `--frames` make other networks and clips of it; `--help` lists all.
 #
 # ### What a GPU changes
 #
@@ -207,7 +208,7 @@ print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 #
 # ## On your own
 #
-# - Train the tutorial's network: `python -m helpers.training --network tutorial --epochs 20`. Does it catch up in the end?
+# - Train the tutorial's network: `python -m helpers.training --recipe tutorial --epochs 20`. Does it catch up in the end?
 # - Train `--conv 2d`. It sees every frame by itself. What accuracy can't it exceed on the puppets?
 # - Train with three seeds. How far apart are the test accuracies, and what does that say about a difference of two points between two papers?
 #

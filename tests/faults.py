@@ -9,7 +9,7 @@ import json
 import pathlib
 
 RECORD = pathlib.Path(__file__).resolve().parent.parent / "book" / "results" / "faults.json"
-AREAS = ("downloading", "decoding", "caching")
+AREAS = ("downloading", "decoding", "caching", "training")
 
 
 class Table:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.layers import BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, VideoConv, add_residual_block
+from helpers.layers import BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv, add_residual_block
 
 VIDEO = np.random.default_rng(0).random((2, 6, 8, 10, 4), dtype=np.float32)
 
@@ -24,6 +24,7 @@ LAYERS = {
     "over both": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same"),
     "batch norm": lambda: BatchNorm(),
     "layer norm": lambda: LayerNorm(),
+    "subtract mean": lambda: SubtractMean(),
 }
 
 
@@ -156,6 +157,12 @@ def test_residual_block_adds_its_input():
     model = keras.Model(inputs, add_residual_block(inputs, 4, (3, 3, 3)))
     main = next(layer for layer in model.layers if isinstance(layer, ResidualMain))
     np.testing.assert_allclose(model.predict(VIDEO, verbose=0), VIDEO + np.array(main(VIDEO)), atol=1e-5)
+
+
+def test_what_stands_still_is_subtracted():
+    still = np.repeat(VIDEO[:, :1], 6, axis=1)
+    np.testing.assert_allclose(np.array(SubtractMean()(still)), 0, atol=1e-6)
+    np.testing.assert_allclose(np.array(SubtractMean()(VIDEO)), VIDEO - VIDEO.mean(axis=1, keepdims=True), atol=1e-6)
 
 
 def test_unknown_convolution_is_named():

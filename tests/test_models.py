@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from helpers import counting
 from helpers.models import build_resnet18, build_small_resnet, build_tutorial_model
 
 SIZE = dict(n_frames=4, height=32, width=32)
@@ -46,6 +47,22 @@ def test_small_resnet_has_the_tutorials_widths_and_one_block_each():
     model = build_small_resnet()
     adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     assert [layer.output.shape[-1] for layer in adds] == [16, 32, 64, 128]
+
+
+def test_small_resnet_rounds_the_papers_m_down_to_whole_vectors():
+    wanted = [counting.mid_channels(16, 16, (3, 3, 3)) // 16 * 16, counting.mid_channels(64, 128, (3, 3, 3)) // 16 * 16]
+    model = build_small_resnet()
+    assert [model.get_layer(f"stage{stage}_block1_conv1").mid_filters for stage in (1, 4)] == wanted == [32, 224]
+    assert model.get_layer("stem").mid_filters == 16
+
+
+@pytest.mark.parametrize("build", [*BUILDERS.values(), build_resnet18])
+def test_network_that_subtracts_the_mean_is_blind_to_what_stands_still(build):
+    model = build(subtract_mean=True, **SIZE)
+    half = FRAMES // 2
+    backdrop = np.random.default_rng(1).integers(0, 128, (2, 1, 32, 32, 3), dtype=np.uint8)
+    one, other = (model.predict(video, verbose=0) for video in (half, half + backdrop))
+    np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_small_resnet_bends_after_each_addition_and_strides_in_its_stem():

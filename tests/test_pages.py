@@ -20,7 +20,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 def stale():
     """Return whether a page's source is newer than the pages."""
     root, page = BOOK.parents[1], BOOK / "book" / "index.html"
-    sources = [file for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.py") for file in root.glob(pattern)]
+    sources = [file for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.*") for file in root.glob(pattern)]
     return page.exists() and page.stat().st_mtime < max(file.stat().st_mtime for file in sources)
 
 

@@ -24,7 +24,7 @@ def quiet(line):
     pass
 
 
-def build_tiny(num_classes, n_frames, height, width, conv):
+def build_tiny(num_classes, n_frames, height, width, conv, subtract_mean):
     """Build the least network that has weights of every sort."""
     inputs = keras.Input((n_frames, height, width, 3), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -190,7 +190,7 @@ def test_keras_gets_the_epochs_in_turn(small, monkeypatch):
     assert seen[-4:] == [(0, 0), (0, 1), (1, 0), (1, 1)] and real
 
 
-def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(small, monkeypatch):
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(small, monkeypatch, fault):
     training.train(small, epochs=1, log=quiet)
     folder = records.run_folder(small, Recipe())
 
@@ -206,25 +206,28 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(small, monkeypat
             training.train(small, log=quiet)
     assert all(np.isfinite(value).all() for value in weights(folder))
     assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
+    fault("training", "a loss that is not finite", "stops and names batch and epoch; the model of the epoch before is kept, and can go on")
 
 
-def test_split_without_a_class_is_named(small):
+def test_split_without_a_class_is_named(small, fault):
     folders = archive.fetch_clips(small)
     for file in (folders["val"] / "LeanRight").iterdir():
         file.unlink()
     with pytest.raises(TrainingError, match=r"val has no clip of LeanRight; fetch"):
         training.make_datasets(folders, small)
+    fault("training", "a class missing from a split", "refused before training; names the folder and the class")
 
 
 @pytest.mark.parametrize("other", [{"size": 32}, {"n_frames": 5}, {"num_classes": 3}])
-def test_network_that_does_not_fit_the_clips_is_refused(small, other):
+def test_network_that_does_not_fit_the_clips_is_refused(small, other, fault):
     batches = training.make_datasets(archive.fetch_clips(small), small)["val"]
     training.check_fit(build_model(Recipe(), small), batches)
     with pytest.raises(TrainingError, match=r"takes clips of .* and tells \d classes apart, but these clips have 4 x 16 x 16 x 3 and 2"):
         training.check_fit(build_model(Recipe(), dataclasses.replace(small, **other)), batches)
+    fault("training", f"a network built for another {next(iter(other))}", "refused before training; names both sizes")
 
 
-def test_full_disk_keeps_the_last_good_model(small, monkeypatch):
+def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, at=1)
         training.train(small, log=quiet)
@@ -241,6 +244,7 @@ def test_full_disk_keeps_the_last_good_model(small, monkeypatch):
         np.testing.assert_array_equal(old, new)
     assert not list(folder.glob(".draft*"))
     assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
+    fault("training", "a full disk while a model is saved", "stops and names the file; the last good model is kept, and can go on")
 
 
 def drive(small, tmp_path, *options):

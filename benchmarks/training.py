@@ -1,0 +1,165 @@
+"""Time training steps: the four members of the family, the tutorial's network, and that network the tutorial's way.
+
+    python benchmarks/training.py                          the table, at 112 and 224 pixels
+    python benchmarks/training.py --sizes 112 --record book/results/steps.json
+    python benchmarks/training.py --beside tutorial.py     also a network that a file's build(classes, frames, height, width) returns
+
+Each way runs in a process of its own, so that its peak memory is its own, and the ways take turns, so that a slow minute of
+the machine meets all of them. A step is forward, backward and Adam's update on a batch of 8 clips of 10 frames. The floor is
+what the multiply-adds alone take at the speed of a large matrix product, measured in the same run.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+BATCH, FRAMES, CLASSES = 8, 10, 10
+MEMBERS = ("2d", "mc3", "3d", "2plus1d")
+WAYS = {
+    "the tutorial's network, the tutorial's way": ("tutorial way", "2plus1d"),
+    "the tutorial's network": ("tutorial", "2plus1d"),
+} | {f"small_resnet, {conv}": ("small_resnet", conv) for conv in MEMBERS}
+
+
+def build(network, conv, size):
+    """Return a network, and how its frames come: as uint8, or as the tutorial's floats."""
+    import keras
+
+    from helpers import layers, models
+
+    sizes = {"num_classes": CLASSES, "n_frames": FRAMES, "height": size, "width": size}
+    if network.endswith(".py"):
+        spec = importlib.util.spec_from_file_location("beside", network)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.build(CLASSES, FRAMES, size, size)
+    if network == "tutorial way":
+
+        class Resize(layers.ResizeVideo):
+            def call(self, video):
+                time = video.shape[1]
+                images = keras.ops.reshape(video, (-1, *video.shape[2:]))
+                return keras.ops.reshape(self.resizing(images), (-1, time, self.height, self.width, video.shape[-1]))
+
+        # The same network of Keras's own layers, as the tutorial has it.
+        layers.VideoConv, layers.LayerNorm = keras.layers.Conv3D, keras.layers.LayerNormalization
+        models.BatchNorm, models.ResizeVideo = keras.layers.BatchNormalization, Resize
+        network = "tutorial"
+    return getattr(models, f"build_{'tutorial_model' if network == 'tutorial' else network}")(conv=conv, **sizes)
+
+
+def measure(network, conv, size, steps):
+    """Return seconds of each step, and the peak of memory over what was taken before the first one."""
+    import keras
+    import numpy as np
+
+    model = build(network, conv, size)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (BATCH, *model.input_shape[1:]), dtype=np.uint8)
+    if keras.backend.standardize_dtype(model.inputs[0].dtype) != "uint8":
+        frames = (frames / 255).astype(np.float32)
+    labels = np.arange(BATCH) % CLASSES
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
+    before = peak()
+    seconds = []
+    for _ in range(steps + 2):  # the first two make room and plans
+        begin = time.perf_counter()
+        model.train_on_batch(frames, labels)
+        seconds.append(time.perf_counter() - begin)
+    return {"seconds": seconds[2:], "memory": peak() - before}
+
+
+def peak():
+    """Return the most memory that this process has held so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def arithmetic(network, conv, size):
+    """Return the multiply-adds of a step: forward, and as many for each of two gradients; the first layer needs one of them."""
+    from helpers.counting import layer_table
+
+    counts = [row.multiply_adds for row in layer_table(build(network, conv, size)) if row.multiply_adds]
+    return BATCH * (3 * sum(counts) - counts[0])
+
+
+def speed():
+    """Return how many multiply-adds of float32 this machine does a second, in a large matrix product."""
+    import keras
+    import numpy as np
+
+    size = 2048
+    matrix = keras.ops.convert_to_tensor(np.random.default_rng(0).random((size, size), dtype=np.float32))
+    times = []
+    for _ in range(6):
+        begin = time.perf_counter()
+        np.asarray(keras.ops.matmul(matrix, matrix))
+        times.append(time.perf_counter() - begin)
+    return size**3 / min(times)
+
+
+def measure_all(ways, sizes, rounds, steps):
+    """Return a row for each way and size."""
+    rows, limit = [], speed()
+    for size in sizes:
+        found = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, (network, conv) in ways.items():
+                command = [sys.executable, __file__, "--one", network, conv, str(size), str(steps)]
+                done = subprocess.run(command, capture_output=True, text=True)
+                if done.returncode:
+                    sys.exit(f"{name}, {size} pixels: {done.stderr.strip().splitlines()[-1]}")
+                found[name].append(json.loads(done.stdout.splitlines()[-1]))
+        for name, (network, conv) in ways.items():
+            seconds = statistics.median(second for one in found[name] for second in one["seconds"])
+            floor = None if network.endswith(".py") else arithmetic(network.removesuffix(" way"), conv, size) / limit
+            memory = max(one["memory"] for one in found[name])
+            rows.append({"way": name, "size": size, "seconds": seconds, "clips": BATCH / seconds, "memory": memory, "floor": floor})
+            ratio = seconds / first(rows, size)
+            print(
+                f"{size:4} px  {name:45} {seconds:6.3f} s a step  {ratio:5.2f}  {BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
+                + (f"floor {floor:5.3f} s" if floor else ""),
+                flush=True,
+            )
+    return rows
+
+
+def first(rows, size):
+    """Return the seconds of the first way at a size: all others are compared with it."""
+    return next(row["seconds"] for row in rows if row["size"] == size)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224], help="height and width of the frames")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way takes its turn")
+    parser.add_argument("--steps", type=int, default=5, help="steps a turn")
+    parser.add_argument("--beside", metavar="FILE", help="a Python file with a function build(classes, frames, height, width)")
+    parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="write the table to this JSON file")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        network, conv, size, steps = options.one
+        print(json.dumps(measure(network, conv, int(size), int(steps))))
+        return
+    from helpers import records
+
+    ways = WAYS | ({options.beside: (options.beside, "")} if options.beside else {})
+    about = f"Batches of {BATCH} clips of {FRAMES} frames, float32; {records.hardware()}."
+    print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")
+    rows = measure_all(ways, options.sizes, options.rounds, options.steps)
+    if options.record:
+        records.write_json(options.record, {"about": about, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
