@@ -22,6 +22,8 @@ from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_mode
 from helpers.records import add_record, fingerprint, hardware, public, run_folder, write_json
 from helpers.settings import current
 
+# What a recipe can do without.
+INGREDIENTS = ("cosine", "weight_decay", "label_smoothing", "subtract_mean", "augment")
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
 
 
@@ -55,7 +57,7 @@ def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
     return data
 
 
-def train(settings, recipe=Recipe(), *, epochs=None, resume=True, unreadable="stop", log=print, tensorboard=None):
+def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unreadable="stop", log=print, tensorboard=None):
     """Train a network and save it with its record.
 
     A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then, `last.keras`, and the one of
@@ -66,14 +68,15 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, unreadable="st
         settings: What `helpers.settings.current()` returns.
         recipe: Which network, and how.
         epochs: Epochs, where not the settings' own.
+        test: Whether to evaluate the network on the test set. While you choose among recipes, don't.
         resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
         log: Is called with a line of text after each epoch.
         tensorboard: Folder for TensorBoard's logs, if they are wanted.
 
     Returns:
-        `(model, record)`; `record` holds the history by epoch, loss and accuracy on the test set, seconds, hardware,
-        versions, and the clips that were left out, by split.
+        `(model, record)`; `record` holds the history by epoch, loss, accuracy and confusion matrix on the test set, seconds,
+        hardware, versions, and the clips that were left out, by split.
 
     Raises:
         TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, or a model can't be
@@ -99,7 +102,8 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, unreadable="st
         sets = {"x": data["train"], "validation_data": data["val"], "shuffle": False}
         model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
         history = {name: [row[name] for row in rows] for name in rows[0]}
-        return model, _finish(model, history, settings, recipe, data["test"], {split: d.left_out for split, d in data.items()})
+        record = _record(model, history, settings, recipe, {split: batches.left_out for split, batches in data.items()})
+        return model, _finish(record | (_judge(model, data["test"]) if test else {}), folder)
 
 
 def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
@@ -120,7 +124,8 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
     with locked(folder):
         save_model(model, folder / LAST)
         epochs = len(history["loss"])
-        return _finish(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, test, {})
+        record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {})
+        return _finish(record | _judge(model, test), folder)
 
 
 def load_run(settings, recipe=Recipe()):
@@ -211,31 +216,40 @@ def _go_on(model, folder, batches):
     return json.loads((folder / HISTORY).read_text())[: int(model.optimizer.iterations) // batches]
 
 
-def _finish(model, history, settings, recipe, test, left_out):
-    """Evaluate a network on the test set; write the record and return it."""
+def _judge(model, test):
+    """Return what becomes of the test set."""
     actual, predicted = get_actual_predicted_labels(model, test)
     confusion = np.zeros((len(test.class_names),) * 2, int)
     np.add.at(confusion, (actual, predicted), 1)
-    seconds = history.pop("seconds")
-    record = {
-        "recipe": dataclasses.asdict(recipe),
-        "settings": public(settings),
-        "parameters": model.count_params(),
-        "history": {name: [float(value) for value in values] for name, values in history.items()},
-        "epoch_seconds": [round(value, 2) for value in seconds],
-        "seconds": round(sum(seconds), 1),
+    return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
         "class_names": test.class_names,
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
         "confusion_matrix": confusion.tolist(),
+    }
+
+
+def _record(model, history, settings, recipe, left_out):
+    """Return what is known of a training at its end."""
+    seconds = history["seconds"]
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "settings": public(settings),
+        "parameters": model.count_params(),
+        "history": {name: [float(value) for value in values] for name, values in history.items() if name != "seconds"},
+        "epoch_seconds": [round(value, 2) for value in seconds],
+        "seconds": round(sum(seconds), 1),
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": _backend()},
         "fingerprint": fingerprint(settings, recipe),
         "left_out": {split: [file.name for file, _ in pairs] for split, pairs in left_out.items()},
     }
+
+
+def _finish(record, folder):
     # Where there is a record, the model beside it is whole.
-    write_json(run_folder(settings, recipe) / RECORD, record)
+    write_json(folder / RECORD, record)
     return record
 
 
@@ -259,6 +273,7 @@ def _parse(arguments):
     add("--network", choices=NETWORKS, help="which network")
     add("--conv", choices=("2plus1d", "3d", "mc3", "2d"), help="what its convolutions are")
     add("--learning-rate", type=float, help="Adam's rate")
+    add("--without", nargs="+", choices=INGREDIENTS, default=[], metavar="INGREDIENT", help=f"leave out {', '.join(INGREDIENTS)}")
     add("--mixed", action="store_true", help="compute in 16 bits where that is safe")
     add("--seed", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
     add("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
@@ -267,6 +282,7 @@ def _parse(arguments):
     add("--split", help="group, clip, or a .csv file with the columns file and split (default: group)")
     add("--resume", action="store_true", help="go on after the last whole epoch of a run that was interrupted")
     add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
+    add("--no-test", action="store_true", help="leave the test clips alone, as one should while choosing")
     add("--record", type=pathlib.Path, metavar="FILE", help="add the records to this JSON file, a list of runs")
     add("--tensorboard", metavar="FOLDER", help="write logs for TensorBoard")
     add("--deterministic", action="store_true", help="get the same bits from the same seed, at some cost of time")
@@ -290,14 +306,17 @@ def main(arguments=None):
 def _train_one(options, seed):
     own = {"network": options.network, "conv": options.conv, "learning_rate": options.learning_rate, "mixed": options.mixed or None}
     recipe = dataclasses.replace(RECIPES[options.recipe], seed=seed, **_given(own))
+    recipe = dataclasses.replace(recipe, **{name: getattr(Recipe(), name) for name in options.without})
     own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
     settings = dataclasses.replace(current(), **_given(own))
     print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
     _, record = train(
-        settings, recipe, resume=options.resume, unreadable="leave out" if options.leave_out else "stop",
-        log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
+        settings, recipe, resume=options.resume, test=not options.no_test,
+        unreadable="leave out" if options.leave_out else "stop", log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
     )  # fmt: skip
-    print(f"test accuracy {record['test']['accuracy']:.3f}, {record['seconds']:.0f} s, {record['hardware']}", flush=True)
+    scores = {"validation": record["history"]["val_accuracy"][-1]} | ({} if options.no_test else {"test": record["test"]["accuracy"]})
+    told = "".join(f"{name} accuracy {score:.3f}, " for name, score in scores.items())
+    print(f"{told}{record['seconds']:.0f} s, {record['hardware']}", flush=True)
     for split, names in record["left_out"].items():
         if names:
             print(f"left out of {split}, for they can't be read: {', '.join(names)}", flush=True)

@@ -268,6 +268,15 @@ def test_shell_command_trains_and_records(small, tmp_path):
     assert done.stdout.count("test accuracy") == 2 and done.stdout.count("epoch   1/1") == 2
 
 
+def test_ingredients_can_be_left_out_and_the_test_clips_left_alone(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "current", lambda: small)
+    options = ["--recipe", "book", "--without", "augment", "cosine", "--no-test", "--record", str(tmp_path / "runs.json")]
+    assert training.main([*options, "--seed", "3"]) == 0
+    [record] = json.loads((tmp_path / "runs.json").read_text())
+    assert record["recipe"] == dataclasses.asdict(dataclasses.replace(RECIPES["book"], augment=False, cosine=False, seed=3))
+    assert not {"test", "actual", "confusion_matrix"} & set(record) and "test accuracy" not in capsys.readouterr().out
+
+
 def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
     done = drive(dataclasses.replace(small, zip="nowhere.zip"), tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr

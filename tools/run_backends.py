@@ -1,0 +1,121 @@
+"""Run the networks and a short training under each of Keras's backends. `make test-backends` calls this.
+
+JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved have to give the same logits there,
+and the same short training on puppets has to learn.
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VERSIONS = ("jax==0.10.2", "torch==2.13.0")
+CLOSE = 1e-4
+
+
+def make_environment():
+    """Return the Python of a virtual environment with JAX and PyTorch and without TensorFlow, made anew where versions changed."""
+    folder = ROOT / ".venv-backends"
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = [*(name for name in needed if name != "tensorflow"), "opencv-python-headless", *VERSIONS]
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "tensorflow" not in line]
+        (folder / "constraints.txt").write_text("\n".join(pinned))
+        install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *wanted, "-c", folder / "constraints.txt"], check=True)
+        stamp.write_text("\n".join(wanted))
+    return folder / "bin/python"
+
+
+def save(folder):
+    """Save each member of each small network, and what it makes of some frames."""
+    import keras
+    import numpy as np
+
+    from helpers import models
+
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, 6, 32, 32, 3), dtype=np.uint8)
+    sizes = {"num_classes": 5, "n_frames": 6, "height": 32, "width": 32, "subtract_mean": True}
+    logits = {}
+    for network, conv in itertools.product(("tutorial_model", "small_resnet", "resnet18"), ("2d", "mc3", "3d", "2plus1d")):
+        keras.utils.set_random_seed(0)
+        model = getattr(models, f"build_{network}")(conv=conv, **sizes)
+        # Averages as after some training, not zeros and ones.
+        model.set_weights([value + 0.1 * rng.random(value.shape, np.float32) for value in model.get_weights()])
+        model.save(folder / f"{network}-{conv}.keras")
+        logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
+    np.savez(folder / "saved.npz", frames=frames, **logits)
+
+
+def check(folder):
+    """Load what was saved, train a little, and print what came of it as JSON."""
+    import keras
+    import numpy as np
+
+    from helpers import recipes, settings, training
+
+    saved = np.load(folder / "saved.npz")
+    differences = {}
+    for name in sorted(set(saved) - {"frames"}):
+        logits = keras.models.load_model(folder / f"{name}.keras").predict(saved["frames"], verbose=0)
+        differences[name] = float(np.abs(logits - saved[name]).max() / np.abs(saved[name]).max())
+    os.chdir(tempfile.mkdtemp(dir=folder))
+    splits = {"train": 20, "val": 5, "test": 5}
+    run = settings.Settings(
+        "ucf101", "short", frame_step=5, size=32, epochs=6, zip=str(folder / "puppets.zip"), num_classes=4, splits=splits, n_frames=6
+    )
+    _, record = training.train(run, recipes.Recipe(learning_rate=3e-3), log=lambda line: print(line, file=sys.stderr))
+    loaded = training.load_run(run, recipes.Recipe(learning_rate=3e-3))
+    print(json.dumps({
+        "backend": record["versions"]["backend"], "tensorflow": "tensorflow" in sys.modules, "difference": max(differences.values()),
+        "loss": record["history"]["loss"], "accuracy": record["history"]["accuracy"][-1], "seconds": record["seconds"],
+        "loaded": loaded is not None,
+    }))  # fmt: skip
+
+
+def run(python, backend, *arguments):
+    """Run this file under a backend; return what it prints."""
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([python, __file__, *map(str, arguments)], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{backend} fails:\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def main():
+    if sys.argv[1:]:
+        {"save": save, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+        return
+    without = make_environment()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        sys.path.insert(0, str(ROOT))
+        from helpers.puppets import write_zip
+
+        write_zip(pathlib.Path(folder, "puppets.zip"), groups=20, clips=2)
+        run(sys.executable, "tensorflow", "save", folder)
+        for backend, python in (("tensorflow", sys.executable), ("jax", without), ("torch", without)):
+            found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
+            alone = found["tensorflow"] == (backend == "tensorflow")
+            fine = found["difference"] <= CLOSE and found["loss"][-1] < 0.7 * found["loss"][0] and found["accuracy"] >= 0.5
+            failed += not (fine and alone and found["loaded"])
+            print(
+                f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}   loss {found['loss'][0]:.2f} to "
+                f"{found['loss'][-1]:.2f}, accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
+                f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
+                flush=True,
+            )
+    print(f"{3 - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
