@@ -74,7 +74,7 @@ def conv3d_multiply_adds(in_channels, out_channels, kernel_size, output_size):
         output_size: `(time, height, width)` of the output.
 
     Returns:
-        The multiply-adds for one clip: each weight is used once for each place of the output.
+        The multiply-adds for one clip. Each weight is used once for each place of the output.
     """
     return conv3d_parameters(in_channels, out_channels, kernel_size, bias=False) * prod(output_size)
 

@@ -213,7 +213,7 @@ class ResizeVideo(keras.layers.Layer):
 
     def call(self, video):
         if tuple(video.shape[2:4]) == (2 * self.height, 2 * self.width):
-            return ops.average_pool(video, (1, 2, 2))
+            return ops.average_pool(video, (1, 2, 2), strides=(1, 2, 2))
         images = rearrange(video, "b t h w c -> (b t) h w c")
         return rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
 
