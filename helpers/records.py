@@ -65,11 +65,25 @@ def recorded(name):
     raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
 
 
+def read_records(path):
+    """Return the records in a file of them; none if there is no file yet.
+
+    Raises:
+        ValueError: It is another sort of file.
+    """
+    try:
+        records = json.loads(path.read_text()) if path.exists() else []
+        if all({"recipe", "settings"} <= set(record) for record in records):
+            return records
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{path} is no JSON list of runs; name another file for the records.")
+
+
 def add_record(path, record):
     """Add a run's record to a file of them, in place of one of the same recipe and settings."""
     with locked(path.parent):
-        records = json.loads(path.read_text()) if path.exists() else []
-        others = [old for old in records if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
+        others = [old for old in read_records(path) if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
         write_json(path, [*others, record])
 
 

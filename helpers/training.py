@@ -19,7 +19,7 @@ from helpers.batches import ClipBatches
 from helpers.evaluation import get_actual_predicted_labels
 from helpers.files import locked, whole
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
-from helpers.records import add_record, fingerprint, hardware, public, run_folder, write_json
+from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
 from helpers.settings import current
 
 # What a recipe can do without.
@@ -262,6 +262,15 @@ def _times(shape):
     return " x ".join(map(str, shape))
 
 
+def _at_least(least):
+    def number(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number from {least} up")
+        return int(text)
+
+    return number
+
+
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.training",
@@ -276,9 +285,9 @@ def _parse(arguments):
     add("--without", nargs="+", choices=INGREDIENTS, default=[], metavar="INGREDIENT", help=f"leave out {', '.join(INGREDIENTS)}")
     add("--mixed", action="store_true", help="compute in 16 bits where that is safe")
     add("--seed", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
-    add("--epochs", type=int, help="epochs (default: those of BOOK_RUN)")
-    add("--size", type=int, help="height and width of the frames in pixels (default: those of BOOK_RUN)")
-    add("--frames", type=int, help="frames a clip (default: those of BOOK_RUN)")
+    add("--epochs", type=_at_least(1), help="epochs (default: those of BOOK_RUN)")
+    add("--size", type=_at_least(16), help="height and width of the frames in pixels (default: those of BOOK_RUN)")
+    add("--frames", type=_at_least(1), help="frames a clip (default: those of BOOK_RUN)")
     add("--split", help="group, clip, or a .csv file with the columns file and split (default: group)")
     add("--resume", action="store_true", help="go on after the last whole epoch of a run that was interrupted")
     add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
@@ -293,6 +302,8 @@ def main(arguments=None):
     """Train from a shell; return the exit status."""
     options = _parse(arguments)
     try:
+        if options.record:
+            read_records(options.record)  # better now than after hours
         if options.deterministic:
             make_deterministic()
         for seed in options.seed:
@@ -300,6 +311,9 @@ def main(arguments=None):
     except (TrainingError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the same command with --resume goes on after the last whole epoch.", file=sys.stderr)
+        return 130
     return 0
 
 

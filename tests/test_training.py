@@ -283,6 +283,44 @@ def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
     assert "nowhere.zip is not there; set UCF101_ZIP" in done.stderr
 
 
+@pytest.mark.parametrize("option, value", [("--size", "15"), ("--frames", "0"), ("--epochs", "ten"), ("--conv", "4d")])
+def test_shell_command_refuses_what_makes_no_sense(option, value, capsys):
+    with pytest.raises(SystemExit):
+        training.main([option, value])
+    assert f"{option}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]"])
+def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training, "train", lambda *args, **kwargs: pytest.fail("trained"))
+    (tmp_path / "other.json").write_text(content)
+    assert training.main(["--record", str(tmp_path / "other.json")]) == 1
+    assert "other.json is no JSON list of runs; name another file" in capsys.readouterr().err
+    assert (tmp_path / "other.json").read_text() == content
+
+
+def test_interrupted_shell_command_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert training.main([]) == 130
+    assert "with --resume goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("network", recipes.NETWORKS)
+def test_networks_train_in_sixteen_bits(network):
+    run = book_settings.Settings("puppets", "short", frame_step=5, size=16, epochs=1, num_classes=3, n_frames=4)
+    recipe = Recipe(network, mixed=True, subtract_mean=True)
+    model = compile_model(build_model(recipe, run), recipe)
+    assert {layer.compute_dtype for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)} == {"bfloat16"}
+    assert {weight.dtype for weight in model.weights} == {"float32"} and model.output.dtype == "float32"
+    frames = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
+    losses = [model.train_on_batch(frames, np.arange(3))[0] for _ in range(6)]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_shell_command_explains_itself():
     done = subprocess.run([sys.executable, "-m", "helpers.training", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
