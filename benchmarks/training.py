@@ -31,7 +31,7 @@ WAYS = {
 
 
 def build(network, conv, size):
-    """Return a network, and how its frames come: as uint8, or as the tutorial's floats."""
+    """Return a network, built in one of the ways."""
     import keras
 
     from helpers import layers, models

@@ -12,7 +12,7 @@ import sys
 import time
 
 import keras
-import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
@@ -219,14 +219,12 @@ def _go_on(model, folder, batches):
 def _judge(model, test):
     """Return what becomes of the test set."""
     actual, predicted = get_actual_predicted_labels(model, test)
-    confusion = np.zeros((len(test.class_names),) * 2, int)
-    np.add.at(confusion, (actual, predicted), 1)
     return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
         "class_names": test.class_names,
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
-        "confusion_matrix": confusion.tolist(),
+        "confusion_matrix": confusion_matrix(actual, predicted, labels=range(len(test.class_names))).tolist(),
     }
 
 
