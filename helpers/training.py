@@ -62,7 +62,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
 
     A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then, `last.keras`, and the one of
     the best validation accuracy so far, `best.keras`; at the end `record.json`. Each file is there whole or not at all. A finished
-    run of the same settings, recipe and helpers is not trained again.
+    run of the same settings, recipe and helpers is not trained again, only tested if that is still to be done.
 
     Args:
         settings: What `helpers.settings.current()` returns.
@@ -88,8 +88,12 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
         finished = load_run(settings, recipe)
         if finished is not None:
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
-            return finished
+            if "test" in finished[1] or not test:
+                return finished
         data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
+        if finished is not None:
+            model, record = finished
+            return model, _finish(record | _judge(model, data["test"]), folder)
         model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
         rows = _go_on(model, folder, len(data["train"])) if resume else []
         if rows:

@@ -275,6 +275,11 @@ def test_ingredients_can_be_left_out_and_the_test_clips_left_alone(small, tmp_pa
     [record] = json.loads((tmp_path / "runs.json").read_text())
     assert record["recipe"] == dataclasses.asdict(dataclasses.replace(RECIPES["book"], augment=False, cosine=False, seed=3))
     assert not {"test", "actual", "confusion_matrix"} & set(record) and "test accuracy" not in capsys.readouterr().out
+    options.remove("--no-test")
+    assert training.main([*options, "--seed", "3"]) == 0, "a chosen run is tested without being trained again"
+    [tested] = json.loads((tmp_path / "runs.json").read_text())
+    assert tested["history"] == record["history"] and 0 <= tested["test"]["accuracy"] <= 1
+    assert "trained already" in capsys.readouterr().out
 
 
 def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
