@@ -53,7 +53,7 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
 
     Args:
         source: URL or path of the ZIP.
-        num_classes: How many classes, the first ones by name.
+        num_classes: How many classes, the first ones by name; with a .csv file, the first of those that it names.
         splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
         split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial does), or the path of a .csv
@@ -69,10 +69,10 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks space for the clips or can't
             be written to.
     """
-    split = _way_to_split(split_by)
+    split, named = _way_to_split(split_by)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
-        clips = _clips(archive)
+        clips = {name: info for name, info in _clips(archive).items() if named is None or name in named}
         plan = _plan(source, clips, num_classes, splits, split, seed)
         targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
         with _tell_of_folder(download_dir), locked(download_dir):
@@ -114,13 +114,14 @@ def fetch_clips(settings):
 
 
 def _way_to_split(split_by):
-    """Return the function that splits; its arguments are those of `split_by_group`."""
+    """Return the function that splits, its arguments those of `split_by_group`, and the clips that it knows, or None for all."""
     if str(split_by).endswith(".csv"):
-        return lambda files, splits, seed: split_by_table(files, splits, read_split(split_by))
+        table = read_split(split_by)
+        return lambda files, splits, seed: split_by_table(files, splits, table), set(table)
     ways = {"group": split_by_group, "clip": split_by_clip}
     if split_by not in ways:
         raise ValueError(f'split_by is "group", "clip" or the path of a .csv file, not {split_by!r}.')
-    return ways[split_by]
+    return ways[split_by], None
 
 
 @contextlib.contextmanager

@@ -65,6 +65,17 @@ def recorded(name):
     raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
 
 
+def pick(runs, **wanted):
+    """Return the records of the runs whose recipes and settings have these values, such as `conv="3d", size=64`."""
+    return [run for run in runs if wanted.items() <= (run["settings"] | run["recipe"]).items()]
+
+
+def spread(scores, digits=2):
+    """Return scores of several seeds in words: their mean, and from the worst to the best, such as `"0.71 (0.68 to 0.74)"`."""
+    mean, worst, best = (f"{score:.{digits}f}" for score in (sum(scores) / len(scores), min(scores), max(scores)))
+    return f"{mean} ({worst} to {best})"
+
+
 def read_records(path):
     """Return the records in a file of them; none if there is no file yet.
 

@@ -140,6 +140,18 @@ def test_folders_share_no_group_unless_asked_to(small_zip, tmp_path):
     assert by_clip["train"] & (by_clip["val"] | by_clip["test"])
 
 
+def test_table_chooses_the_clips_and_with_them_the_classes(small_zip, tmp_path):
+    rows = [f"{last_part(name)},{'train' if '_g01_' in name else 'test'}" for name in names_of("Bee") + names_of("Cat")]
+    (tmp_path / "table.csv").write_text("\n".join(["file,split", *rows]))
+    splits = {"train": 2, "test": 3}
+    folders = download_ucf101_subset(small_zip, 2, splits, tmp_path / "clips", split_by=str(tmp_path / "table.csv"))
+    found = {name: sorted(path.name for path in folder.glob("*/*.avi")) for name, folder in folders.items()}
+    assert found["train"] == [f"v_{name}_g01_c0{clip}.avi" for name in ("Bee", "Cat") for clip in (1, 2)]
+    assert found["test"] == [f"v_{name}_g0{group}_c0{clip}.avi" for name in ("Bee", "Cat") for group, clip in ((2, 1), (2, 2), (3, 1))]
+    with pytest.raises(ValueError, match="has clips of 2 classes, but 3 are asked for"):
+        download_ucf101_subset(small_zip, 3, splits, tmp_path / "more", split_by=str(tmp_path / "table.csv"))
+
+
 def test_only_the_members_asked_for_travel(puppet_zip, tmp_path):
     splits = {"train": 2, "val": 2, "test": 2}
     with serve(puppet_zip) as server:
