@@ -194,6 +194,29 @@ def plot_seeds(runs, metric="accuracy", axis=None):
     return axis
 
 
+def plot_scores(scores, label):
+    """Plot scores of several seeds by what was done: a row of dots for each, and a line at their mean.
+
+    Args:
+        scores: Lists of numbers by label; rows come in this order.
+        label: What the numbers are.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    _, axis = plt.subplots(figsize=(9, 0.8 + 0.36 * len(scores)))
+    for row, values in enumerate(scores.values()):
+        axis.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.6, markeredgewidth=0)
+        axis.plot(np.mean(values), row, "|", color=ORANGE, markersize=18, markeredgewidth=2.5)
+    axis.set(yticks=range(len(scores)), yticklabels=list(scores), ylim=(len(scores) - 0.4, -0.6), xlabel=label)
+    axis.grid(axis="y", color="#e4e2dc")
+    axis.tick_params(axis="y", length=0)
+    axis.set_axisbelow(True)
+    axis.figure.tight_layout()
+    return axis
+
+
 def plot_confusion_matrix(actual, predicted, labels, title):
     """Plot how many clips of each class (rows) were given each class (columns).
 

@@ -1,4 +1,4 @@
-"""Which network is trained, and how. Taught in the chapter *Train*."""
+"""Which network is trained, and how. Taught in the chapters *Train* and *Improve the recipe*."""
 
 import dataclasses
 
@@ -106,11 +106,22 @@ def compile_model(model, recipe=Recipe(), steps=None):
     return model
 
 
-def _optimizer(recipe, steps):
+def get_learning_rate(recipe, steps):
+    """Return the recipe's rate: a number, or with `cosine` what gives the rate of each step.
+
+    Args:
+        recipe: How a network is trained.
+        steps: Batches in the whole training; needed with `cosine` only.
+    """
     rate = recipe.learning_rate
-    if recipe.cosine:
-        rising = steps // 10
-        rate = keras.optimizers.schedules.CosineDecay(rate / 100, steps - rising, warmup_target=rate, warmup_steps=rising)
+    if not recipe.cosine:
+        return rate
+    rising = steps // 10
+    return keras.optimizers.schedules.CosineDecay(rate / 100, steps - rising, warmup_target=rate, warmup_steps=rising)
+
+
+def _optimizer(recipe, steps):
+    rate = get_learning_rate(recipe, steps)
     if not recipe.weight_decay:
         return keras.optimizers.Adam(rate)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)

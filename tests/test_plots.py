@@ -54,6 +54,15 @@ def test_seeds_plot_draws_mean_and_band():
     assert axis.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.9)
 
 
+def test_scores_have_a_dot_each_and_a_line_at_their_mean():
+    axis = plots.plot_scores({"with": [0.5, 0.7], "without": [0.2, 0.3, 0.4]}, "accuracy")
+    drawn = [(line.get_xdata().tolist(), set(line.get_ydata())) for line in axis.lines]
+    assert [len(x) for x, _ in drawn] == [2, 1, 3, 1] and [y for _, y in drawn] == [{0}, {0}, {1}, {1}]
+    assert drawn[1][0] == pytest.approx([0.6]) and drawn[3][0] == pytest.approx([0.3])
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["with", "without"]
+    assert axis.yaxis_inverted()
+
+
 def test_timelines_have_a_row_for_each_thread_and_share_a_scale():
     alone, together = Timeline(), Timeline()
     alone.spans = [("reading", 1, 5.0, 7.0), ("network", 1, 7.0, 8.0)]
