@@ -1,7 +1,7 @@
 """Time training steps: the four members of the family, the tutorial's network, and that network the tutorial's way.
 
     python benchmarks/training.py                          the table, at 112 and 224 pixels
-    python benchmarks/training.py --sizes 112 --record book/results/steps.json
+    python benchmarks/training.py --record book/results/steps.json
     python benchmarks/training.py --beside tutorial.py     also a network that a file's build(classes, frames, height, width) returns
 
 Each way runs in a process of its own, so that its peak memory is its own, and the ways take turns, so that a slow minute of
@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -80,8 +79,11 @@ def measure(network, conv, size, steps):
 
 
 def peak():
-    """Return the most memory that this process has held so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    """Return the most memory that this process has held so far, in GB; Linux alone tells."""
+    # Not getrusage: there a process begins with the peak of the one that started it.
+    status = pathlib.Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
 def arithmetic(network, conv, size):
@@ -117,7 +119,8 @@ def measure_all(ways, sizes, rounds, steps):
                 command = [sys.executable, __file__, "--one", network, conv, str(size), str(steps)]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
-                    sys.exit(f"{name}, {size} pixels: {done.stderr.strip().splitlines()[-1]}")
+                    said = done.stderr.strip().splitlines() or ["nothing said"]
+                    sys.exit(f"{name}, {size} pixels: ended with {done.returncode} (-9: out of memory?): {said[-1]}")
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, (network, conv) in ways.items():
             seconds = statistics.median(second for one in found[name] for second in one["seconds"])
@@ -154,7 +157,8 @@ def main():
     from helpers import records
 
     ways = WAYS | ({options.beside: (options.beside, "")} if options.beside else {})
-    about = f"Batches of {BATCH} clips of {FRAMES} frames, float32; {records.hardware()}."
+    onednn = ", TF_ENABLE_ONEDNN_OPTS=0" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else ""
+    about = f"Batches of {BATCH} clips of {FRAMES} frames, float32; {records.hardware()}{onednn}."
     print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")
     rows = measure_all(ways, options.sizes, options.rounds, options.steps)
     if options.record:

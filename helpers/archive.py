@@ -73,7 +73,7 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = {name: info for name, info in _clips(archive).items() if named is None or name in named}
-        plan = _plan(source, clips, num_classes, splits, split, seed)
+        plan = _plan(source if named is None else f"Of what {split_by} names, {source}", clips, num_classes, splits, split, seed)
         targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
         with _tell_of_folder(download_dir), locked(download_dir):
             _remove_drafts(download_dir, splits)
@@ -214,12 +214,12 @@ def _clips(archive):
 
 
 def _plan(source, clips, num_classes, splits, split, seed):
-    """Return the names by split."""
+    """Return the names by split, of a source that has these clips."""
     if min([num_classes, *splits.values()]) < 1:
         raise ValueError(f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}.")
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
-        raise ValueError(f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer.")
+        raise ValueError(f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer, or take another ZIP.")
     chosen = [file for class_name in list(by_class)[:num_classes] for file in by_class[class_name]]
     return split(chosen, splits, seed)
 

@@ -71,7 +71,7 @@ class ClipBatches(keras.utils.PyDataset):
         sizes |= {"start": "random" if training else "center", "start_step": start_step if training else 1}
         self._sizes, self._cache = sizes, None if cache is None else FrameCache(cache, **sizes)
         self._own = threading.local()
-        self.left_out = []
+        self.left_out, self.error = [], None
         if unreadable == LEAVE_OUT:
             self._leave_out()
 
@@ -107,7 +107,11 @@ class ClipBatches(keras.utils.PyDataset):
         last = min(len(self), i + 1 + 2 * self.threads)
         wanted = [(epoch, j) for j in range(i, last)]
         self._coming = {key: self._coming.get(key) or self._makers.submit(self.batch, *key) for key in wanted}
-        return self._coming[wanted[0]].result()
+        try:
+            return self._coming[wanted[0]].result()
+        except VideoReadError as error:
+            self.error = error
+            raise
 
     def order(self, epoch):
         """Return the numbers of the clips in the order of an epoch."""

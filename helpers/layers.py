@@ -68,17 +68,17 @@ class VideoConv(keras.layers.Conv3D):
     """
 
     def call(self, video):
-        frames, height = video.shape[1:3]
         kernel_time, *kernel_area = self.kernel_size
         stride_time, *stride_area = self.strides
         if kernel_time == 1:
+            video = video[:, ::stride_time]
             x = rearrange(video, "b t h w c -> (b t) h w c")
             x = self._convolve(x, self.kernel[0], stride_area)
-            return rearrange(x, "(b t) h w c -> b t h w c", t=frames)[:, ::stride_time]
+            return rearrange(x, "(b t) h w c -> b t h w c", t=video.shape[1])
         if kernel_area == stride_area == [1, 1]:
             x = rearrange(video, "b t h w c -> b t (h w) c")
             x = self._convolve(x, self.kernel[:, 0], (stride_time, 1))
-            return rearrange(x, "b t (h w) c -> b t h w c", h=height)
+            return rearrange(x, "b t (h w) c -> b t h w c", h=video.shape[2])
         return super().call(video)
 
     def _convolve(self, images, kernel, strides):
@@ -168,7 +168,7 @@ class ResidualMain(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="helpers")
 class Project(keras.layers.Layer):
-    """Give the residual branch the main branch's number of channels: a dense layer, then layer normalisation.
+    """Give the shortcut as many channels as the main branch: a dense layer, then layer normalisation.
 
     Args:
         units: Channels of the output.

@@ -99,7 +99,7 @@ def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, mult
             width = filters * 2 ** (stage - 1)
             # Both convolutions of a block take the M of its first.
             middle = round_down(mid_channels(x.shape[-1], width, (3, 3, 3)))
-            x = _paper_block(x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}")
+            x = add_paper_block(x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}")
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
@@ -123,8 +123,20 @@ def _convolution(kind, filters, middle, kernel, stride, name):
     return VideoConv(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
 
 
-def _paper_block(x, kind, filters, middle, stride, name):
-    """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition."""
+def add_paper_block(x, kind, filters, middle, stride, name):
+    """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition.
+
+    Args:
+        x: A volume `(batch, time, height, width, channels)`.
+        kind: What its convolutions are: `"2plus1d"`, `"3d"` or `"2d"`.
+        filters: Channels of the output.
+        middle: Channels between space and time, for `"2plus1d"`.
+        stride: What time, height and width are divided by; with `"2d"` height and width only.
+        name: What the names of its layers begin with.
+
+    Returns:
+        The volume after the block.
+    """
     shortcut = x
     strides = (1 if kind == "2d" else stride, stride, stride)
     x = _convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)

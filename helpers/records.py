@@ -9,8 +9,11 @@ import platform
 import shutil
 import subprocess
 
+import keras
+
 from helpers.files import locked, whole
 from helpers.settings import home
+from helpers.ucf101 import read_split
 
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
@@ -18,6 +21,8 @@ MODULES = (
     "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "counting", "layers", "models", "recipes",
     "training",
 )  # fmt: skip
+# As it is when they are imported: it may change while they train.
+SOURCE = b"".join((HERE / f"{name}.py").read_bytes() for name in MODULES)
 
 
 def run_folder(settings, recipe):
@@ -26,11 +31,10 @@ def run_folder(settings, recipe):
 
 
 def fingerprint(settings, recipe):
-    """Return a hash of all that a run depends on: its settings, its recipe and the helpers' source."""
-    digest = hashlib.sha256(json.dumps([public(settings), dataclasses.asdict(recipe)]).encode())
-    for name in MODULES:
-        digest.update((HERE / f"{name}.py").read_bytes())
-    return digest.hexdigest()[:8]
+    """Return a hash of what a run depends on: its settings, its recipe, the table of its split, the backend and the helpers' source."""
+    table = read_split(settings.split_by) if settings.split_by.endswith(".csv") else None
+    said = [public(settings), dataclasses.asdict(recipe), table, keras.backend.backend()]
+    return hashlib.sha256(json.dumps(said).encode() + SOURCE).hexdigest()[:8]
 
 
 def public(settings):
@@ -40,8 +44,9 @@ def public(settings):
 
 
 def hardware():
-    """Return the name of the GPU, or of the CPU and how many cores of it there are."""
-    if shutil.which("nvidia-smi"):
+    """Return the name of the GPU that Keras computes on, or of the CPU and how many cores of it there are."""
+    place = str(keras.ops.zeros(1).device).lower()
+    if shutil.which("nvidia-smi") and ("gpu" in place or "cuda" in place):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
         if found.returncode == 0:

@@ -1,6 +1,7 @@
 """Fit a network so that nothing is lost. Taught in the chapter *Train*; from a shell, `python -m helpers.training --help`."""
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import importlib.util
@@ -84,6 +85,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
+    logs = [_tensorboard(tensorboard)] if tensorboard else []
     with locked(folder):
         finished = load_run(settings, recipe)
         if finished is not None:
@@ -96,15 +98,13 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
             return model, _finish(record | _judge(model, data["test"]), folder)
         model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
         rows = _go_on(model, folder, len(data["train"])) if resume else []
+        check_fit(model, data["train"])
         if rows:
             log(f"going on after epoch {len(rows)}")
-        check_fit(model, data["train"])
-        callbacks = [_Epochs(folder, settings.epochs, rows, data["train"], log)]
-        if tensorboard:
-            callbacks.append(_tensorboard(tensorboard))
-        # The training set is shuffled already.
-        sets = {"x": data["train"], "validation_data": data["val"], "shuffle": False}
-        model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
+        else:
+            _clear(folder)
+        callbacks = [_Epochs(folder, settings.epochs, rows, data["train"], log), *logs]
+        _fit(model, data, callbacks, len(rows), settings.epochs)
         history = {name: [row[name] for row in rows] for name in rows[0]}
         record = _record(model, history, settings, recipe, {split: batches.left_out for split, batches in data.items()})
         return model, _finish(record | (_judge(model, data["test"]) if test else {}), folder)
@@ -124,12 +124,12 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
     Returns:
         The record.
     """
-    folder = run_folder(settings, recipe)
+    folder, epochs = run_folder(settings, recipe), len(history["loss"])
+    record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}) | _judge(model, test)
     with locked(folder):
+        _clear(folder)
         save_model(model, folder / LAST)
-        epochs = len(history["loss"])
-        record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {})
-        return _finish(record | _judge(model, test), folder)
+        return _finish(record, folder)
 
 
 def load_run(settings, recipe=Recipe()):
@@ -160,13 +160,30 @@ def save_model(model, path):
     Raises:
         TrainingError: The file can't be written.
     """
+    with _writing(path), whole(path) as draft:
+        model.save(draft)
+
+
+@contextlib.contextmanager
+def _writing(path):
+    """Tell of a file of a run that can't be written, and from which model the run can go on."""
     try:
-        with whole(path) as draft:
-            model.save(draft)
+        yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
-        kept = "the model of the epoch before is still in it" if path.exists() else "there is no earlier model in it"
+        last = path.with_name(LAST)
+        kept = f"{last} still holds the model of the last whole epoch" if last.exists() else "no epoch had been saved before"
         raise TrainingError(f"{path} can't be written ({reason}; {kept}); make room there, and go on with --resume.") from error
+
+
+def _fit(model, data, callbacks, done, epochs):
+    """Fit from one epoch to another; the training set is shuffled already."""
+    sets = {"x": data["train"], "validation_data": data["val"], "shuffle": False}
+    try:
+        model.fit(**sets, initial_epoch=done, epochs=epochs, callbacks=callbacks, verbose=0)
+    except Exception as error:
+        # TensorFlow wraps what the reading of a clip raises in an error of its own.
+        raise next((batches.error for batches in data.values() if batches.error), error) from None
 
 
 class _Epochs(keras.callbacks.Callback):
@@ -193,7 +210,8 @@ class _Epochs(keras.callbacks.Callback):
             save_model(self.model, self.folder / BEST)
         self.rows.append(row)
         # The model comes last: it knows how many of the rows are its own.
-        write_json(self.folder / HISTORY, self.rows)
+        with _writing(self.folder / HISTORY):
+            write_json(self.folder / HISTORY, self.rows)
         save_model(self.model, self.folder / LAST)
         self.log(
             f"epoch {epoch + 1:3}/{self.epochs}   loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}   "
@@ -202,22 +220,33 @@ class _Epochs(keras.callbacks.Callback):
 
 
 def _tensorboard(folder):
-    if importlib.util.find_spec("tensorboard") is None:
-        raise TrainingError("TensorBoard is not installed; run pip install tensorboard, or train without it.")
+    # Keras writes the logs by TensorFlow, whatever the backend.
+    missing = [name for name in ("tensorboard", "tensorflow") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrainingError(f"For TensorBoard's logs {' and '.join(missing)} must be installed; run pip install {' '.join(missing)}, or train without.")
     return keras.callbacks.TensorBoard(folder)
 
 
 def _go_on(model, folder, batches):
-    """Give a model the state that it had after the last whole epoch; return the rows of the history up to there."""
-    if not (folder / LAST).exists():
+    """Give a model the state that it had after the last whole epoch; return the rows of the history up to there, or none."""
+    if not ((folder / LAST).exists() and (folder / HISTORY).exists()):
         return []
-    saved = keras.models.load_model(folder / LAST)
+    saved, rows = keras.models.load_model(folder / LAST), json.loads((folder / HISTORY).read_text())
+    done = int(saved.optimizer.iterations) // batches
+    if len(rows) < done:
+        return []
     model.set_weights(saved.get_weights())
     # A saved optimiser forgets what it is to exclude from weight decay: only its numbers are taken.
     model.optimizer.build(model.trainable_variables)
     for own, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
         own.assign(value)
-    return json.loads((folder / HISTORY).read_text())[: int(model.optimizer.iterations) // batches]
+    return rows[:done]
+
+
+def _clear(folder):
+    """Remove what an earlier run has left. The model goes first, for a run goes on wherever there is one."""
+    for name in (LAST, RECORD, HISTORY, BEST):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _judge(model, test):
@@ -251,7 +280,8 @@ def _record(model, history, settings, recipe, left_out):
 
 def _finish(record, folder):
     # Where there is a record, the model beside it is whole.
-    write_json(folder / RECORD, record)
+    with _writing(folder / RECORD):
+        write_json(folder / RECORD, record)
     return record
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import resource
 import subprocess
 import sys
@@ -86,6 +87,8 @@ def test_record_tells_no_path_of_the_machine(small, tmp_path):
     _, record = training.train(run, log=quiet)
     assert str(tmp_path) not in json.dumps(record) and small.zip not in json.dumps(record)
     assert record["settings"]["split_by"] == "by_hand.csv"
+    (tmp_path / "by_hand.csv").write_text("\n".join(["file,split", *rows[1:], rows[0].replace("train", "test")]))
+    assert training.load_run(run) is None, "another table under the same name is another run"
 
 
 def test_finished_run_is_loaded_and_other_settings_train_anew(small, monkeypatch):
@@ -139,6 +142,35 @@ def test_interrupted_run_begins_anew_where_that_is_asked_for(small, monkeypatch)
     assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
 
 
+def test_run_begun_anew_takes_nothing_from_the_one_before(small, monkeypatch):
+    """Where the second run is killed as well, just before it saves its first model."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=2)
+        training.train(small, epochs=3, log=quiet)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        save = training.save_model
+        patch.setattr(training, "save_model", lambda model, path: stop() if path.name == "last.keras" else save(model, path))
+        training.train(small, epochs=3, resume=False, log=quiet)
+    lines = []
+    training.train(small, epochs=3, log=lines.append)
+    assert [line[:11] for line in lines] == ["epoch   1/3", "epoch   2/3", "epoch   3/3"]
+
+
+def stop(*args):
+    raise KeyboardInterrupt
+
+
+def test_model_saved_without_its_record_is_trained_anew(small, monkeypatch):
+    model, record = training.train(small, log=quiet)
+    test = training.make_datasets(archive.fetch_clips(small), small)["test"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "_finish", stop)
+        training.save_run(model, record["history"], small, test=test, seconds=1)
+    lines = []
+    training.train(small, log=lines.append)
+    assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
+
+
 def test_row_without_its_model_is_forgotten(small, monkeypatch):
     """Where a run is killed between its history and its model."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -164,6 +196,19 @@ def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(smal
         training.main(["--leave-out"])
     assert f"left out of train, for they can't be read: {victim}" in capsys.readouterr().out
     assert training.load_run(small)[1]["left_out"] == {"train": [victim], "val": [], "test": []}
+
+
+def test_shell_names_a_clip_that_breaks_in_the_midst_of_an_epoch(small, capsys, monkeypatch):
+    """TensorFlow reads the first two batches by itself and the others in a thread that has errors of its own."""
+    small = dataclasses.replace(small, batch_size=1)
+    folder = archive.fetch_clips(small)["train"]
+    batches = ClipBatches(folder, training=True, n_frames=4)
+    victim = batches.files[batches.order(0)[-1]]
+    monkeypatch.setattr(training, "current", lambda: small)
+    monkeypatch.setattr(training, "fetch_clips", lambda settings: {name: folder.parent / name for name in settings.splits})
+    victim.write_bytes(b"no video")
+    assert training.main([]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{victim} can't be opened")
 
 
 def test_same_seed_gives_the_same_history(small, monkeypatch, tmp_path):
@@ -243,6 +288,10 @@ def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
     for old, new in zip(before, weights(folder)):
         np.testing.assert_array_equal(old, new)
     assert not list(folder.glob(".draft*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_json", lambda path, content: pathlib.Path("/dev/full").write_text("{}"))
+        with pytest.raises(TrainingError, match=r"history.json can't be written \(the disk is full; .*last.keras still holds"):
+            training.train(small, log=quiet)
     assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
     fault("training", "a full disk while a model is saved", "stops and names the file; the last good model is kept, and can go on")
 

@@ -23,14 +23,14 @@ def make_environment():
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     wanted = [*(name for name in needed if name != "tensorflow"), "opencv-python-headless", *VERSIONS]
-    stamp = folder / "installed"
-    if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
+    pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "tensorflow" not in line]
+    stamp, versions = folder / "installed", "\n".join([*wanted, *pinned])
+    if not stamp.exists() or stamp.read_text() != versions:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "tensorflow" not in line]
         (folder / "constraints.txt").write_text("\n".join(pinned))
         install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *wanted, "-c", folder / "constraints.txt"], check=True)
-        stamp.write_text("\n".join(wanted))
+        stamp.write_text(versions)
     return folder / "bin/python"
 
 
@@ -63,10 +63,10 @@ def check(folder):
     from helpers import recipes, settings, training
 
     saved = np.load(folder / "saved.npz")
-    differences = {}
+    differences = []
     for name in sorted(set(saved) - {"frames"}):
         logits = keras.models.load_model(folder / f"{name}.keras").predict(saved["frames"], verbose=0)
-        differences[name] = float(np.abs(logits - saved[name]).max() / np.abs(saved[name]).max())
+        differences.append(np.abs(logits - saved[name]).max() / np.abs(saved[name]).max())
     os.chdir(tempfile.mkdtemp(dir=folder))
     splits = {"train": 20, "val": 5, "test": 5}
     run = settings.Settings(
@@ -75,7 +75,7 @@ def check(folder):
     _, record = training.train(run, recipes.Recipe(learning_rate=3e-3), log=lambda line: print(line, file=sys.stderr))
     loaded = training.load_run(run, recipes.Recipe(learning_rate=3e-3))
     print(json.dumps({
-        "backend": record["versions"]["backend"], "tensorflow": "tensorflow" in sys.modules, "difference": max(differences.values()),
+        "backend": record["versions"]["backend"], "tensorflow": "tensorflow" in sys.modules, "difference": float(np.max(differences)),
         "loss": record["history"]["loss"], "accuracy": record["history"]["accuracy"][-1], "seconds": record["seconds"],
         "loaded": loaded is not None,
     }))  # fmt: skip
