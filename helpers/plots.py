@@ -159,8 +159,8 @@ def plot_history(history):
     epochs = range(1, len(history["loss"]) + 1)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     for axis, metric in zip(axes, ("loss", "accuracy")):
-        axis.plot(epochs, history[metric], marker="o", markersize=3, label="training")
-        axis.plot(epochs, history[f"val_{metric}"], marker="s", markersize=3, label="validation")
+        for name, label, marker in ((metric, "training", "o"), (f"val_{metric}", "validation", "s")):
+            axis.plot(epochs, history[name], marker=marker if len(epochs) <= 20 else None, markersize=3, label=label)
         axis.set(title=metric.capitalize(), xlabel="Epoch", ylim=(0, None))
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[1].set_ylim(0, 1.02)
@@ -185,9 +185,10 @@ def plot_seeds(runs, metric="accuracy", axis=None):
     for label, records in runs.items():
         values = np.array([record["history"][metric] for record in records])
         epochs = np.arange(1, values.shape[1] + 1)
-        (line,) = axis.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=label)
+        marker = "o" if len(epochs) <= 20 else None
+        (line,) = axis.plot(epochs, values.mean(axis=0), marker=marker, markersize=3, label=label)
         axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
-    axis.set(xlabel="Epoch", ylabel=metric, ylim=(0, 1.02))
+    axis.set(xlabel="Epoch", ylabel=metric.replace("val_", "validation "), ylim=(0, 1.02))
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()

@@ -22,7 +22,7 @@
 # - to give gradients an easy way through a deep network;
 # - to shrink a video inside a network, by resizing or by striding;
 # - to write a layer that can be saved and loaded;
-# - to tell the tutorial's network from the paper's, and to say why this book has its own.
+# - to tell the network of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) from the paper's, and to say why this book has its own.
 #
 # **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). The chapter draws or fetches a few clips for itself.
 
@@ -111,11 +111,11 @@ print("output frames that changed:", np.flatnonzero(difference > 1e-5))
 #
 # ## Give gradients an easy way
 #
-# Training asks how the loss changes with each weight: the [gradient](../book/glossary.md#gradient). It is computed from the scores back to the first layer, and each layer on the way weakens or bends it. A
+# Training asks how the loss changes with each weight: the [gradient](../book/glossary.md#gradient). It is computed from the loss back to the first layer, and each layer on the way weakens or bends it. A
 # [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second way: the *main branch* computes, the *shortcut* carries the input around it, and both are added. The block
 # learns only what to *add* to its input, and through the shortcut the gradient passes almost untouched. So it does not vanish on its long way down.
 #
-# (Before the block, the tutorial halves the frames; how, we will see below.) Its main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
+# (Before each block, the tutorial halves the height and the width of the frames; how, we will see below.) The block's main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
 
 # %% tags=["nbval-check-output"]
 x = layers.ResizeVideo(run.size // 2, run.size // 2)(x)
@@ -124,7 +124,7 @@ print("in ", x.shape)
 print("out", main(x).shape)
 
 # %% [markdown]
-# Same shape, so they can be added. When a block is to have more channels, its input no longer fits. `Project` makes it fit: a dense layer that mixes the channels at every place by itself, then
+# Same shape, so they can be added. When a block is to have more channels, its input no longer fits. `Project` makes it fit: a dense layer that mixes the channels of each place, then
 # a normalisation.
 
 # %% tags=["nbval-check-output"]
@@ -174,7 +174,7 @@ print(
 # %% [markdown]
 # ## Compute a flat kernel as what it is
 #
-# The same folding pays for the convolutions. A kernel of 1 × 7 × 7 looks at one frame at a time: that is a 2D convolution of images, with time folded into the batch. A kernel of 3 × 1 × 1 looks at one pixel at a time: that is a
+# The same folding works for the convolutions. A kernel of 1 × 7 × 7 looks at one frame at a time: that is a 2D convolution of images, with time folded into the batch. A kernel of 3 × 1 × 1 looks at one pixel at a time: that is a
 # 1D convolution along time. For it, fold height and width into one axis, and what you get is an image again, one frame a row and one pixel a column, under a kernel of 3 × 1.
 #
 # **Predict:** `spatial` and `temporal` from above are `Conv3D` layers of Keras. Take their weights, and convolve in 2D. Will the numbers be the same?
@@ -195,13 +195,13 @@ print("the same but for rounding:", difference < 1e-4)
 
 # %% [markdown]
 # No weight changed, and no result. What changed is the question that the library is asked. Programmers have polished 2D convolutions for a decade, and some libraries compute a flat 3D kernel by a general
-# method that wins nothing from its flatness. This is what factorising a convolution is for: it leaves parts that are simple, and simple parts can be computed well. `layers.VideoConv` makes the choice, and all networks of this book are built of it:
+# method that wins nothing from its flatness. That is one more gain from factorising: it leaves parts that are simple, and simple parts can be computed well. `layers.VideoConv` makes the choice, and all networks of this book are built of it:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(layers.VideoConv.call))
 
 # %% [markdown]
-# How much time it saves depends on the library and the processor. Time it on yours, at the size of your clips:
+# Whether it saves time depends on the library and the processor. Time it on yours, at the size of your clips:
 
 
 # %%
@@ -222,6 +222,12 @@ for name, kind in {"Conv3D": keras.layers.Conv3D, "VideoConv": layers.VideoConv}
 #
 # Now all parts are there. Keras's *functional API* puts them together: call a layer on the output of another, and at the end make a `Model` of the first input and the last output. The tutorial's network is a convolution with a large kernel, batch normalisation and a ReLU, then four times a
 # resize and a residual block, of 16, 32, 64 and 128 channels. In the end the average over time and space leaves one number per channel, and a dense layer turns them into a score for each action, its [logit](../book/glossary.md#logit).
+
+# %% tags=["nbval-check-output"]
+print(inspect.getsource(models.build_tutorial_model).partition('"""\n')[2])
+
+# %% [markdown]
+# So it looks as a picture:
 
 # %% mystnb={"image": {"alt": "Diagram of the tutorial's network: a convolution at full size, then four residual blocks with resizing between them; the number of frames stays the same to the end."}}
 tutorial = models.build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224)
@@ -265,7 +271,13 @@ print(x.shape, "→", ours(x).shape)
 print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
 
 # %% [markdown]
-# (The book's network rounds *M* down to a multiple of 16. Processors work on 16 numbers at once, so 36 channels cost about as much time as 48.) With more filters in the middle it also has more parameters than the tutorial's, and fewer places to use them at:
+# (The book's network rounds *M* down to a multiple of 16, here from 57 to 48. Processors compute many channels at once, 8 or 16 of them, so that 57 would take about the time of 64.) And this is the whole block:
+
+# %% tags=["nbval-check-output"]
+print(inspect.getsource(models.add_paper_block).partition('"""\n')[2])
+
+# %% [markdown]
+# With more filters in the middle the network also has more parameters than the tutorial's, and fewer places to use them at:
 
 # %% tags=["nbval-check-output"]
 for build in (models.build_tutorial_model, models.build_small_resnet):
@@ -279,7 +291,7 @@ for build in (models.build_tutorial_model, models.build_small_resnet):
 #
 # ## Save it, and load it again
 #
-# A model is worth little if it dies with the notebook. The tutorial's can't be loaded again, because Keras doesn't know how to make its layers anew. Ours say so. Here is one of them, whole: `get_config` tells what it was made
+# A model is worth little if it dies with the notebook. As the tutorial writes its layers, they can't be loaded again: Keras doesn't know how to make them anew. Written a little differently, they can. Here is one of them, whole: `get_config` tells what it was made
 # with, and the first line registers it under its name.
 
 # %% tags=["nbval-check-output"]
@@ -305,13 +317,13 @@ with tempfile.TemporaryDirectory() as folder:
 # ## Check yourself
 #
 # 1. Why is `Project` needed in three of the tutorial's four blocks?
-# 2. Two linear steps without anything between them: what can they express that one can't?
+# 2. The book's network gets 10 frames. How many reach the average at its end?
 # 3. Which of the two networks shortens time, and by what?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Three blocks change the number of channels; an addition needs equal shapes.
-# 2. Nothing. They are one linear step, and a restricted one.
+# 2. Two: 10, 5, 3, 2. Half of an odd number is rounded up.
 # 3. The book's, by strides of 2 in three of its stages. The tutorial's keeps all frames to the end.
 #
 # </details>

@@ -20,8 +20,8 @@
 # **What you'll learn**
 #
 # - to see what one output of a convolution looks at, in space and in time;
-# - to know at a glance which of two networks is larger, and which is slower: not always the same one;
-# - to answer whether (2+1)D convolutions *save parameters*: the tutorial says yes, the paper says no, and both are right.
+# - to know at a glance which of two networks is larger, and which has more to compute: not always the same one;
+# - to answer whether (2+1)D convolutions *save parameters*: [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) says yes, [the paper](https://arxiv.org/abs/1711.11248) says no, and both are right.
 #
 # **What you'll need:** what a convolution over an image is. This chapter needs no data.
 
@@ -57,8 +57,8 @@ figure = diagrams.draw_convolutions()
 #
 # ## Count the weights
 #
-# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter is the set of numbers that a convolution multiplies them with: it has one [weight](../book/glossary.md#parameter) for each of them, and each channel of
-# the output has its own filter. With *C* channels in and *C* channels out:
+# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of these numbers, and each channel of the output has a filter of its own. The box that a filter sees, such as 3 × 3 × 3, is the
+# [kernel size](../book/glossary.md#filter), time first. With *C* channels in and *C* channels out:
 #
 # | convolution | weights |
 # | --- | --- |
@@ -119,8 +119,8 @@ print(sum(agreements), "of", len(agreements), "counts agree")
 # %% [markdown]
 # ## Count the work
 #
-# Parameters are what a network fills a file and a memory with. What takes its time is another currency: each weight is multiplied by a number of the input, and the product is added to a
-# sum. The two together are a [multiply-add](../book/glossary.md#multiply-add). A convolution uses each of its weights once for each place of its output, and so:
+# Parameters are what a network fills a file with. Its arithmetic is another currency: each weight is multiplied by a number of the input, and the product is added to a
+# sum. The two together are a [multiply-add](../book/glossary.md#multiply-add). They are a first guess at the time that a network takes; no more, for moving numbers about takes time as well. A convolution uses each of its weights once for each place of its output, and so:
 #
 # ```text
 # multiply-adds  =  weights · frames · height · width      (of the output)
@@ -196,7 +196,7 @@ print(
 #
 # ## Turn the knobs
 #
-# This figure works on the page as it is, with a mouse, a finger or the Tab and arrow keys. Its bars are the formulas of this chapter; orange is what weighs pixels of the input, striped blue the second step of (2+1)D.
+# This figure works on the page as it is, with a mouse, a finger or the Tab and arrow keys. Its bars are the formulas of this chapter; orange stands for weights of the input's pixels, striped blue for the second step of (2+1)D.
 
 # %%
 diagrams.explore_convolutions()
@@ -213,14 +213,14 @@ diagrams.explore_convolutions()
 #
 # 1. At both the same: both counts grow with the square of the channels.
 # 2. 2D and 3D: a box one frame deep is a square. (2+1)D now costs *more* than 3D, because its second step looks at no other frame and yet has weights.
-# 3. It grows, but less than twofold. *M* is paid for twice, with `d²·N_in` weights in the first step and with `t·N_out` in the second; only the first doubles.
-# 4. Parameters stay, multiply-adds shrink with the places, and the ratios stay. In a single layer without stride both currencies agree on who is cheaper.
+# 3. It grows, but less than twofold. The budget, 3D's count, doubles. But so does the larger part of what a channel in the middle costs: `d²·N_in` weights before it, `t·N_out` after it.
+# 4. Parameters stay, multiply-adds shrink with the places, and the ratios stay. In a single layer that computes every place, both currencies agree on who is cheaper.
 #
 # </details>
 #
 # ## Look at the whole range
 #
-# Does the saving depend on the number of channels? On the kernel? Plot the ratio to 3D.
+# The channels play no part in the tutorial's saving, as you saw. And the kernel? Plot the ratio to 3D over both.
 
 
 # %%
@@ -252,8 +252,7 @@ right.set(xticks=sizes, xlabel="Kernel size k × k × k, at 64 channels", ylim=(
 legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 
 # %% [markdown]
-# The number of channels plays no part in the tutorial's saving: both counts grow with its square. The kernel does. At size 1 there is nothing to take apart, and two steps cost more
-# than one. The larger the kernel, the more the sum saves against the product.
+# At size 1 there is nothing to take apart, and two steps cost more than one. The larger the kernel, the more the sum saves against the product.
 #
 # The paper's ratio is one, or a hair below it where *M* had to be rounded down.
 #
@@ -263,7 +262,7 @@ legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 # ## Count whole networks
 #
 # Layers add up to networks. `layer_table` goes through a network and counts each layer, as this chapter does, from its sizes alone. Does it find what Keras finds? Take the tutorial's
-# network, at ten classes, with each kind of convolution. `mc3` mixes two: 3D in the first layers, 2D in the later ones.
+# network, at ten classes, with each kind of convolution. `mc3`, from the same paper, stands for *mixed convolutions*: 3D in the first layers, 2D in the later ones.
 
 # %% tags=["nbval-check-output"]
 kinds = ("2d", "mc3", "2plus1d", "3d")
@@ -299,8 +298,8 @@ for conv, model in papers.items():
 
 # %% [markdown]
 # - `2plus1d` and `3d` are the pair: nearly the same parameters, nearly the same work, and twice the ReLUs. (A few percent of the parameters are missing because a block's second convolution takes the *M* of its first.)
-# - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels, but they can't stride over time: all 16 frames reach the last layer, where `3d`
-#   has two left. (In the tutorial's network nothing strides over time, and there `mc3` does less.)
+# - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels, but they skip no frame: all 16 reach the last layer, where `3d`
+#   has two left. (In the tutorial's network nothing skips frames, and there `mc3` does less.)
 #
 # So ask which currency is meant when someone calls a network small.
 #
@@ -336,11 +335,11 @@ legend = axes[1].legend(loc="upper center")
 
 # %% [markdown]
 # The tutorial's first layer works on frames that nothing has shrunk: it has next to no parameters, and no other size takes as much work. After it, halving the height and the width takes away what
-# doubling the channels adds, so the work stays level. The paper strides in its first layer already, and later over time as well; there the work falls while the parameters rise.
+# doubling the channels adds, so the work stays level. The paper shrinks them in its first layer already, and later over time as well; there the work falls while the parameters rise.
 #
 # ## Let it stride
 #
-# One thing is left that the figure above doesn't show. A layer of stride 2 computes every other place only. The (2+1)D layer strides over space in its first step and over time in its second.
+# One thing is left that the figure with the knobs doesn't show: [strides](../book/glossary.md#stride). A layer of stride 2 computes every other place only. The (2+1)D layer strides over space in its first step and over time in its second.
 #
 # **Predict:** *M* makes the parameters match. Do the multiply-adds match, too, in the layer that shrinks the video to the second stage?
 
@@ -353,7 +352,7 @@ for conv in ("3d", "2plus1d"):
 
 # %% [markdown]
 # The parameters of the two steps add up to those of the 3D layer, but for the rounding. Their work is well above it: the first step has to visit all 16 frames, because the second step needs them, while the 3D
-# layer never computes the frames that its stride skips. Equal in parameters is not equal in time.
+# layer never computes the frames that its stride skips. Equal in parameters is not equal in work.
 #
 # ## Check yourself
 #

@@ -19,12 +19,12 @@
 # **What you'll learn**
 #
 # - to see where an epoch's time goes, and who waits for whom;
-# - to keep decoded frames, in memory or on disk, without freezing chance;
+# - to keep decoded frames, in memory or on disk, and still draw new starts;
 # - to vary clips in ways that leave the action what it is;
 # - to get the same batches again, on any number of cores, and under any of Keras's backends;
 # - to decide what becomes of a clip that can't be read.
 #
-# **What you'll need:** the chapter [Load video](load_video.ipynb). In a hurry? Read as far as *Keep frames, not chance*, and come back when your GPU waits.
+# **What you'll need:** the chapter [Load video](load_video.ipynb). In a hurry? Read up to and including *Keep frames, not chance*, and come back when your GPU waits.
 
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
@@ -158,25 +158,25 @@ for kind in clock.kinds:
 # 3. **Only once.** What was decoded is kept for the next epoch, in a [cache](../book/glossary.md#cache).
 #
 # `make_dataset` does the first two, and with `cache=` the third. Its inner part is `ClipBatches`, which makes batch number *i* of an epoch when it is asked to, in plain NumPy. So we can watch it work, in as many
-# [threads](../book/glossary.md#thread) as there are cores. (Python's threads can share this work, because OpenCV lets go of Python's lock while it computes.)
+# [threads](../book/glossary.md#thread) as there are cores. (Python's threads can share this work, because OpenCV lets go of the lock that otherwise lets only one of them run at a time.)
 
 # %%
-sizes = run.reading | {"training": True, "start_step": run.start_step}
+sizes = run.reading | {"training": True, "start_step": run.start_step}  # see below
 
 
-def watch(epochs=1, **options):
+def watch(epochs=1, step=rest, **options):
     """Return the timelines of some epochs, one each."""
     clips = ClipBatches(folders["train"], **sizes, **options)
     clips.files, clips.labels = clips.files[chosen], clips.labels[chosen]
     clocks, make_batch = [Timeline() for _ in range(epochs)], clips.batch
     for clock in clocks:
         clips.batch = clock.watch("reading", make_batch)  # each call is noted
-        train_on(clips, clock)
+        train_on(clips, clock, step)
     return clocks
 
 
 # %% [markdown]
-# **Predict:** each timeline below changes one thing. Which one wins most?
+# **Predict:** each timeline below changes one thing more. (From the third on, clips also come shuffled and start at random.) Which one wins most?
 
 # %% mystnb={"image": {"alt": "Five timelines on one scale, each shorter than the one above but for the fourth: plainly; with OpenCV's resize; ahead and on all cores, where reading has two rows; keeping frames, first epoch; second epoch, where the reading bars are slivers and the network works without a gap."}}
 clock = Timeline()
@@ -202,7 +202,7 @@ for title, line in lines.items():
     print(f"{title:29} {busy(line)}")
 
 # %% [markdown]
-# Each row of reading is one thread. The first epoch that keeps frames has more to do than one that doesn't, for it keeps more frames than it needs itself; from the second on, reading hardly takes time, and the network works without a gap. It is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
+# Each row of reading is one thread. To resize with OpenCV wins most seconds, and to keep frames most of what is left; what all cores win depends on how many there are. The first epoch that keeps frames has more to do than one that doesn't, for it keeps more frames than it needs itself; from the second on, reading hardly takes time, and the network works without a gap. It is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
 #
 # ## Keep frames, not chance
 #
@@ -285,7 +285,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %% tags=["remove-input", "nbval-check-output"]
 bench = records.recorded("pipeline")
 lines = [
-    "| | first epoch | × tutorial | later epochs | × tutorial | memory | disk |",
+    "| | first epoch | first, × tutorial | later epochs | later, × tutorial | memory | disk |",
     "|" + " --- |" * 7,
 ]
 for row in bench["rows"]:
@@ -297,9 +297,9 @@ for row in bench["rows"]:
 Markdown("\n".join([*lines, "", bench["about"]]))
 
 # %% [markdown]
-# The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.
+# (*NumPy* is `ClipBatches` by itself, without the copy into TensorFlow.) The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.
 #
-# All of UCF101 is more than most computers' memory. On disk it fits:
+# And a data set as large as all of UCF101? Its size was tried, with the few classes that we had:
 
 # %% tags=["remove-input", "nbval-check-output"]
 long = bench["long"]
@@ -308,8 +308,8 @@ epochs = "; ".join(
     for number, (seconds, memory) in enumerate(zip(long["seconds"], long["memory"]), 1)
 )
 Markdown(
-    f"A list of {long['clips']:,} clips of {long['classes']} classes, the same clips repeated under other names, read at {long['size']} pixels with `start_step=5` from a folder: "
-    f"{long['disk'] / 1e9:.1f} GB on disk; {epochs}. At 224 pixels that would be {(224 / long['size']) ** 2 * long['disk'] / 1e9:.0f} GB."
+    f"Clips of {long['classes']} classes, repeated under other names until there were {long['clips']:,}, read at {long['size']} pixels with `start_step=5`, took "
+    f"{long['disk'] / 1e9:.1f} GB in a folder; {epochs}. At 224 pixels that would be {(224 / long['size']) ** 2 * long['disk'] / 1e9:.0f} GB."
 )
 
 # %% [markdown]
@@ -348,7 +348,7 @@ Markdown(
 )
 
 # %% [markdown]
-# Cut too much, and the parcel would be outside the picture: then it is another action. How much is too much, only a look can tell. Whether augmentation raises the accuracy on these clips, this book has not measured yet.
+# Cut too much, and the parcel would be outside the picture: then it is another action. How much is too much, only a look can tell.
 #
 # **Predict:** which of the three would you not use on the class *WalkLeft*?
 
@@ -449,7 +449,7 @@ shutil.rmtree(place)
 #
 # ## Look back
 #
-# Where we began, and where we are: the same clips and the same stand-in for a GPU, with everything that makes an epoch different from the last.
+# Where we began, and where we are: the same clips and the same stand-in for a GPU. *Now* is a second epoch, when the frames are kept, with new starts, flips, crops and colours.
 
 # %% mystnb={"image": {"alt": "Two timelines on one scale: plainly, long and with wide gaps between the network's bars; and kept, with new starts, flips, crops and colours, a fraction as long and without gaps."}}
 *_, fed = watch(epochs=2, cache="memory", augment=usual)
@@ -479,7 +479,7 @@ for title, line in lines.items():
 #
 # ## On your own
 #
-# - After the chapter [Build the model](build_model.ipynb): give `train_on` a step of your own, `lambda batch: model.train_on_batch(*batch)`, in place of the stand-in.
+# - After the chapter [Build the model](build_model.ipynb): put a network in place of the stand-in, `watch(step=lambda batch: model.train_on_batch(*batch))`. Call it once before you time it.
 # - Run `make bench`, and compare the table with the one above. Which row changes most on your machine?
 # - Write an augmentation of your own: a function of `frames`, `class_name`, `seed` and `out`, which puts the changed frames into `out`, such as one that plays some clips backwards. For which classes must it not be used?
 #

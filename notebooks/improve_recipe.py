@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Improve the recipe
 #
-# **What you'll do:** turn the tutorial's recipe into a better one that takes no longer, and see on real clips what it is worth.
+# **What you'll do:** turn the recipe of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) into a better one that takes no longer, and see on real clips what it is worth.
 #
 # **What you'll learn**
 #
@@ -23,7 +23,7 @@
 # - to let a learning rate rise and fall, weights shrink, and certainty cost something;
 # - to choose a recipe without looking at the test clips.
 #
-# **What you'll need:** the chapter [Train](train.ipynb). Nothing is trained here: full runs on real clips have been recorded, and this chapter reads the records. It takes seconds.
+# **What you'll need:** the chapters [Build the model](build_model.ipynb) and [Train](train.ipynb). Nothing is trained here: full runs on real clips have been recorded, and this chapter reads the records. It takes seconds.
 
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
@@ -58,22 +58,23 @@ axis = plots.plot_seeds(runs, "val_accuracy")
 title = axis.set_title("Accuracy on the validation clips (UCF101, ten classes)")
 
 # %% tags=["remove-input", "nbval-check-output"]
-lines = ["| | accuracy on the test clips | an epoch takes |", "| --- | --- | --- |"]
+lines = ["| accuracy | validation | test | an epoch takes |", "| --- | --- | --- | --- |"]
 for label, made in runs.items():
-    scores = [record["test"]["accuracy"] for record in made]
-    epoch = np.median([record["epoch_seconds"] for record in made])
-    lines.append(f"| {label} | {records.spread(scores)} | {epoch:.0f} s |")
-about = recorded[0]["settings"]
+    validation = records.spread([run["history"]["val_accuracy"][-1] for run in made])
+    test = records.spread([run["test"]["accuracy"] for run in made])
+    epoch = np.median([run["epoch_seconds"] for run in made])
+    lines.append(f"| {label} | {validation} | **{test}** | {epoch:.0f} s |")
+size, hardware = made[0]["settings"]["size"], made[0]["hardware"]
 Markdown(
     "\n".join(lines)
-    + f"\n\n{len(made)} seeds each, mean, worst and best; frames of {about['size']} × {about['size']} pixels; chance is 0.10. "
-    f"Each run had one core of a machine with {recorded[0]['hardware']}."
+    + f"\n\nAt the end, mean, worst and best of {len(made)} seeds each; frames of {size} × {size} pixels; chance is 0.10. "
+    f"Each run had one core of a machine with {hardware}."
 )
 
 # %% [markdown]
 # ## Read a recipe
 #
-# A recipe is the network and everything that decides how it is trained. `helpers.recipes` holds both, and this is where they differ:
+# A [recipe](../book/glossary.md#recipe) is the network and everything that decides how it is trained. `helpers.recipes` holds three: `tutorial`, `book`, and `plain`, which is what you fitted in the chapter Train. This is where the first two differ:
 
 # %% tags=["nbval-check-output"]
 theirs, ours = recipes.RECIPES["tutorial"], recipes.RECIPES["book"]
@@ -83,9 +84,9 @@ for field in dataclasses.fields(recipes.Recipe):
         print(f"{field.name:16} {pair[0]!s:12} → {pair[1]}")
 
 # %% [markdown]
-# The first line you know from [Build the model](build_model.ipynb): the paper's block, strided. It has more weights than the tutorial's and less to compute, for its strides leave fewer places to do it at. Everything else must be cheap, so that no recipe wins by taking longer.
+# The first line you know from [Build the model](build_model.ipynb): the paper's block, strided. It has more weights than the tutorial's and less to compute, for its strides leave fewer places to do it at. (More weights needn't mean more learning by heart; their number alone decides little.) Everything else must be cheap, so that no recipe wins by taking longer.
 #
-# `augment` you know from [Feed the GPU](feed_the_gpu.ipynb): training clips mirrored, cut and coloured at random, so that a network can't learn three hundred clips by heart. That leaves four lines.
+# The last line is taught in [Feed the GPU](feed_the_gpu.ipynb): training clips are mirrored, cut and coloured at random, so that a network can't learn them by heart. That leaves five lines, and four ideas: the first two belong together.
 #
 # ## Subtract what stands still
 #
@@ -106,11 +107,11 @@ figure = plots.plot_film_strip(strips, ["as it is", "its mean subtracted; grey i
 # %% [markdown]
 # What stands still is the same in all frames, so it equals its mean and vanishes. What moves stays: bright where a frame is brighter than usual, dark where it is darker. It costs one subtraction, and no weight has to be learnt for it.
 #
-# It has its limits. A camera that moves brings the wall back, edge by edge. A class that is told by its place, as a swimmer is by the water, would lose what tells it. These classes are told by how people move.
+# It has its limits. A camera that moves brings the wall back, edge by edge. The mover, too, leaves something in the mean: a faint ghost in all frames. And a class that is told by a thing that stands still, as a pianist is by the piano, would lose what tells it.
 #
 # ## Let the learning rate rise and fall
 #
-# The tutorial takes steps of one size from the first batch to the last. But training has phases. At first nothing fits, the gradients are wild, and large steps on them do damage: so begin small. Then large steps get far. At the end they only jump to and fro across the valley: so let
+# The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first nothing fits, the gradients are wild, and large steps on them do damage: so begin small. Then large steps get far. At the end they only jump to and fro about the minimum: so let
 # them shrink to nothing. A *warm-up* and a [cosine](../book/glossary.md#cosine-schedule) do that.
 
 # %% mystnb={"image": {"alt": "The learning rate over the steps of a training. The tutorial's is a low flat line. The book's rises fast to twenty times that in the first tenth, then falls along half a wave of a cosine to zero."}}
@@ -125,12 +126,12 @@ axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
 legend = axis.legend()
 
 # %% [markdown]
-# There is a second reason to let it fall. The last model is the one you keep, and with steps of full size it is a matter of luck where the last step ended: see how the tutorial's curve above trembles to its end.
+# There is a second reason to let it fall. The last model is the one that is tested, and with steps of full size it is a matter of luck where the last of them ended. (To take the epoch that did best on the validation clips instead, `best.keras`, is to choose by luck as well, as you will see below.) And where the book's curve drops for an epoch, early on, batch normalisation is to blame: its running averages lag behind weights that change fast. That ends as the rate falls.
 #
 # ## Let weights shrink
 #
-# [Weight decay](../book/glossary.md#weight-decay) takes a little off every kernel in every step: a weight is multiplied by one minus *rate* × *decay*. What the clips need is put back by the gradient; what only chance has made large fades. (Biases and the scales of normalisation are spared.
-# They are few, and small values mean nothing simpler there.)
+# [Weight decay](../book/glossary.md#weight-decay) takes a little off every kernel in every step: a weight is multiplied by one minus *rate* × *decay*. What the clips need is put back by the gradient; what only chance has made large fades. (Biases and
+# the scales of normalisation are spared. And before a normalisation a smaller kernel computes the same, for it is scaled up again; there the decay only makes each step turn the kernel further.)
 #
 # **Predict:** by how much does a weight shrink over the whole training, if no gradient ever touches it? The rates are those of the plot.
 
@@ -139,12 +140,12 @@ left = np.prod(1 - rates * ours.weight_decay)
 print(f"a weight of 1 ends at {left:.2f}")
 
 # %% [markdown]
-# Not much, over so few steps! What reads like a strong medicine in a paper, where a training takes a hundred times as many steps, is homeopathy here. It is worth working that out before believing in it.
+# Not much, over so few steps! What is a strong medicine in a paper, where a training takes a hundred times as many steps, is a weak one here. It is worth working that out before believing in it.
 #
 # ## Make certainty cost something
 #
-# Cross-entropy is never content. A clip that is named rightly with a probability of 0.99 still pulls at the weights, to make it 0.999. On clips seen fifty times that is how a network learns to be sure of itself. [Label smoothing](../book/glossary.md#label-smoothing) moves a tenth of
-# the wanted probability from the true class to all of them alike. Here is the loss of a clip, by the probability that the network gives its class (the others sharing the rest):
+# Cross-entropy compares the probabilities that a network gives with wanted ones, 1 for the true class and 0 for the others: the loss is −Σ *wanted* · log *given*. It is never content. A clip that is named rightly with a probability of 0.99 still pulls at the weights, to make it 0.999. On clips seen fifty times that is how a network learns to be sure of itself. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
+# the wanted 1 and spreads it over all classes alike. With ten classes it wants 0.91 of the true one, and 0.01 of each of the others. Here is the loss of a clip, by the probability that the network gives its class (the others sharing the rest):
 
 # %% mystnb={"image": {"alt": "Loss over the probability given to the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}
 given = np.linspace(0.5, 0.9999, 500)
@@ -162,7 +163,7 @@ legend = axis.legend()
 print(f"the smoothed loss is least at {given[losses.argmin()]:.2f}")
 
 # %% [markdown]
-# Above that, being surer costs. The right answers stay the right ones; only the boast is gone. (So don't compare the losses of two recipes. They are in different units. Accuracies can be compared.)
+# Above that, being surer costs. The right answers stay the right ones; only the boast is gone. (So don't compare the losses of two recipes: the smoothed one can't fall to zero. Accuracies can be compared.)
 #
 # ## Choose on the validation clips, look at the test clips once
 #
@@ -178,12 +179,13 @@ again = rng.binomial(100, 0.1, size=1000) / 100
 print(f"the same student on new clips: {again.mean():.2f}")
 
 # %% [markdown]
-# The best of many is good, and also lucky, and luck doesn't come along to new clips. That is why the recipe's validation accuracy flatters it, and why the table at the top gives the accuracy on the test clips.
+# The best of many is good, and also lucky, and luck doesn't come along to new clips. That is one reason why the book's recipe, chosen on the validation clips, does better on them than on the test clips in the table at the top. Only the test clips tell what it is worth.
 #
 # In a shell, `--no-test` keeps your hands off them while you choose. When you have chosen, the same command without it tests the network, and doesn't train it again.
 #
 # ```shell
-# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe book --size 112 --without label_smoothing --no-test
+# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe book --size 112 --without label_smoothing --no-test \
+#     --split book/results/ucf101_10classes.csv
 # ```
 #
 # `--without` leaves out one ingredient or several. The page [Results](../book/results.md) says which commands made the records.
@@ -204,7 +206,7 @@ print(f"the same student on new clips: {again.mean():.2f}")
 #
 # ## On your own
 #
-# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` is a recipe, and `training.train(run, recipe)` trains it.
+# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` is a recipe, and `training.train(run, recipe, test=False)`, of `helpers.training`, trains it. On which clips would you expect it to help?
 # - The mean is one picture of what stands still. Think of another (the first frame? the median?), write it as a layer, and see what it leaves of a clip.
 #
 # Next: [Evaluate](evaluate.ipynb).

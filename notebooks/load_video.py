@@ -83,7 +83,7 @@ figure = plots.plot_film_strip([frames, put_down], ["Clip A", "Clip B"], columns
 np.array_equal(frames, put_down[::-1])
 
 # %% [markdown]
-# So a network that takes the frames in no particular order gives both clips the same answer, and at least one of the two answers is wrong: half right, at best. That is a
+# So a network that takes the frames in no particular order gives both clips the same answer (it will see ten frames of each, in a test those about the middle, which are the same ten of a clip and its reverse), and at least one of the two answers is wrong: half right, at best. That is a
 # proof, not a measurement, and it is why the next chapters care so much about *how* a network looks at time.
 #
 # ## Look into a ZIP without downloading it
@@ -110,7 +110,7 @@ print(*names[:3], sep="\n")
 # ## Read the names
 #
 # The names follow a pattern, `v_<Class>_g<group>_c<clip>.avi`. The class is what the network is to learn. And the [group](../book/glossary.md#group)? All clips of
-# one group were cut from one longer video: the same person, the same room, the same light. Groups are numbered anew in each class.
+# one group were cut from one longer video: the same person, the same room, the same light. Groups are numbered anew in each class. (Only a puppet's action and its reverse share theirs, and the split below deals out both alike, so that no test clip has its reverse in training.)
 
 # %% tags=["nbval-check-output"]
 first = names[0]
@@ -147,7 +147,7 @@ print(run.num_classes, "classes; clips per class:", run.splits)
 # [test](../book/glossary.md#test-set), for one honest question at the end. The obvious way is to shuffle the clips and deal them out. That is what
 # the TensorFlow tutorial does that this book grew out of.
 #
-# **Predict:** more than half of all clips go into training, at random. Of the test clips, how many then have a sister there, a clip of the same group?
+# **Predict:** some of a class's clips go into training, at random. Of the test clips, how many then have a sister there, a clip of the same group?
 
 # %%
 chosen = [
@@ -173,7 +173,7 @@ print(f"split by clip:  {share_with_sister(by_clip):.0%}")
 print(f"split by group: {share_with_sister(by_group):.0%}")
 
 # %% [markdown]
-# A network that remembers rooms would look good on the first split, and you would find out on the day somebody shows it a new room. `split_by_group` deals out whole
+# Each puppet has one sister, and 30 of the 49 other clips of its class are in training: three in five. (UCF101's groups are larger, so a clip has more sisters to meet.) A network that remembers rooms would look good on the first split, and you would find out on the day somebody shows it a new room. `split_by_group` deals out whole
 # groups, so no two splits share a group of a class. It is this book's default. Here is how it has dealt out the groups of one class:
 
 # %% tags=["nbval-check-output"]

@@ -316,7 +316,7 @@ def test_garbage_in_the_table_of_contents_does_no_harm(tmp_path, fault):
         (
             "classes named with ../, ..\\ or C:",
             ["v_.._g{group}_c01.avi", "v_../../.._g{group}_c01.avi", "v_A\\..\\.._g{group}_c01.avi", "C:{}"],
-            "not taken for clips'",
+            "passed over: not names of clips",
         ),
     ],
 )
@@ -349,7 +349,7 @@ def test_names_too_long_for_a_file_are_no_clips(tmp_path, fault):
         assert list_files(source) == names[-2:]
         download_ucf101_subset(source, 1, PAIR, tmp_path / str(way))
         assert {last_part(path) for path in contents(tmp_path / str(way))} == set(names[-2:])
-    fault("downloading", "names of more than 255 bytes", "not taken for clips', as no disk takes them", 2 * len(too_long))
+    fault("downloading", "names of more than 255 bytes", "passed over, as no disk takes them", 2 * len(too_long))
 
 
 def test_names_that_are_not_ascii_work(tmp_path, fault):

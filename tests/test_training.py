@@ -418,14 +418,36 @@ def test_unknown_recording_is_named():
         records.recorded("nothing-of-the-kind")
 
 
-def test_recorded_runs_of_the_book_are_complete():
+@pytest.mark.parametrize("name, split_by", [("puppets-short", "group"), ("ucf101-112", "ucf101_10classes.csv")])
+def test_recorded_runs_are_complete(name, split_by):
+    made = records.recorded(name)
+    alike = [json.dumps([record["recipe"] | {"seed": None}, record["settings"]]) for record in made]
+    for record, own in zip(made, alike):
+        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10} and record["settings"]["split_by"] == split_by
+        assert alike.count(own) >= 3 and len({json.dumps(each["recipe"]) for each in made}) == len(made), "three seeds or more of each"
+        assert {len(values) for values in record["history"].values()} == {record["settings"]["epochs"]} == {len(record["epoch_seconds"])}
+        assert record["seconds"] > 0 and record["hardware"] and record["fingerprint"] and not any(record["left_out"].values())
+        right = np.equal(record["actual"], record["predicted"])
+        assert record["test"]["accuracy"] == pytest.approx(right.mean()) and len(right) == 100
+        assert np.trace(record["confusion_matrix"]) == right.sum() and np.sum(record["confusion_matrix"]) == 100
+
+
+def test_better_recipe_is_better_by_ten_points_and_takes_no_longer():
+    made = records.recorded("ucf101-112")
+    ours, theirs = (records.pick(made, network=name, epochs=50, size=112) for name in ("small_resnet", "tutorial"))
+    for name, runs in (("book", ours), ("tutorial", theirs)):
+        assert all(Recipe(**run["recipe"]) == dataclasses.replace(RECIPES[name], seed=run["recipe"]["seed"]) for run in runs)
+    accuracy, seconds = (
+        [np.mean([get(record) for record in runs]) for runs in (ours, theirs)]
+        for get in (lambda record: record["test"]["accuracy"], lambda record: record["seconds"])
+    )
+    assert accuracy[0] >= accuracy[1] + 0.1 and seconds[0] <= seconds[1]
+
+
+def test_puppets_tell_who_sees_time():
     made = records.recorded("puppets-short")
     ours = [record for record in made if record["recipe"]["network"] == "small_resnet"]
     assert len({record["recipe"]["seed"] for record in ours}) >= 3
     assert all(record["test"]["accuracy"] >= 0.9 for record in ours if record["recipe"]["conv"] == "2plus1d")
     frame_by_frame = [record["test"]["accuracy"] for record in made if record["recipe"]["conv"] == "2d"]
     assert frame_by_frame and max(frame_by_frame) <= 0.5, "no bag of frames tells an action from its reverse"
-    for record in made:
-        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10} and record["split_by"] == "group"
-        assert len(record["history"]["loss"]) == record["settings"]["epochs"]
-        assert record["seconds"] > 0 and record["hardware"]
