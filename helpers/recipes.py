@@ -31,7 +31,7 @@ class Recipe:
     network: str = "small_resnet"
     conv: str = "2plus1d"
     learning_rate: float = 1e-3
-    cosine: bool = False
+    cosine: bool = True
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     subtract_mean: bool = False
@@ -52,10 +52,8 @@ class Recipe:
 
 RECIPES = {
     "plain": Recipe(),
-    "tutorial": Recipe("tutorial", learning_rate=1e-4),
-    "book": Recipe(
-        learning_rate=2e-3, cosine=True, weight_decay=0.05, label_smoothing=0.1, subtract_mean=True, augment=True
-    ),
+    "tutorial": Recipe("tutorial", learning_rate=1e-4, cosine=False),
+    "book": Recipe(learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.1, subtract_mean=True, augment=True),
 }
 
 
@@ -91,7 +89,7 @@ def build_model(recipe, settings):
         keras.config.set_dtype_policy(before)
 
 
-def compile_model(model, recipe=Recipe(), steps=None):
+def compile_model(model, recipe, steps=None):
     """Give a network the recipe's optimiser and loss, and accuracy to watch; return it.
 
     Args:

@@ -23,8 +23,8 @@ from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_mode
 from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
 from helpers.settings import current
 
-# What a recipe can do without.
-INGREDIENTS = ("cosine", "weight_decay", "label_smoothing", "subtract_mean", "augment")
+# What a recipe can do without, and how that is said.
+INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
 
 
@@ -352,7 +352,7 @@ def main(arguments=None):
 def _train_one(options, seed):
     own = {"network": options.network, "conv": options.conv, "learning_rate": options.learning_rate, "mixed": options.mixed or None}
     recipe = dataclasses.replace(RECIPES[options.recipe], seed=seed, **_given(own))
-    recipe = dataclasses.replace(recipe, **{name: getattr(Recipe(), name) for name in options.without})
+    recipe = dataclasses.replace(recipe, **{name: INGREDIENTS[name] for name in options.without})
     own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
     settings = dataclasses.replace(current(), **_given(own))
     print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)

@@ -28,7 +28,7 @@ def build(num_classes, n_frames, height, width, conv, subtract_mean):
     return keras.Model(inputs, keras.layers.Dense(num_classes)(keras.layers.GlobalAveragePooling3D()(x)))
 
 recipes.NETWORKS["small_resnet"] = build
-recipes.RECIPES["plain"] = recipes.Recipe(learning_rate=0.003, cosine=True, weight_decay=0.05, label_smoothing=0.1, augment=True)
+recipes.RECIPES["plain"] = recipes.Recipe(learning_rate=0.003, weight_decay=0.05, label_smoothing=0.1, augment=True)
 splits = {"train": 4, "val": 2, "test": 2}
 run = settings.Settings("ucf101", "short", 5, 24, EPOCHS, zip=ZIP, num_classes=2, splits=splits, n_frames=4, batch_size=3)
 training.current = lambda: run
