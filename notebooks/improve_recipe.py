@@ -112,7 +112,7 @@ figure = plots.plot_film_strip(strips, ["as it is", "its mean subtracted; grey i
 # ## Let the learning rate rise and fall
 #
 # The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first nothing fits, the gradients are wild, and large steps on them do damage: so begin small. Then large steps get far. At the end they only jump to and fro about the minimum: so let
-# them shrink to nothing. A *warm-up* and a [cosine](../book/glossary.md#cosine-schedule) do that.
+# them shrink to nothing. A *warm-up* and a [cosine](../book/glossary.md#cosine-schedule) do that, as they did in the chapter Train.
 
 # %% mystnb={"image": {"alt": "The learning rate over the steps of a training. The tutorial's is a low flat line. The book's rises fast to twenty times that in the first tenth, then falls along half a wave of a cosine to zero."}}
 steps = 50 * 38  # epochs, batches an epoch
