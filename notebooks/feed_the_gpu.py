@@ -202,7 +202,7 @@ for title, line in lines.items():
     print(f"{title:29} {busy(line)}")
 
 # %% [markdown]
-# Each row of reading is one thread. To resize with OpenCV wins most seconds, and to keep frames most of what is left; what all cores win depends on how many there are. The first epoch that keeps frames has more to do than one that doesn't, for it keeps more frames than it needs itself; from the second on, reading hardly takes time, and the network works without a gap. It is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
+# Each row of reading is one thread. Resizing with OpenCV wins most here; reading on all cores comes next, and wins more the more cores there are. The first epoch that keeps frames has more to do than one that doesn't, for it keeps more frames than it needs itself; from the second on, reading hardly takes time, and the network works without a gap. It is fed. From here on a faster pipeline would gain nothing, and a faster GPU would.
 #
 # ## Keep frames, not chance
 #
@@ -299,7 +299,7 @@ Markdown("\n".join([*lines, "", bench["about"]]))
 # %% [markdown]
 # (*NumPy* is `ClipBatches` by itself, without the copy into TensorFlow.) The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.
 #
-# And a data set as large as all of UCF101? Its size was tried, with the few classes that we had:
+# And a data set as large as all of UCF101? We tried its size, with the clips that we had:
 
 # %% tags=["remove-input", "nbval-check-output"]
 long = bench["long"]
@@ -308,7 +308,7 @@ epochs = "; ".join(
     for number, (seconds, memory) in enumerate(zip(long["seconds"], long["memory"]), 1)
 )
 Markdown(
-    f"Clips of {long['classes']} classes, repeated under other names until there were {long['clips']:,}, read at {long['size']} pixels with `start_step=5`, took "
+    f"A few hundred clips, repeated under other names until there were {long['clips']:,} of {long['classes']} classes, read at {long['size']} pixels with `start_step=5`, took "
     f"{long['disk'] / 1e9:.1f} GB in a folder; {epochs}. At 224 pixels that would be {(224 / long['size']) ** 2 * long['disk'] / 1e9:.0f} GB."
 )
 
