@@ -144,8 +144,8 @@ print(f"a weight of 1 ends at {left:.2f}")
 #
 # ## Make certainty cost something
 #
-# Cross-entropy compares the probabilities that a network gives with wanted ones, 1 for the true class and 0 for the others: the loss is −Σ *wanted* · log *given*. It is never content. A clip that is named rightly with a probability of 0.99 still pulls at the weights, to make it 0.999. On clips seen fifty times that is how a network learns to be sure of itself. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
-# the wanted 1 and spreads it over all classes alike. With ten classes it wants 0.91 of the true one, and 0.01 of each of the others. Here is the loss of a clip, by the probability that the network gives its class (the others sharing the rest):
+# Cross-entropy compares the probabilities that a network gives with wanted ones, 1 for the true class and 0 for the others: the loss is −Σ *wanted* · log *given*. It is never content. A clip that is named rightly with a probability of 99 in 100 still pulls at the weights, to make it 999 in 1000. On clips seen fifty times that is how a network learns to be sure of itself. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
+# the wanted 1 and spreads it over all classes alike. With ten classes it wants a little over nine tenths for the true one, and a hundredth for each of the others. Here is the loss of a clip, by the probability that the network gives its class (the others sharing the rest):
 
 # %% mystnb={"image": {"alt": "Loss over the probability given to the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}
 given = np.linspace(0.5, 0.9999, 500)
