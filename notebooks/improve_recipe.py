@@ -169,7 +169,7 @@ print(f"the smoothed loss is least at {given[losses.argmin()]:.2f}")
 #
 # How was this recipe found? By trying: each ingredient on and off, in more and less, several dozen trainings in all. Each was judged on the validation clips, and the test clips were left alone until the recipe stood. Why such a fuss?
 #
-# **Predict:** forty students guess. Each names the classes of 100 clips by throwing dice, ten classes, so each has an expected accuracy of 0.10. What does the best of them score?
+# **Predict:** forty students guess. Each names the classes of 100 clips by throwing dice, ten classes, so each can expect to get ten right. What does the best of them score?
 
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(0)
@@ -193,7 +193,7 @@ print(f"the same student on new clips: {again.mean():.2f}")
 # ## Check yourself
 #
 # 1. A change lowers the accuracy on the training clips and raises it on the validation clips. Do you keep it?
-# 2. Without an ingredient, three seeds score 0.01 less on average, and they lie 0.06 apart. What do you know?
+# 2. Without an ingredient, three seeds score one point less on average, and they lie six points apart. What do you know?
 # 3. The mean is subtracted from validation clips, too. Why is augmentation kept to the training clips?
 #
 # <details><summary>Answers</summary>
