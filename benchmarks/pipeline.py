@@ -17,6 +17,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+# Else the first process takes the whole memory of a GPU.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 BATCH = 8
 EPOCHS = 5
 LONG = {"classes": 101, "clips": 13_320}

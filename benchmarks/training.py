@@ -21,6 +21,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+# Else the first process takes the whole memory of a GPU.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 BATCH, FRAMES, CLASSES = 8, 10, 10
 MEMBERS = ("2d", "mc3", "3d", "2plus1d")
 WAYS = {

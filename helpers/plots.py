@@ -117,8 +117,8 @@ def plot_timelines(timelines):
         for kind, thread, begin, end in line.spans:
             width = max(end - begin - sliver, sliver)
             axis.barh(own.index((kind, thread)), width, left=begin - zero, height=0.8, color=colours[kind])
-        axis.set(title=title, yticks=range(len(own)), yticklabels=[kind for kind, _ in own], ylim=(len(own) - 0.4, -0.6))
-        axis.tick_params(axis="y", length=0)
+        _name_rows(axis, [kind for kind, _ in own])
+        axis.set_title(title)
     axes[-1, 0].set_xlabel("seconds")
     figure.tight_layout()
     return figure
@@ -138,11 +138,16 @@ def plot_chosen_frames(choices, length):
     _, axis = plt.subplots(figsize=(9, 0.7 + 0.35 * len(choices)))
     for row, (label, numbers) in enumerate(choices.items()):
         axis.plot(np.array(numbers), np.full(len(numbers), row), "|", color=(BLUE, ORANGE, GREEN)[row % 3], markersize=11, markeredgewidth=1.2)
-    axis.set(yticks=range(len(choices)), yticklabels=list(choices), ylim=(len(choices) - 0.4, -0.6))
+    _name_rows(axis, choices)
     axis.set(xlabel="frame", xlim=(-2, length + 1))
-    axis.tick_params(axis="y", length=0)
     axis.figure.tight_layout()
     return axis
+
+
+def _name_rows(axis, names):
+    """Name the rows 0, 1, 2, ... of a plot, the first at the top."""
+    axis.set(yticks=range(len(names)), yticklabels=list(names), ylim=(len(names) - 0.4, -0.6))
+    axis.tick_params(axis="y", length=0)
 
 
 def plot_history(history):
@@ -156,13 +161,11 @@ def plot_history(history):
     """
     use_style()
     history = getattr(history, "history", history)
-    epochs = range(1, len(history["loss"]) + 1)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     for axis, metric in zip(axes, ("loss", "accuracy")):
-        for name, label, marker in ((metric, "training", "o"), (f"val_{metric}", "validation", "s")):
-            axis.plot(epochs, history[name], marker=marker if len(epochs) <= 20 else None, markersize=3, label=label)
-        axis.set(title=metric.capitalize(), xlabel="Epoch", ylim=(0, None))
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        _plot_by_epoch(axis, history[metric], "training", "o")
+        _plot_by_epoch(axis, history[f"val_{metric}"], "validation", "s")
+        axis.set(title=metric.capitalize(), ylim=(0, None))
     axes[1].set_ylim(0, 1.02)
     axes[0].legend()
     figure.tight_layout()
@@ -184,15 +187,21 @@ def plot_seeds(runs, metric="accuracy", axis=None):
     axis = axis or plt.subplots(figsize=(9, 3.2))[1]
     for label, records in runs.items():
         values = np.array([record["history"][metric] for record in records])
-        epochs = np.arange(1, values.shape[1] + 1)
-        marker = "o" if len(epochs) <= 20 else None
-        (line,) = axis.plot(epochs, values.mean(axis=0), marker=marker, markersize=3, label=label)
-        axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
-    axis.set(xlabel="Epoch", ylabel=metric.replace("val_", "validation "), ylim=(0, 1.02))
-    axis.xaxis.get_major_locator().set_params(integer=True)
+        line = _plot_by_epoch(axis, values.mean(axis=0), label, "o")
+        axis.fill_between(line.get_xdata(), values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
+    axis.set(ylabel=metric.replace("val_", "validation "), ylim=(0, 1.02))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()
     return axis
+
+
+def _plot_by_epoch(axis, values, label, marker):
+    """Plot a value for each epoch from 1 on; return the line."""
+    marker = marker if len(values) <= 20 else None  # more marks would run together
+    (line,) = axis.plot(np.arange(len(values)) + 1, values, marker=marker, markersize=3, label=label)
+    axis.set_xlabel("Epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    return line
 
 
 def plot_scores(scores, label):
@@ -210,9 +219,9 @@ def plot_scores(scores, label):
     for row, values in enumerate(scores.values()):
         axis.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.6, markeredgewidth=0)
         axis.plot(np.mean(values), row, "|", color=ORANGE, markersize=18, markeredgewidth=2.5)
-    axis.set(yticks=range(len(scores)), yticklabels=list(scores), ylim=(len(scores) - 0.4, -0.6), xlabel=label)
+    _name_rows(axis, scores)
+    axis.set_xlabel(label)
     axis.grid(axis="y", color="#e4e2dc")
-    axis.tick_params(axis="y", length=0)
     axis.set_axisbelow(True)
     axis.figure.tight_layout()
     return axis
@@ -261,10 +270,11 @@ def plot_precision_recall(precision, recall):
     names = list(precision)
     rows = np.arange(len(names))
     _, axis = plt.subplots(figsize=(7, 1 + 0.32 * len(names)))
+    _name_rows(axis, names)
     axis.hlines(rows, list(precision.values()), list(recall.values()), color=GREY, linewidth=1)
     axis.plot(list(precision.values()), rows, "o", color=BLUE, label="precision")
     axis.plot(list(recall.values()), rows, "D", color=ORANGE, markerfacecolor="none", markersize=9, label="recall")
-    axis.set(yticks=rows, yticklabels=names, xlim=(-0.02, 1.05), ylim=(len(names) - 0.4, -0.6))
+    axis.set_xlim(-0.02, 1.05)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axis.figure.tight_layout()
     return axis

@@ -45,8 +45,7 @@ def public(settings):
 
 def hardware():
     """Return the name of the GPU that Keras computes on, or of the CPU and how many cores of it there are."""
-    place = str(keras.ops.zeros(1).device).lower()
-    if shutil.which("nvidia-smi") and ("gpu" in place or "cuda" in place):
+    if shutil.which("nvidia-smi") and any(name in str(keras.ops.zeros(1).device).lower() for name in ("gpu", "cuda")):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
         if found.returncode == 0:
@@ -75,10 +74,16 @@ def pick(runs, **wanted):
     return [run for run in runs if wanted.items() <= (run["settings"] | run["recipe"]).items()]
 
 
-def spread(scores, digits=2):
+def accuracies(runs, split):
+    """Return what share of a split, `"train"`, `"val"` or `"test"`, each run had right at its end."""
+    if split == "test":
+        return [run["test"]["accuracy"] for run in runs]
+    return [run["history"]["accuracy" if split == "train" else f"{split}_accuracy"][-1] for run in runs]
+
+
+def spread(scores):
     """Return scores of several seeds in words: their mean, and from the worst to the best, such as `"0.71 (0.68 to 0.74)"`."""
-    mean, worst, best = (f"{score:.{digits}f}" for score in (sum(scores) / len(scores), min(scores), max(scores)))
-    return f"{mean} ({worst} to {best})"
+    return f"{sum(scores) / len(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})"
 
 
 def read_records(path):

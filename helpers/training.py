@@ -93,21 +93,31 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
             if "test" in finished[1] or not test:
                 return finished
         data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
-        if finished is not None:
-            model, record = finished
-            return model, _finish(record | _judge(model, data["test"]), folder)
-        model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(data["train"]))
-        rows = _go_on(model, folder, len(data["train"])) if resume else []
-        check_fit(model, data["train"])
-        if rows:
-            log(f"going on after epoch {len(rows)}")
-        else:
-            _clear(folder)
-        callbacks = [_Epochs(folder, settings.epochs, rows, data["train"], log), *logs]
-        _fit(model, data, callbacks, len(rows), settings.epochs)
-        history = {name: [row[name] for row in rows] for name in rows[0]}
-        record = _record(model, history, settings, recipe, {split: batches.left_out for split, batches in data.items()})
+        model, record = finished or _learn(data, settings, recipe, folder, resume, log, logs)
         return model, _finish(record | (_judge(model, data["test"]) if test else {}), folder)
+
+
+def _learn(data, settings, recipe, folder, resume, log, callbacks):
+    """Train a network, from the beginning or from where an interrupted run was; return `(model, record)`, not judged yet."""
+    train = data["train"]
+    model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(train))
+    rows = _go_on(model, folder, len(train)) if resume else []
+    check_fit(model, train)
+    if rows:
+        log(f"going on after epoch {len(rows)}")
+    else:
+        _clear(folder)
+    callbacks = [_Epochs(folder, settings.epochs, rows, train, log), *callbacks]
+    sets = {"x": train, "validation_data": data["val"], "shuffle": False}  # the training set is shuffled already
+    try:
+        model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
+    except Exception:
+        # TensorFlow wraps what the reading of a clip raises in an error of its own.
+        if error := next((batches.error for batches in data.values() if batches.error), None):
+            raise error from None
+        raise
+    history = {name: [row[name] for row in rows] for name in rows[0]}
+    return model, _record(model, history, settings, recipe, {split: batches.left_out for split, batches in data.items()})
 
 
 def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
@@ -171,19 +181,13 @@ def _writing(path):
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
-        last = path.with_name(LAST)
-        kept = f"{last} still holds the model of the last whole epoch" if last.exists() else "no epoch had been saved before"
-        raise TrainingError(f"{path} can't be written ({reason}; {kept}); make room there, and go on with --resume.") from error
+        raise TrainingError(f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and go on with --resume.") from error
 
 
-def _fit(model, data, callbacks, done, epochs):
-    """Fit from one epoch to another; the training set is shuffled already."""
-    sets = {"x": data["train"], "validation_data": data["val"], "shuffle": False}
-    try:
-        model.fit(**sets, initial_epoch=done, epochs=epochs, callbacks=callbacks, verbose=0)
-    except Exception as error:
-        # TensorFlow wraps what the reading of a clip raises in an error of its own.
-        raise next((batches.error for batches in data.values() if batches.error), error) from None
+def _kept(folder):
+    """Say from which model a run can go on."""
+    last = folder / LAST
+    return f"{last} still holds the model of the last whole epoch" if last.exists() else "no epoch had been saved before"
 
 
 class _Epochs(keras.callbacks.Callback):
@@ -198,11 +202,8 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs):
         if not math.isfinite(logs["loss"]):
-            last = self.folder / LAST
-            kept = f"the model of the epoch before is in {last}" if last.exists() else "no epoch had ended yet"
-            raise TrainingError(
-                f"The loss became {logs['loss']} in batch {batch + 1} of epoch {len(self.rows) + 1}; {kept}. Train with a smaller learning rate."
-            )
+            place = f"batch {batch + 1} of epoch {len(self.rows) + 1}"
+            raise TrainingError(f"The loss became {logs['loss']} in {place}; {_kept(self.folder)}. Train with a smaller learning rate.")
 
     def on_epoch_end(self, epoch, logs):
         row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin}
@@ -244,8 +245,9 @@ def _go_on(model, folder, batches):
 
 
 def _clear(folder):
-    """Remove what an earlier run has left. The model goes first, for a run goes on wherever there is one."""
-    for name in (LAST, RECORD, HISTORY, BEST):
+    """Remove what an earlier run has left."""
+    # The record goes first, for it vouches for the model; then the model, for a run goes on wherever there is one.
+    for name in (RECORD, LAST, HISTORY, BEST):
         (folder / name).unlink(missing_ok=True)
 
 
