@@ -30,6 +30,7 @@ MEMBERS = ("2d", "mc3", "3d", "2plus1d")
 WAYS = {
     "the tutorial's network, the tutorial's way": ("tutorial way", "2plus1d"),
     "the tutorial's network": ("tutorial", "2plus1d"),
+    "the tutorial's network, 3d": ("tutorial", "3d"),
 } | {f"small_resnet, {conv}": ("small_resnet", conv) for conv in MEMBERS}
 
 
@@ -127,13 +128,15 @@ def measure_all(ways, sizes, rounds, steps):
                     sys.exit(f"{name}, {size} pixels: ended with {done.returncode} (-9: out of memory?): {said[-1]}")
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, (network, conv) in ways.items():
-            seconds = statistics.median(second for one in found[name] for second in one["seconds"])
+            times = [second for one in found[name] for second in one["seconds"]]
+            seconds = statistics.median(times)
             floor = None if network.endswith(".py") else arithmetic(network.removesuffix(" way"), conv, size) / limit
             memory = max(one["memory"] for one in found[name])
-            rows.append({"way": name, "size": size, "seconds": seconds, "clips": BATCH / seconds, "memory": memory, "floor": floor})
+            row = {"way": name, "size": size, "seconds": seconds, "range": [min(times), max(times)]}
+            rows.append(row | {"clips": BATCH / seconds, "memory": memory, "floor": floor})
             ratio = seconds / first(rows, size)
             print(
-                f"{size:4} px  {name:45} {seconds:6.3f} s a step  {ratio:5.2f}  {BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
+                f"{size:4} px  {name:45} {seconds:6.3f} s a step ({min(times):.3f} to {max(times):.3f})  {ratio:5.2f}  {BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
                 + (f"floor {floor:5.3f} s" if floor else ""),
                 flush=True,
             )

@@ -73,7 +73,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
         resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
         log: Is called with a line of text after each epoch.
-        tensorboard: Folder for TensorBoard's logs, if they are wanted.
+        tensorboard: Folder for TensorBoard's logs, if they are wanted; the run gets a folder of its own in it.
 
     Returns:
         `(model, record)`; `record` holds the history by epoch, loss, accuracy and confusion matrix on the test set, seconds,
@@ -85,7 +85,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
-    logs = [_tensorboard(tensorboard)] if tensorboard else []
+    logs = [_tensorboard(pathlib.Path(tensorboard, folder.name))] if tensorboard else []
     with locked(folder):
         finished = load_run(settings, recipe)
         if finished is not None:
@@ -201,11 +201,15 @@ class _Epochs(keras.callbacks.Callback):
         self.data.epoch, self.begin = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch, logs):
-        if not math.isfinite(logs["loss"]):
-            place = f"batch {batch + 1} of epoch {len(self.rows) + 1}"
-            raise TrainingError(f"The loss became {logs['loss']} in {place}; {_kept(self.folder)}. Train with a smaller learning rate.")
+        self._check(logs["loss"], f"batch {batch + 1} of epoch {len(self.rows) + 1}")
+
+    def _check(self, loss, place):
+        if not math.isfinite(loss):
+            raise TrainingError(f"The loss became {loss} in {place}; {_kept(self.folder)}. Train with a smaller learning rate.")
 
     def on_epoch_end(self, epoch, logs):
+        # What the last batch's step has done shows here only.
+        self._check(logs["val_loss"], f"the validation of epoch {len(self.rows) + 1}")
         row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin}
         if all(row["val_accuracy"] > earlier["val_accuracy"] for earlier in self.rows):
             save_model(self.model, self.folder / BEST)
@@ -377,7 +381,7 @@ def _given(options):
 
 
 def make_deterministic():
-    """Have the backend compute the same bits from the same seed and data, at some cost of time."""
+    """Have TensorFlow or PyTorch compute the same bits from the same seed and data, at some cost of time; JAX has no such switch."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from helpers import counting
+from helpers import counting, layers, models
 from helpers.models import build_resnet18, build_small_resnet, build_tutorial_model
 
 SIZE = dict(n_frames=4, height=32, width=32)
@@ -18,6 +19,36 @@ def test_tutorial_model_has_the_tutorials_parameters():
     model = build_tutorial_model(num_classes=10)
     assert model.count_params() == 443_322
     assert trainable(model) == 443_290
+
+
+@pytest.mark.parametrize("conv", ["2plus1d", "3d", "mc3", "2d"])
+@pytest.mark.parametrize("size", [32, 48])
+def test_tutorial_model_is_the_function_that_kerass_own_layers_make(size, conv, monkeypatch):
+    sizes = {"num_classes": 5, "n_frames": 4, "height": size, "width": size}
+    # Rounding tips a ReLU over where its input is next to zero, and with it the gradient; this one bends smoothly.
+    monkeypatch.setattr(keras.layers, "ReLU", lambda: keras.layers.Activation("softplus"))
+    keras.utils.set_random_seed(0)
+    ours = build_tutorial_model(conv=conv, **sizes)
+    monkeypatch.setattr(layers, "VideoConv", keras.layers.Conv3D)
+    monkeypatch.setattr(layers, "LayerNorm", keras.layers.LayerNormalization)
+    monkeypatch.setattr(models, "VideoConv", keras.layers.Conv3D)
+    monkeypatch.setattr(models, "BatchNorm", keras.layers.BatchNormalization)
+    monkeypatch.setattr(models, "ResizeVideo", lambda height, width: keras.layers.TimeDistributed(keras.layers.Resizing(height, width)))
+    kerass = build_tutorial_model(conv=conv, **sizes)
+    own = {type(layer).__name__ for layer in kerass._flatten_layers() if type(layer).__module__.startswith("helpers")}
+    assert own <= {"Conv2Plus1D", "ResidualMain", "Project"}, "which hold Keras's layers"
+    kerass.set_weights(ours.get_weights())
+    frames = np.random.default_rng(1).integers(0, 256, (2, 4, size, size, 3), dtype=np.uint8)
+    for one, other in zip(logits_and_gradient(ours, frames), logits_and_gradient(kerass, frames), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+def logits_and_gradient(model, frames):
+    """Return the logits, and the gradient of the loss by all weights in a row."""
+    with tf.GradientTape() as tape:
+        logits = model(frames, training=True)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(np.arange(len(frames)), logits)
+    return np.array(logits), np.concatenate([np.ravel(value) for value in tape.gradient(loss, model.trainable_weights)])
 
 
 # Published with torchvision's video models, for 400 classes.
