@@ -91,7 +91,7 @@ def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, mult
 
     # The paper gives a stem of 64 channels 45 in the middle; a smaller one keeps that ratio.
     middle = round_down(filters * 45 // 64)
-    x = _convolution(_kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), stride=(1, 2, 2), name="stem")(x)
+    x = paper_convolution(_kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")(x)
     x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
     for stage in range(1, 5):
         for block in range(1, blocks + 1):
@@ -114,13 +114,22 @@ def _kind(conv, stage):
     return conv
 
 
-def _convolution(kind, filters, middle, kernel, stride, name):
-    """Return one of the paper's convolutions, to be followed by a batch normalisation and so without biases."""
+def paper_convolution(kind, filters, middle, kernel, strides, name):
+    """Return one of the paper's convolutions, to be followed by a batch normalisation and so without biases.
+
+    Args:
+        kind: `"2plus1d"`, `"3d"` or `"2d"`.
+        filters: Channels of the output.
+        middle: Channels between space and time, for `"2plus1d"`.
+        kernel: `(time, height, width)`; of `"2d"` height and width only.
+        strides: Likewise.
+        name: The layer's name.
+    """
     if kind == "2plus1d":
-        return Conv2Plus1D(filters, kernel, "same", mid_filters=middle, strides=stride, normalized=True, name=name)
+        return Conv2Plus1D(filters, kernel, "same", mid_filters=middle, strides=strides, normalized=True, name=name)
     if kind == "2d":
-        kernel, stride = (1, *kernel[1:]), (1, *stride[1:])
-    return VideoConv(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+        kernel, strides = (1, *kernel[1:]), (1, *strides[1:])
+    return VideoConv(filters, kernel, strides=strides, padding="same", use_bias=False, name=name)
 
 
 def add_paper_block(x, kind, filters, middle, stride, name):
@@ -139,9 +148,9 @@ def add_paper_block(x, kind, filters, middle, stride, name):
     """
     shortcut = x
     strides = (1 if kind == "2d" else stride, stride, stride)
-    x = _convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)
+    x = paper_convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)
     x = keras.layers.ReLU(name=f"{name}_relu1")(batch_norm(f"{name}_norm1")(x))
-    x = _convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
+    x = paper_convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
     x = batch_norm(f"{name}_norm2")(x)
     if shortcut.shape != x.shape:
         shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)

@@ -44,7 +44,7 @@ def public(settings):
 
 
 def hardware():
-    """Return the name of the GPU that Keras computes on, or of the CPU and how many cores of it there are."""
+    """Return the name of the GPU that Keras computes on, or of the CPU and how many of its cores this process may use."""
     if shutil.which("nvidia-smi") and any(name in str(keras.ops.zeros(1).device).lower() for name in ("gpu", "cuda")):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
@@ -53,7 +53,9 @@ def hardware():
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, {os.cpu_count()} cores"
+    cores = os.cpu_count()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return f"{name}, {cores if usable == cores else f'{usable} of {cores}'} cores"
 
 
 def recorded(name):
@@ -72,6 +74,12 @@ def recorded(name):
 def pick(runs, **wanted):
     """Return the records of the runs whose recipes and settings have these values, such as `conv="3d", size=64`."""
     return [run for run in runs if wanted.items() <= (run["settings"] | run["recipe"]).items()]
+
+
+def of_recipe(runs, recipe):
+    """Return the records of the runs of a recipe, whatever their seeds."""
+    wanted = dataclasses.asdict(recipe)
+    return [run for run in runs if run["recipe"] | {"seed": recipe.seed} == wanted]
 
 
 def accuracies(runs, split):

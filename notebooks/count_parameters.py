@@ -301,7 +301,7 @@ for conv, model in papers.items():
 # - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels, but they skip no frame: all 16 reach the last layer, where `3d`
 #   has two left. (In the tutorial's network nothing skips frames, and there `mc3` does less.)
 #
-# So ask which currency is meant when someone calls a network small.
+# So ask which currency is meant when someone calls a network small. Two more currencies can't be worked out on paper, only measured: seconds and accuracy. The page Results has them for [all four members](../book/results.md#what-factorising-buys).
 #
 # ## See where it is spent
 #

@@ -90,7 +90,7 @@ for accuracy in (0.5, 0.75, 0.9):
 puppets = records.pick(records.recorded("puppets-short"), network="small_resnet")
 real = records.pick(records.recorded("ucf101-112"), network="small_resnet")
 lines = [
-    f"- {label}: {records.spread([run['test']['accuracy'] for run in runs])}, {len(runs)} seeds"
+    f"- {label}: {records.spread(records.accuracies(runs, 'test'))}, {len(runs)} seeds"
     for label, runs in {
         "the puppets, as in the chapter Train": records.pick(puppets, conv="2plus1d"),
         "real clips, by the recipe of the chapter before": real,
@@ -99,6 +99,7 @@ lines = [
 Markdown(
     "\n".join(
         ["Recorded accuracies on test clips, mean, worst and best:", "", *lines, ""]
+        + [f"(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)", ""]
         + ["An accuracy without its spread is an anecdote."]
     )
 )

@@ -62,13 +62,14 @@ title = axis.set_title("Accuracy on the training set (puppets)")
 
 # %% tags=["remove-input", "nbval-check-output"]
 def describe(made):
-    scores = records.spread([record["test"]["accuracy"] for record in made])
+    scores = records.spread(records.accuracies(made, "test"))
     return f"{scores} after {made[0]['settings']['epochs']} epochs, {len(made)} seeds"
 
 
 lines = [f"- {label}: {describe(made)}" for label, made in runs.items()]
 Markdown(
     "\n".join(["Accuracy on the test clips, split by group; chance is 0.10:", "", *lines])
+    + f"\n\nRecorded on a machine with {recorded[0]['hardware']}; [Results](../book/results.md) has times and commands."
 )
 
 # %% [markdown]
@@ -176,9 +177,9 @@ print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 # BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe tutorial
 # ```
 #
-# After each epoch it saves the model, and beside it the one that did best on the validation clips so far. If it is interrupted, even killed, add `--resume` to the same command: it goes on after the last whole epoch, and (on a CPU, with
-# `--deterministic`) ends with the same weights, to the last bit, as if nothing had happened. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seed 0 1 2` it trains three times, and with `--record FILE` it
-# adds what came out to a file; the page [Results](../book/results.md) is made from such files. `--conv`, `--size` and `--frames` choose other networks and sizes; `--help` lists all.
+# After each epoch it saves the model, and beside it the one that did best on the validation clips so far. If it is interrupted, even killed, add `--resume` to the same command: it goes on after the last whole epoch. On one machine, with TensorFlow on its CPU and `--deterministic`, it ends with the same weights, to the last bit, as if nothing had happened. On a GPU, under
+# another backend or on another machine sums are added up in another order, and the weights are only about the same. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seed 0 1 2` it trains three times, and with `--record FILE` it
+# adds what came out to a file; the page [Results](../book/results.md) is made from such files. `--conv`, `--size` and `--frames` choose other networks and sizes; `--tensorboard logs` writes the curves for [TensorBoard](https://www.tensorflow.org/tensorboard); `--help` lists all.
 #
 # ### What comes out
 #
@@ -191,13 +192,10 @@ full = records.pick(records.recorded("ucf101-112"), network="tutorial")
 figure = plots.plot_history(full[0]["history"])
 
 # %% tags=["remove-input", "nbval-check-output"]
-last = {
-    name: records.spread([record["history"][name][-1] for record in full])
-    for name in ("accuracy", "val_accuracy")
-}
+last = {split: records.spread(records.accuracies(full, split)) for split in ("train", "val")}
 seconds = np.mean([record["seconds"] for record in full])
 Markdown(
-    f"After {len(full[0]['history']['loss'])} epochs the accuracy on the training clips is {last['accuracy']}, on the validation clips {last['val_accuracy']}; mean, worst and best of {len(full)} seeds. "
+    f"After {len(full[0]['history']['loss'])} epochs the accuracy on the training clips is {last['train']}, on the validation clips {last['val']}; mean, worst and best of {len(full)} seeds. "
     f"A run took {seconds / 60:.0f} minutes on one core of a machine with {full[0]['hardware']}."
 )
 
@@ -208,7 +206,7 @@ Markdown(
 #
 # Nothing in the code changes: Keras uses a GPU where it finds one. In Colab choose *Runtime → Change runtime type → GPU* before you start; this book then takes the full run by itself.
 #
-# A GPU does the arithmetic of a training step many times faster than a CPU. This book decodes video on the CPU all the same, and a fast GPU waits for it in the first epochs, until the frames are kept. Where training on a GPU stays slow, see [Feed the GPU](feed_the_gpu.ipynb).
+# A GPU does the arithmetic of a training step many times faster than a CPU. This book decodes video on the CPU all the same, and a fast GPU waits for it in the first epochs, until the frames are kept. `--mixed` computes in 16 bits where that is safe, which recent GPUs do several times faster. Where training on a GPU stays slow, see [Feed the GPU](feed_the_gpu.ipynb).
 #
 # ## Check yourself
 #
