@@ -225,8 +225,8 @@ benches = [records.recorded(name) for name in ("steps", "steps-without-onednn")]
 )
 Markdown(
     f"And in a whole training step? For the tutorial's network and 8 clips of 112 × 112 pixels {theirs:.2f} s were recorded when it was built of Keras's own layers, and {ours:.2f} s when built of this book's. "
-    "TensorFlow computes with oneDNN on Intel's processors, a library that knows flat kernels; with oneDNN switched off, as on other processors, "
-    f"it was {theirs_plain:.2f} s against {ours_plain:.2f} s. The page [Results](../book/results.md) has the whole table."
+    f"With oneDNN switched off, the library by which TensorFlow computes on Intel's processors, it was {theirs_plain:.2f} s against {ours_plain:.2f} s. "
+    "(This book's normalisations and resizing are quicker, too, so not all of the gain is the kernels'.) The page [Results](../book/results.md) has the whole table."
 )
 
 # %% [markdown]
@@ -298,13 +298,13 @@ for build in (models.build_tutorial_model, models.build_small_resnet):
 # %% [markdown]
 # ## Change one argument, and get four networks
 #
-# What would the network be without the factorisation, or without time? `conv` says what its convolutions are, `"2plus1d"` if you say nothing, and changes nothing else. This is all that it decides:
+# What would the network be without the factorisation, or without time? `conv` says what its convolutions are, `"2plus1d"` if you say nothing, and changes nothing else. This is where it decides:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(models.paper_convolution).partition('"""\n')[2])
 
 # %% [markdown]
-# A 2D convolution is a 3D one whose kernel is one frame thick, and it can't have a stride in time either. The fourth member is mixed, `"mc3"` in the paper: 3D in the stem and in the first stage, 2D in all others, on the guess that motion is best seen early, where there are many frames and fine pictures.
+# A 2D convolution is a 3D one whose kernel is one frame thick. A stride in time would drop frames that it hasn't seen, so it has none. The fourth member is mixed, `"mc3"` (it is told apart before this function is called): 3D in the stem and in the first stage, 2D in all others, on the guess that motion is best seen early, where there are many frames and fine pictures.
 #
 # **Predict:** which of the four has the most parameters, and which the most to compute?
 
@@ -315,7 +315,7 @@ for conv in ("2d", "mc3", "3d", "2plus1d"):
     print(f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f} million multiply-adds")
 
 # %% [markdown]
-# The mixed one is thin, for the early stages have few channels, and yet it computes as much as 3D, for they have the most places. (2+1)D lies a little below 3D because *M* was rounded down. What each of them takes in time and reaches in accuracy, has been measured: see [What factorising buys](../book/results.md#what-factorising-buys).
+# The mixed one is as small as 2D and computes as much as 3D. Most of the work lies in the early stages, which those two share; in the later ones its kernels are a third as large, but they go over all ten frames, where the strides of 3D leave five, three and two. (2+1)D lies below 3D, for both convolutions of a block take the *M* of the first, as in the paper, and the stem is thinner. What each of them takes in time and reaches in accuracy, has been measured: see [What factorising buys](../book/results.md#what-factorising-buys).
 #
 # One number in `helpers.layers` deserves a word. Batch normalisation keeps a running average for later use, and forgets the past slowly: Keras's `momentum` of 0.99 needs hundreds of batches. A
 # short run has few, and its validation score would lag epochs behind. The book takes 0.9.

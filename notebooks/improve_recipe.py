@@ -68,7 +68,7 @@ size, hardware = made[0]["settings"]["size"], made[0]["hardware"]
 Markdown(
     "\n".join(lines)
     + f"\n\nAt the end, mean, worst and best of {len(made)} seeds each; frames of {size} × {size} pixels; chance is 0.10. "
-    f"Each run had one core of a machine with {hardware}."
+    f"Each run had one core of a machine with {hardware}, shared with others: take the times as rough."
 )
 
 # %% [markdown]
@@ -126,12 +126,12 @@ axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
 legend = axis.legend()
 
 # %% [markdown]
-# There is a second reason to let it fall. The last model is the one that is tested, and with steps of full size it is a matter of luck where the last of them ended. (To take the epoch that did best on the validation clips instead, `best.keras`, is to choose by luck as well, as you will see below.) And where the book's curve drops for an epoch, early on, batch normalisation is to blame: its running averages lag behind weights that change fast. That ends as the rate falls.
+# There is a second reason to let it fall. The last model is the one that is tested, and with steps of full size it is a matter of luck where the last of them ended. (To take the epoch that did best on the validation clips instead, `best.keras`, is to choose by luck as well, as you will see below.) And where the book's curve drops for an epoch, early on, batch normalisation is probably to blame: its running averages lag behind weights that change fast. That ends as the rate falls.
 #
 # ## Let weights shrink
 #
 # [Weight decay](../book/glossary.md#weight-decay) takes a little off every kernel in every step: a weight is multiplied by one minus *rate* × *decay*. What the clips need is put back by the gradient; what only chance has made large fades. (Biases and
-# the scales of normalisation are spared. And before a normalisation a smaller kernel computes the same, for it is scaled up again; there the decay only makes each step turn the kernel further.)
+# the scales of normalisation are spared. Before a normalisation a smaller kernel computes the same, for what comes out is scaled up again; but a step of the same length changes a small kernel more, so there the decay works like a larger rate.)
 #
 # **Predict:** by how much does a weight shrink over the whole training, if no gradient ever touches it? The rates are those of the plot.
 
@@ -169,7 +169,7 @@ print(f"the smoothed loss is least at {given[losses.argmin()]:.2f}")
 #
 # Which of them did it? An [ablation](../book/glossary.md#ablation) asks: train again without one of them, all else alike, and see what is lost. That takes many runs, so these are shorter, of smaller frames, and judged on the validation clips.
 #
-# **Predict:** put the five in order, the most important first. (They go by their names in the recipe.)
+# **Predict:** the cosine, weight decay, label smoothing, the subtracted mean, augmentation: put them in order, the most important first.
 
 # %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot a seed, and a line at their mean: the whole recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
 small = records.recorded("ucf101-64")
@@ -194,13 +194,13 @@ Markdown(
 )
 
 # %% [markdown]
-# Two of them carry the recipe. Without augmentation the network has its training clips by heart and knows little else; without subtracting the mean it learns walls.
+# Two of them carry the recipe. Without augmentation the network gets every training clip right and few of the others. Without subtracting the mean it falls behind as well; by learning walls, probably, though nobody has looked.
 #
 # And the other three? Their rows lie beside that of the whole recipe, some of them even a few clips further right. Whoever reads from so few dots that one of them helps, or harms, reads too much. The cosine shows in the last column: without it the score jumps up and down to the end, and what you get depends on the epoch in which you
-# stop. Of weight decay you worked out yourself that it does little here. So by this table a shorter recipe would do. It stays as it is for another reason: the runs at the top were made with it, and their test clips have been looked at. Whoever changes the recipe now does it with the
+# stop. Weight decay was to be weak, and no gain from it is to be seen. So by this table a shorter recipe would do. It stays as it is for another reason: the runs at the top were made with it, and their test clips have been looked at. Whoever changes the recipe now does it with the
 # answers in sight.
 #
-# Two differences between the recipes are left, the network and the size of the rate. They belong together, so they can't be taken out one by one; what the network is worth on the puppets, you saw in the chapter [Train](train.ipynb). And an ablation has its blind spot: of two ingredients that stand in for each other, neither is missed.
+# Two differences between the recipes are left, the network and the size of the rate. On real clips they haven't been tried one by one; on the puppets they were, in the chapter [Train](train.ipynb), and there it was the network that counted. And an ablation has its blind spot: where two ingredients do the same job, taking out one of them costs nothing, since the other still does it.
 #
 # ## Choose on the validation clips, look at the test clips once
 #
@@ -216,7 +216,7 @@ again = rng.binomial(100, 0.1, size=1000) / 100
 print(f"the same student on new clips: {again.mean():.2f}")
 
 # %% [markdown]
-# The best of many is good, and also lucky, and luck doesn't come along to new clips. That is one reason why the book's recipe, chosen on the validation clips, does better on them than on the test clips in the table at the top. Only the test clips tell what it is worth.
+# The best of many is good, and also lucky, and luck doesn't come along to new clips. That may be one reason why the book's recipe, chosen on the validation clips, does better on them than on the test clips in the table at the top. (The test clips may also be harder.) Only the test clips tell what it is worth.
 #
 # In a shell, `--no-test` keeps your hands off them while you choose. When you have chosen, the same command without it tests the network, and doesn't train it again.
 #
