@@ -168,7 +168,7 @@ class ResidualMain(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="helpers")
 class Project(keras.layers.Layer):
-    """Give the shortcut as many channels as the main branch: a dense layer, then layer normalisation.
+    """Give the shortcut the main branch's channels: a dense layer, then normalisation.
 
     Args:
         units: Channels of the output.

@@ -125,11 +125,12 @@ def paper_convolution(kind, filters, middle, kernel, strides, name):
         strides: Likewise.
         name: The layer's name.
     """
-    if kind == "2plus1d":
-        return Conv2Plus1D(filters, kernel, "same", mid_filters=middle, strides=strides, normalized=True, name=name)
     if kind == "2d":
         kernel, strides = (1, *kernel[1:]), (1, *strides[1:])
-    return VideoConv(filters, kernel, strides=strides, padding="same", use_bias=False, name=name)
+    choice = {"padding": "same", "strides": strides, "name": name}
+    if kind == "2plus1d":
+        return Conv2Plus1D(filters, kernel, mid_filters=middle, normalized=True, **choice)
+    return VideoConv(filters, kernel, use_bias=False, **choice)
 
 
 def add_paper_block(x, kind, filters, middle, stride, name):

@@ -312,7 +312,7 @@ print(inspect.getsource(models.paper_convolution).partition('"""\n')[2])
 for conv in ("2d", "mc3", "3d", "2plus1d"):
     member = models.build_small_resnet(conv=conv, **run.input_size)
     work = sum(row.multiply_adds for row in counting.layer_table(member))
-    print(f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f} million multiply-adds")
+    print(f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f}M multiply-adds")
 
 # %% [markdown]
 # The mixed one is as small as 2D and computes as much as 3D. Most of the work lies in the early stages, which those two share; in the later ones its kernels are a third as large, but they go over all ten frames, where the strides of 3D leave five, three and two. (2+1)D lies below 3D, for both convolutions of a block take the *M* of the first, as in the paper, and the stem is thinner. What each of them takes in time and reaches in accuracy, has been measured: see [What factorising buys](../book/results.md#what-factorising-buys).
