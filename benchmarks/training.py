@@ -136,7 +136,8 @@ def measure_all(ways, sizes, rounds, steps):
             rows.append(row | {"clips": BATCH / seconds, "memory": memory, "floor": floor})
             ratio = seconds / first(rows, size)
             print(
-                f"{size:4} px  {name:45} {seconds:6.3f} s a step ({min(times):.3f} to {max(times):.3f})  {ratio:5.2f}  {BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
+                f"{size:4} px  {name:45} {seconds:6.3f} s a step ({min(times):.3f} to {max(times):.3f})  {ratio:5.2f}  "
+                f"{BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
                 + (f"floor {floor:5.3f} s" if floor else ""),
                 flush=True,
             )
