@@ -41,6 +41,7 @@ class ClipBatches(keras.utils.PyDataset):
         class_names: Names of the classes, by label.
         files: The clips.
         labels: Their classes, int32 `(n_clips,)`.
+        reading: How a clip is read, as keyword arguments.
         threads: How many threads make batches ahead.
         left_out: `(file, reason)` of each clip that was left out.
         epoch: The epoch that the next `for` loop or the next epoch of `keras.Model.fit` gives. (Under JAX and PyTorch `fit`
@@ -67,8 +68,8 @@ class ClipBatches(keras.utils.PyDataset):
         self._makers, self._coming = ThreadPoolExecutor(self.threads), {}
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
-        sizes = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
-        sizes |= {"start": "random" if training else "center", "start_step": start_step if training else 1}
+        self.reading = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
+        sizes = self.reading | {"start": "random" if training else "center", "start_step": start_step if training else 1}
         self._sizes, self._cache = sizes, None if cache is None else FrameCache(cache, **sizes)
         self._own = threading.local()
         self.left_out, self.error = [], None

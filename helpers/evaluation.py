@@ -7,6 +7,11 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import precision_recall_fscore_support
 
+from helpers.ucf101 import get_class, get_group
+from helpers.video import clips_from_video_file
+
+ORDERS = ("forwards", "backwards", "shuffled", "one frame")
+
 
 def get_actual_predicted_labels(model, dataset):
     """Return the true and the predicted class of every clip, in one pass over the data set.
@@ -21,12 +26,140 @@ def get_actual_predicted_labels(model, dataset):
     Returns:
         `(actual, predicted)`: int arrays `(n_clips,)`, in the order of the pass.
     """
-    actual, predicted = [], []
+    actual, probabilities = predict_probabilities(model, dataset)
+    return actual, probabilities.argmax(axis=-1)
+
+
+def predict_probabilities(model, dataset):
+    """Return the true class and the probabilities of every clip, in one pass over the data set.
+
+    Args:
+        model: A network of logits.
+        dataset: Batches `(frames, labels)`; any iterable of them.
+
+    Returns:
+        `(actual, probabilities)`: int `(n_clips,)` and float `(n_clips, n_classes)`, in the order of the pass.
+    """
+    actual, probabilities = [], []
     for frames, labels in dataset:
-        logits = keras.ops.convert_to_numpy(model.predict_on_batch(keras.ops.convert_to_numpy(frames)))
         actual.append(keras.ops.convert_to_numpy(labels))
-        predicted.append(logits.argmax(axis=-1))
-    return np.concatenate(actual).astype(int), np.concatenate(predicted).astype(int)
+        probabilities.append(_predict(model, frames))
+    return np.concatenate(actual).astype(int), np.concatenate(probabilities)
+
+
+def _predict(model, frames):
+    logits = model.predict_on_batch(keras.ops.convert_to_numpy(frames))
+    return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+
+
+def predict_clips(model, files, n_clips, reading):
+    """Return the probabilities of several clips of each video, taken at even distances; their mean is the video's.
+
+    As the paper does with ten (Tran et al. 2018, section 4.1).
+
+    Args:
+        model: A network of logits.
+        files: Video files.
+        n_clips: Clips a video.
+        reading: `n_frames`, `output_size` and `frame_step`, as in `helpers.settings.Settings.reading`.
+
+    Returns:
+        float `(n_videos, n_clips, n_classes)`.
+
+    Raises:
+        VideoReadError: A file can't be read.
+    """
+    return np.stack([_predict(model, clips_from_video_file(file, n_clips, **reading)) for file in files])
+
+
+def average_clips(probabilities, n_clips):
+    """Return the mean probabilities of some of a video's clips, evenly chosen.
+
+    Args:
+        probabilities: Those of all clips, float `(n_videos, all_clips, n_classes)`, from `predict_clips`.
+        n_clips: How many to take; of one, the one in the middle.
+
+    Returns:
+        float `(n_videos, n_classes)`.
+    """
+    middles = (np.arange(n_clips) + 0.5) / n_clips * probabilities.shape[1]
+    return probabilities[:, middles.astype(int)].mean(axis=1)
+
+
+def reorder(frames, order, seed=0):
+    """Show a network's clips in another order of frames, to see whether the order matters to it.
+
+    Args:
+        frames: `(batch, n_frames, height, width, 3)`.
+        order: One of `ORDERS`: as they are, from the last to the first, at random, or the middle one again and again.
+        seed: Seed of the random order, which is the same for all clips of a batch.
+
+    Returns:
+        Frames of the same shape.
+
+    Raises:
+        ValueError: There is no such order.
+    """
+    frames = np.asarray(frames)
+    numbers = np.arange(frames.shape[1])
+    orders = dict(zip(ORDERS, (
+        numbers, numbers[::-1], np.random.default_rng(seed).permutation(numbers), np.full_like(numbers, len(numbers) // 2)
+    )))  # fmt: skip
+    if order not in orders:
+        raise ValueError(f"order is one of {', '.join(ORDERS)}, not {order!r}.")
+    return frames[:, orders[order]]
+
+
+def reordered(dataset, order, seed=0):
+    """Give the batches of a data set with their frames in another order, as in `reorder`."""
+    return ((reorder(frames, order, seed), labels) for frames, labels in dataset)
+
+
+def name_groups(files):
+    """Return the group that each clip was cut from, by class and number, such as `"PullUps 7"`."""
+    return [f"{get_class(file)} {get_group(file)}" for file in files]
+
+
+def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
+    """Return between which bounds an accuracy would lie, had other groups been drawn to test on.
+
+    Groups are drawn with replacement, as many as there are, again and again (the bootstrap: Efron 1979); a group comes with all
+    its clips, for these succeed and fail together.
+
+    Args:
+        right: Whether each clip was named rightly, `(n_clips,)`.
+        groups: The group of each clip, `(n_clips,)`, from `name_groups`.
+        level: The share of the draws that lie within the bounds.
+        samples: Draws.
+        seed: Seed of the draws.
+
+    Returns:
+        `(low, high)`: two accuracies.
+    """
+    _, numbers = np.unique(groups, return_inverse=True)
+    hits, sizes = np.bincount(numbers, weights=right), np.bincount(numbers)
+    drawn = np.random.default_rng(seed).integers(len(sizes), size=(samples, len(sizes)))
+    accuracies = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    return tuple(np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2]).tolist())
+
+
+def reliability(right, confidence, n_bins=10):
+    """Sort predictions by their confidence into bins, and return how sure they were and how many were right (Guo et al. 2017).
+
+    Args:
+        right: Whether each clip was named rightly, `(n_clips,)`.
+        confidence: The probability of the class named, `(n_clips,)`.
+        n_bins: Bins of equal width from 0 to 1; those that stay empty are left out.
+
+    Returns:
+        `(confidence, accuracy, n_clips)`: three arrays, a value for each bin.
+    """
+    right, confidence = np.asarray(right, float), np.asarray(confidence)
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    counts = np.bincount(bins, minlength=n_bins)
+    filled = counts > 0
+    means = [np.bincount(bins, weights=values, minlength=n_bins)[filled] / counts[filled] for values in (confidence, right)]
+    return *means, counts[filled]
 
 
 def calculate_classification_metrics(actual, predicted, labels):

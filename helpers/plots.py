@@ -241,16 +241,20 @@ def plot_confusion_matrix(actual, predicted, labels, title):
     """
     use_style()
     counts = confusion_matrix(actual, predicted, labels=range(len(labels)))
-    size = 2.2 + 0.45 * len(labels)
+    # Of many classes no number could be read: shades alone, and names as small as they must be.
+    many = len(labels) > 30
+    size = 10 if many else 2.2 + 0.45 * len(labels)
     _, axis = plt.subplots(figsize=(size + 0.6, size))
-    shown = np.where(counts == 0, "", counts.astype(str))
+    shown = None if many else np.where(counts == 0, "", counts.astype(str))
     sns.heatmap(
-        counts, annot=shown, fmt="", cmap="Blues", vmin=0, square=True, cbar=False, linewidths=1, linecolor="#e4e2dc",
-        xticklabels=labels, yticklabels=labels, ax=axis,
+        counts, annot=shown, fmt="", cmap="Blues", vmin=0, square=True, cbar=False, linewidths=0 if many else 1,
+        linecolor="#e4e2dc", xticklabels=labels, yticklabels=labels, ax=axis,
     )
     axis.set(title=title, xlabel="Predicted action", ylabel="Actual action")
-    axis.tick_params(axis="x", rotation=45, length=0)
-    plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
+    axis.tick_params(labelsize=6 if many else None)
+    axis.tick_params(axis="x", rotation=90 if many else 45, length=0)
+    if not many:
+        plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
     axis.tick_params(axis="y", rotation=0, length=0)
     axis.figure.tight_layout()
     return axis
@@ -276,5 +280,51 @@ def plot_precision_recall(precision, recall):
     axis.plot(list(recall.values()), rows, "D", color=ORANGE, markerfacecolor="none", markersize=9, label="recall")
     axis.set_xlim(-0.02, 1.05)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axis.figure.tight_layout()
+    return axis
+
+
+def plot_reliability(confidence, accuracy, n_clips):
+    """Plot how many predictions are right by how sure the network was; on the diagonal its probabilities mean what they say.
+
+    Args:
+        confidence: Mean confidence by bin.
+        accuracy: Share of right predictions by bin.
+        n_clips: Clips by bin; a mark's area grows with them, and its number stands beside it.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    _, axis = plt.subplots(figsize=(4.6, 4.4))
+    axis.plot([0, 1], [0, 1], ":", color=GREY)
+    axis.vlines(confidence, confidence, accuracy, color=ORANGE, linewidth=1.5)
+    axis.scatter(confidence, accuracy, s=30 + 4 * np.asarray(n_clips), color=BLUE, zorder=2)
+    for x, y, number in zip(confidence, accuracy, n_clips):
+        axis.annotate(str(number), (x, y), (9, -11), textcoords="offset points", fontsize=8)
+    axis.set(xlim=(0, 1.04), ylim=(-0.04, 1.06), xlabel="confidence", ylabel="share that is right", aspect="equal")
+    axis.figure.tight_layout()
+    return axis
+
+
+def plot_against(scores, xlabel, ylabel):
+    """Plot scores of several seeds against what was varied: a dot for each, a line through their means.
+
+    Args:
+        scores: By label, lists of scores by the value of what was varied.
+        xlabel: What was varied.
+        ylabel: What the scores are.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    _, axis = plt.subplots(figsize=(9, 3.6))
+    for (label, values), marker in zip(scores.items(), "os^D"):
+        (line,) = axis.plot(values.keys(), [np.mean(made) for made in values.values()], label=label)
+        for x, made in values.items():
+            axis.plot([x] * len(made), made, marker, color=line.get_color(), alpha=0.6, markeredgewidth=0)
+    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()
     return axis

@@ -35,7 +35,7 @@ SKINS = ("#6b4028", "#8d5a36", "#b98058", "#d8a57c", "#4a2c1d")
 PROPS = ("window", "picture", "plant", "lamp", "clock")
 
 
-def write_zip(path, *, groups=25, clips=3, seed=0):
+def write_zip(path, *, groups=25, clips=3, seed=0, casts="pair"):
     """Draw the puppets into a ZIP of AVI files named like UCF101's.
 
     A ZIP that this version has already drawn with the same arguments is left as it is. Of two processes that draw into one
@@ -46,19 +46,23 @@ def write_zip(path, *, groups=25, clips=3, seed=0):
         groups: Groups a class, at most 25.
         clips: Clips a group.
         seed: Seed of everything drawn.
+        casts: Who has figures and rooms of its own: each `"pair"`, so that nothing but time tells its two actions apart; or
+            each `"class"`, as in UCF101, where a room tells the action to whoever has seen it before.
 
     Returns:
         The path, with members `puppets/v_<Class>_g<group>_c<clip>.avi`.
 
     Raises:
-        ValueError: `groups` is not from 1 to 25, or `clips` not from 1 to 99.
+        ValueError: `groups` is not from 1 to 25, `clips` not from 1 to 99, or `casts` neither of the two.
         OSError: The ZIP, or a clip on its way there, can't be written.
     """
     if not (1 <= groups <= 25 and 1 <= clips <= 99):
         raise ValueError(f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}.")
+    if casts not in ("pair", "class"):
+        raise ValueError(f'casts is "pair" or "class", not {casts!r}.')
     path = pathlib.Path(path)
-    stamp = _stamp(groups, clips, seed)
-    jobs = [(pair, group, clip, seed) for pair in PAIRS for group in range(1, groups + 1) for clip in range(1, clips + 1)]
+    stamp = _stamp(groups, clips, seed, casts)
+    jobs = [(pair, group, clip, seed, casts) for pair in PAIRS for group in range(1, groups + 1) for clip in range(1, clips + 1)]
     with locked(path.parent):
         if not _is_drawn(path, stamp):
             with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, whole(path) as draft:
@@ -67,7 +71,7 @@ def write_zip(path, *, groups=25, clips=3, seed=0):
     return path
 
 
-def draw_clip(class_name, group, clip, seed=0):
+def draw_clip(class_name, group, clip, seed=0, casts="pair"):
     """Draw one clip.
 
     Args:
@@ -75,13 +79,17 @@ def draw_clip(class_name, group, clip, seed=0):
         group: Which figure and backdrop, from 1.
         clip: Which take of it, from 1.
         seed: Seed of everything drawn.
+        casts: Who has figures and rooms of its own, as in `write_zip`.
 
     Returns:
         uint8 RGB frames `(n_frames, 180, 240, 3)`, 25 a second.
     """
     pair = next(pair for pair in PAIRS if class_name in pair)
-    cast = _Cast(np.random.default_rng([seed, group]), PAIRS.index(pair))
-    take = np.random.default_rng([seed, group, clip, PAIRS.index(pair)])
+    number = PAIRS.index(pair)
+    # The second action of a pair has the casts of a pair that there isn't.
+    own = len(PAIRS) * (casts == "class" and class_name == pair[1])
+    cast = _Cast(np.random.default_rng([seed, group]), number + own)
+    take = np.random.default_rng([seed, group, clip, number + own])
     # An even number of frames: the middle of a clip, reversed, is the middle of the reversed clip.
     n_frames = 2 * int(take.integers(25, 31))
     begin, end = take.uniform(0, 0.12), take.uniform(0.88, 1)
@@ -92,10 +100,10 @@ def draw_clip(class_name, group, clip, seed=0):
     return frames if class_name == pair[0] else frames[::-1]
 
 
-def _stamp(groups, clips, seed):
+def _stamp(groups, clips, seed, casts):
     """Return what a ZIP's comment says of how it was drawn: the arguments, this file, OpenCV."""
     source = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:16]
-    return f"puppets groups={groups} clips={clips} seed={seed} source={source} opencv={cv2.__version__}".encode()
+    return f"puppets groups={groups} clips={clips} seed={seed} casts={casts} source={source} opencv={cv2.__version__}".encode()
 
 
 def _is_drawn(path, stamp):
@@ -115,11 +123,12 @@ def _pack(path, files, stamp):
             archive.writestr(member, file.read_bytes())
 
 
-def _write_pair(folder, pair, group, clip, seed):
-    """Draw a clip and write it forwards and backwards; return both paths."""
-    frames = draw_clip(pair[0], group, clip, seed)
+def _write_pair(folder, pair, group, clip, seed, casts):
+    """Draw a clip of each of a pair's actions and write it; where they share a cast, the second is the first backwards. Return the paths."""
+    frames = draw_clip(pair[0], group, clip, seed, casts)
+    others = frames[::-1] if casts == "pair" else draw_clip(pair[1], group, clip, seed, casts)
     names = [pathlib.Path(folder) / f"v_{class_name}_g{group:02d}_c{clip:02d}.avi" for class_name in pair]
-    for fname, ordered in zip(names, (frames, frames[::-1])):
+    for fname, ordered in zip(names, (frames, others)):
         # Motion JPEG codes every frame by itself, so a frame decodes alike whichever way the clip runs.
         writer = cv2.VideoWriter(str(fname), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
         writer.set(cv2.VIDEOWRITER_PROP_QUALITY, JPEG_QUALITY)

@@ -13,16 +13,19 @@ import sys
 import time
 
 import keras
+import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
-from helpers.evaluation import get_actual_predicted_labels
+from helpers.evaluation import ORDERS, average_clips, predict_clips, predict_probabilities, reordered
 from helpers.files import locked, whole
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
 from helpers.settings import current
 
+# From how many clips a video is judged.
+CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
 INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
@@ -256,11 +259,21 @@ def _clear(folder):
 
 
 def _judge(model, test):
-    """Return what becomes of the test set."""
-    actual, predicted = get_actual_predicted_labels(model, test)
+    """Return what becomes of the test set: from the middle of each video, in other orders of the frames, from several clips."""
+    actual, probabilities = predict_probabilities(model, test)
+    predicted = probabilities.argmax(axis=-1)
+
+    def accuracy(probabilities):
+        return float(np.mean(probabilities.argmax(axis=-1) == actual))
+
+    several = predict_clips(model, test.files, max(CLIPS), test.reading)
     return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
+        "orders": {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS},
+        "several_clips": {str(n): accuracy(average_clips(several, n)) for n in CLIPS},
         "class_names": test.class_names,
+        "clips": [file.name for file in test.files],
+        "probabilities": probabilities.round(4).tolist(),
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
         "confusion_matrix": confusion_matrix(actual, predicted, labels=range(len(test.class_names))).tolist(),

@@ -56,6 +56,40 @@ def frames_from_video_file(
     return add_bars(pictures, output_size)
 
 
+def clips_from_video_file(path, n_clips, n_frames, output_size=(224, 224), frame_step=15):
+    """Read several clips from a video file, at even distances from its beginning to its end.
+
+    So that all of it is seen, and not its middle only; the clips overlap where there is no room for all of them. Of a video
+    that is too short for two different clips, all are the same. Taught in the chapter *Evaluate*.
+
+    Args:
+        path: The video file.
+        n_clips: Clips to return; a single one is the middle.
+        n_frames: Frames a clip.
+        output_size: `(height, width)` in pixels.
+        frame_step: Frames from one frame of a clip to the next.
+
+    Returns:
+        uint8 RGB frames `(n_clips, n_frames, height, width, 3)`.
+
+    Raises:
+        VideoReadError: The file can't be opened or decoded.
+        ValueError: `n_clips`, `n_frames` or `frame_step` is less than 1.
+    """
+    if n_clips < 1:
+        raise ValueError(f"n_clips is at least 1, not {n_clips}.")
+    chosen = []
+
+    def choose(length):
+        last = max(length - (1 + (n_frames - 1) * frame_step), 0)
+        starts = [last // 2] if n_clips == 1 else np.linspace(0, last, n_clips).round().astype(int)
+        chosen[:] = [frame_indices(length, n_frames, frame_step, start) for start in starts]
+        return np.unique(chosen)
+
+    pictures, _ = read_pictures(path, choose, output_size)
+    return add_bars(pictures[np.searchsorted(np.unique(chosen), chosen)], output_size)
+
+
 def frame_indices(length, n_frames, frame_step, start="random", seed=None, start_step=1):
     """Choose which frames of a clip to read; see `frames_from_video_file`.
 

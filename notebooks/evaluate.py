@@ -14,14 +14,16 @@
 # %% [markdown]
 # # Evaluate
 #
-# **What you'll do:** judge a trained network on clips that it has never seen, and find out which actions it mistakes for which.
+# **What you'll do:** judge a trained network on clips that it has never seen, and find out which actions it mistakes for which, and why.
 #
 # **What you'll learn**
 #
-# - to put an error bar beside an accuracy;
+# - to put an error bar beside an accuracy, and to make it long enough;
 # - to match labels and predictions without falling into a trap that the tutorial falls into;
-# - to read a confusion matrix;
+# - to judge a video by several clips of it;
+# - to read a confusion matrix, of ten classes and of a hundred;
 # - to tell a network that cries wolf from one that sleeps: precision and recall;
+# - to find out whether its probabilities mean what they say;
 # - to look at the clips themselves, where the reasons are.
 #
 # **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first: on two CPU cores a short run takes a minute or two, a full run on a GPU an hour or more.
@@ -40,33 +42,40 @@ import warnings
 
 import numpy as np
 from IPython.display import Markdown
+from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from helpers import archive, evaluation, plots, records, settings, training, video
 
 # %% [markdown]
 # ## Get a trained network
 #
-# `training.train` loads the network of an earlier run with the same settings, or else trains it.
+# `training.train` loads the network of an earlier run with the same settings, or else trains it. `predict_probabilities` asks it about each test clip once.
 
 # %%
 run = settings.current()
 model, record = training.train(run)
-
-# %% mystnb={"image": {"alt": "Confusion matrix of the test clips: actual actions in rows, predicted ones in columns, most clips on the diagonal."}}
 folders = archive.fetch_clips(run)
 data = training.make_datasets(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
-actual, predicted = evaluation.get_actual_predicted_labels(model, test_ds)
+actual, probabilities = evaluation.predict_probabilities(model, test_ds)
+predicted = probabilities.argmax(axis=1)
+
+# %% mystnb={"image": {"alt": "Confusion matrix of the test clips: actual actions in rows, predicted ones in columns, most clips on the diagonal."}}
 axis = plots.plot_confusion_matrix(actual, predicted, labels, "Test clips")
 
 # %% [markdown]
 # This picture is the chapter's goal: every row is an action, and tells what the network took its clips for. Let us get there properly.
 #
 # ## Ask for one number
+#
+# In training each clip starts at a random frame. To judge, it is read from the middle, and its frames are neither mirrored nor cropped: the same network gets the same score each time.
+
+# %% tags=["nbval-check-output"]
+once, again = (model.evaluate(test_ds, verbose=0, return_dict=True) for _ in range(2))
+print("the same score twice:", np.isclose(once["accuracy"], again["accuracy"]))
 
 # %%
-score = model.evaluate(test_ds, verbose=0, return_dict=True)
-print(f"test loss {score['loss']:.2f}, test accuracy {score['accuracy']:.2f}")
+print(f"test loss {once['loss']:.2f}, test accuracy {once['accuracy']:.2f}")
 
 # %% [markdown]
 # How much is that number worth? The test set is a sample. Other clips would give another accuracy, and the [standard error](../book/glossary.md#standard-error) says how different: for an accuracy
@@ -80,15 +89,83 @@ for accuracy in (0.5, 0.75, 0.9):
     )
 
 # %% [markdown]
-# The truth lies within one standard error about two times in three, within two of them about 19 times in 20. And that is the least: clips of one group resemble each other, so they count for less than as many strangers. Two networks a few points apart on so few clips are not known to differ.
+# The truth lies within one standard error about two times in three, within two of them about 19 times in 20. Close to 0 and to 1 the formula breaks down: at no mistake in *n* clips it gives an error of 0, but a network that errs on 3/*n* of all clips
+# gets through such a test without a mistake one time in twenty.
 #
-# Close to 0 and to 1 the formula breaks down. At no mistake in *n* clips it gives an error of 0; but a network that errs on 3/*n* of all clips gets through such a test without a mistake one time in twenty.
+# ## Draw groups, not clips
 #
-# And a network is a sample, too: another seed, other first weights, another order of clips.
+# The formula takes the clips for strangers to each other. They aren't: those of a [group](../book/glossary.md#group) show one person in one room, so the network gets most of them right together, or wrong together. Here is the worst case. Copy each test clip nine times, and judge the same network on all
+# copies. **Predict:** what becomes of the accuracy, and what of its error bar?
+#
+# The *bootstrap* needs no formula. It draws a new test set from the clips at hand, with replacement, so that some come twice and others not at all; takes the accuracy; does so ten thousand times; and tells between which bounds 95 in 100 of these accuracies lie. Let a network be right on all clips of 30 groups, and wrong on those of 20 others:
+
+# %% tags=["nbval-check-output"]
+for copies in (1, 9):
+    right, groups = (
+        np.repeat([True] * 30 + [False] * 20, copies),
+        np.repeat(range(50), copies),
+    )
+    for unit, numbers in (("clips", range(len(right))), ("groups", groups)):
+        low, high = evaluation.bootstrap_accuracy(right, numbers)
+        print(
+            f"{copies} a group, drawing {unit:6}: {np.mean(right)}, {low:.2f} to {high:.2f}"
+        )
+
+# %% [markdown]
+# Nine copies teach nothing new, yet drawing clips makes the bounds three times as narrow. Drawing whole groups is not deceived. Clips of one group are no copies, so the truth lies between the two; how far apart they are is for the data to say:
+
+# %%
+groups = evaluation.name_groups(test_ds.files)
+right = predicted == actual
+for unit, numbers in (("clips", range(n_clips)), ("groups", groups)):
+    low, high = evaluation.bootstrap_accuracy(right, numbers)
+    print(f"drawing {unit:6}: accuracy {right.mean():.2f}, {low:.2f} to {high:.2f}")
 
 # %% tags=["remove-input", "nbval-check-output"]
 puppets = records.pick(records.recorded("puppets-short"), network="small_resnet")
-real = records.pick(records.recorded("ucf101-112"), network="small_resnet")
+real = [
+    run
+    for run in records.recorded("ucf101-64")
+    if run["recipe"]["conv"] == "2plus1d" and "test" in run
+]
+
+
+def bounds(run, numbers):
+    right = np.equal(run["actual"], run["predicted"])
+    low, high = evaluation.bootstrap_accuracy(right, numbers)
+    return f"{low:.2f} to {high:.2f}"
+
+
+lines = [
+    "| seed | test accuracy | drawing clips | drawing groups |",
+    "| --- | --- | --- | --- |",
+]
+for one in real:
+    by_clip, by_group = (
+        bounds(one, range(len(one["clips"]))),
+        bounds(one, evaluation.name_groups(one["clips"])),
+    )
+    lines.append(
+        f"| {one['recipe']['seed']} | {one['test']['accuracy']:.2f} | {by_clip} | {by_group} |"
+    )
+Markdown(
+    "\n".join(
+        [
+            "The same for three recorded networks on real clips, ten classes of UCF101, of which a test group has two clips:",
+            "",
+        ]
+        + [
+            *lines,
+            "",
+            "An interval tells how far *these test clips* can be trusted. That the three differ is another matter:",
+        ]
+    )
+)
+
+# %% [markdown]
+# A network is a sample, too: another seed, other first weights, another order of clips.
+
+# %% tags=["remove-input", "nbval-check-output"]
 lines = [
     f"- {label}: {records.spread(records.accuracies(runs, 'test'))}, {len(runs)} seeds"
     for label, runs in {
@@ -99,12 +176,50 @@ lines = [
 Markdown(
     "\n".join(
         ["Recorded accuracies on test clips, mean, worst and best:", "", *lines, ""]
-        + [f"(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)", ""]
+        + [
+            f"(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)",
+            "",
+        ]
         + ["An accuracy without its spread is an anecdote."]
     )
 )
 
 # %% [markdown]
+# ## Look at a video more than once
+#
+# A network sees ten frames. Of a long video that is a glance at its middle. So the paper takes ten [clips](https://arxiv.org/abs/1711.11248) of each video, at even distances from its beginning to its end, and averages their probabilities. It costs ten times the work. **Predict:** what does
+# it buy on clips that are hardly longer than ten frames at our distance?
+
+# %%
+several = evaluation.predict_clips(model, test_ds.files, 10, run.reading)
+for n in training.CLIPS:
+    average = evaluation.average_clips(several, n)
+    print(f"{n:2} a video: accuracy {np.mean(average.argmax(axis=1) == actual):.2f}")
+
+# %% tags=["remove-input", "nbval-check-output"]
+rows = {
+    n: " | ".join(
+        records.spread([run["several_clips"][str(n)] for run in runs])
+        for runs in (records.pick(puppets, conv="2plus1d"), real)
+    )
+    for n in training.CLIPS
+}
+Markdown(
+    "\n".join(
+        [
+            "Recorded, three seeds each, mean, worst and best:",
+            "",
+            "| clips a video | puppets | real clips |",
+            "| --- | --- | --- |",
+        ]
+        + [f"| {n} | {row} |" for n, row in rows.items()]
+    )
+)
+
+# %% [markdown]
+# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. Look at the first few: where a second and a third clip change nothing that the
+# spread over seeds wouldn't cover, ten are wasted work. On videos of minutes it is another story; the chapter [Try it on your own video](own_video.ipynb) has some.
+#
 # ## Match labels and predictions
 #
 # For all that follows we need two lists: what each clip is, and what the network says it is. It seems natural to collect the labels first and let `model.predict` go over the data set then. On a
@@ -181,12 +296,53 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Read a hundred classes
+#
+# UCF101 has 101 classes. Their matrix has ten thousand numbers, and nobody reads these. Shades must do; and as off the diagonal a single dark spot is easily missed, a list of the most frequent mistakes belongs beside them. Here the predictions are invented: a network that is right
+# three times in four, but takes each fifth class for the next one half of the time.
+
+# %% mystnb={"image": {"alt": "Confusion matrix of 101 invented classes in shades of blue without numbers: a dark diagonal, a pale dust of mistakes, and every fifth row with a second spot to the right of the diagonal."}} tags=["nbval-check-output"]
+draw = np.random.default_rng(0)
+truth = np.repeat(np.arange(101), 25)
+named = np.where(draw.random(truth.size) < 0.75, truth, draw.integers(101, size=truth.size))
+swapped = (truth % 5 == 0) & (draw.random(truth.size) < 0.5)
+named[swapped] = (truth[swapped] + 1) % 101
+many = [f"class {i}" for i in range(101)]
+axis = plots.plot_confusion_matrix(
+    truth, named, many, "Invented: 101 classes, 25 clips each"
+)
+counts = np.zeros((101, 101), int)
+np.add.at(counts, (truth, named), 1)
+np.fill_diagonal(counts, 0)
+for i in np.argsort(-counts, axis=None, kind="stable")[:5]:
+    print(f"{counts.flat[i]:2} of 25 × {many[i // 101]} taken for {many[i % 101]}")
+
+# %% [markdown]
 # ## Ask for precision and recall
 #
 # Accuracy mixes all classes. For each one, two questions:
 #
-# - [Precision](../book/glossary.md#precision): when the network says *StandUp*, how often is it right?
-# - [Recall](../book/glossary.md#recall): of all clips that are *StandUp*, how many does it find?
+# - [Precision](../book/glossary.md#precision): when the network says *jump*, how often is it right?
+# - [Recall](../book/glossary.md#recall): of all clips that are *jump*, how many does it find?
+#
+# By hand, on a small matrix: precision goes down a column, recall along a row. F1 is the harmonic mean of the two, which is near the smaller one: a network can't make up for a poor precision by a perfect recall.
+
+# %% tags=["nbval-check-output"]
+small = np.array([[6, 2, 0], [1, 5, 2], [0, 1, 3]])  # rows: actual; columns: predicted
+hits = np.diag(small)
+small_precision = hits / small.sum(axis=0)  # 6 / 7, 5 / 8, 3 / 5
+small_recall = hits / small.sum(axis=1)  # 6 / 8, 5 / 8, 3 / 4
+f1 = 2 * small_precision * small_recall / (small_precision + small_recall)
+print(np.stack([small_precision, small_recall, f1]).round(2))
+
+# %% [markdown]
+# From here on scikit-learn counts. It gets the clips of that matrix, one by one, and finds the same:
+
+# %% tags=["nbval-check-output"]
+rows, columns = np.indices(small.shape)
+clips = [np.repeat(numbers.ravel(), small.ravel()) for numbers in (rows, columns)]
+found = precision_recall_fscore_support(*clips)[:3]
+print("scikit-learn agrees:", np.allclose(found, [small_precision, small_recall, f1]))
 
 # %% mystnb={"image": {"alt": "Dot plot with one row for each action: a filled circle for precision, an open diamond for recall."}}
 precision, recall = evaluation.calculate_classification_metrics(actual, predicted, labels)
@@ -206,58 +362,122 @@ print("recall   ", example[1])
 print(caught[0].message)
 
 # %% [markdown]
-# ## Look at the clips
+# ## Hear its second guess
 #
-# A matrix tells *what* goes wrong. The clips tell *why*. So show those that the network finds hardest: the ones to whose true action it gives the least probability.
+# With many classes, some of which even people mix up, one also asks whether the truth is among the *k* likeliest: *top-k accuracy*. **Predict:** on the puppets, what is the top-2 accuracy of the network that can't tell an action from its reverse?
 
-# %%
-probabilities = []
-for frames, true in test_ds:  # never shuffled, so that passes match
-    logits = model.predict_on_batch(np.asarray(frames)).astype("float64")
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softmax = weights / weights.sum(axis=1, keepdims=True)
-    probabilities.extend(softmax[np.arange(len(true)), true])
-hardest = np.argsort(probabilities)[:4]  # the true class got the least
 
-# %% mystnb={"image": {"alt": "Film strips of the four test clips that the network finds hardest, each with its true action, the predicted one, and the probability given to the true one."}}
-larger = {"output_size": (120, 160), "frame_step": run.frame_step}
-clips = [
-    frames for frames, _ in video.FrameGenerator(folders["test"], run.n_frames, **larger)
-]
-titles = [
-    f"{labels[actual[i]]}, named {labels[predicted[i]]}; probability of the truth {probabilities[i]:.2f}"
-    for i in hardest
-]
-figure = plots.plot_film_strip([clips[i] for i in hardest], titles)
+# %% tags=["remove-input", "nbval-check-output"]
+def top(runs, k):
+    return records.spread(
+        [
+            top_k_accuracy_score(
+                run["actual"],
+                run["probabilities"],
+                k=k,
+                labels=range(len(run["class_names"])),
+            )
+            for run in runs
+        ]
+    )
 
-# %% tags=["remove-input"]
-wrong = int(np.sum(actual != predicted))
+
+lines = ["| | top 1 | top 2 | top 3 | top 5 |", "| --- | --- | --- | --- | --- |"]
+for name, runs in {
+    "puppets, 2D": records.pick(puppets, conv="2d"),
+    "puppets, (2+1)D": records.pick(puppets, conv="2plus1d"),
+    "real clips, (2+1)D": real,
+}.items():
+    lines.append(f"| {name} | {' | '.join(top(runs, k) for k in (1, 2, 3, 5))} |")
+Markdown("\n".join(["Recorded, three seeds each:", "", *lines]))
+
+# %% [markdown]
+# `top_k_accuracy_score(actual, probabilities, k=2)` from scikit-learn counts it. The 2D network's second guess is the reverse of its first: with two guesses it is nearly always right. Mind what you compare with: by chance, top-*k* among *n* classes is right *k* times in *n*.
+#
+# ## Ask whether it means what it says
+#
+# The network says more than a name: a probability. If it says 0.8 of a hundred clips, about eighty should be right; then its probabilities are *calibrated*. To see whether they are, sort the predictions by the probability of the class named, the *confidence*, and count in each bin
+# ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)).
+
+# %% mystnb={"image": {"alt": "Reliability diagram of recorded networks on real clips: confidence from left to right, share of right predictions upwards, a dot for each bin with its number of clips, the dotted diagonal for perfect calibration."}}
+confidence = np.concatenate([np.max(run["probabilities"], axis=1) for run in real])
+right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in real])
+bins = evaluation.reliability(right, confidence)
+axis = plots.plot_reliability(*bins)
+
+
+# %% tags=["remove-input", "nbval-check-output"]
+def tell(right, confidence):
+    said, true, number = evaluation.reliability(right, confidence)
+    error = np.sum(number * np.abs(said - true)) / np.sum(number)
+    return f"mean confidence {np.mean(confidence):.2f}, accuracy {np.mean(right):.2f}, expected calibration error {error:.2f}"
+
+
+drawn = records.pick(puppets, conv="2plus1d")
+drawn_right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in drawn])
+drawn_confidence = np.concatenate([np.max(run["probabilities"], axis=1) for run in drawn])
 Markdown(
-    f"Of {len(actual)} test clips, **{wrong}** are taken for something else."
-    + ("" if wrong else " So the strips above show right answers, the least certain ones.")
+    f"- Real clips, as in the picture: {tell(right, confidence)}.\n"
+    f"- Puppets: {tell(drawn_right, drawn_confidence)}.\n\n"
+    "(Three seeds each. The expected calibration error is the mean distance from the diagonal, each bin weighted by its clips.)"
 )
 
 # %% [markdown]
-# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart. (The network saw them smaller, too.) If so, the network is.
+# Below the diagonal a network is surer than it should be, above it less sure. On the puppets ours is right more often than it says: it has stopped learning before its probabilities went up to its hits. On real clips, with the book's recipe, see for yourself on which side the dots lie. Don't read much into a bin of a few clips.
+#
+# ## Look at the clips
+#
+# A matrix tells *what* goes wrong. The clips tell *why*. So look at the mistakes, those first of which the network was surest. On the puppets a finished network makes too few of them to learn from; where there are less than twelve, we look at one that was trained for two epochs only.
+
+# %%
+examined = model
+if np.sum(predicted != actual) < 12:
+    examined, _ = training.train(run, epochs=2, log=lambda line: None)
+_, guesses = evaluation.predict_probabilities(examined, test_ds)
+sure, named = guesses.max(axis=1), guesses.argmax(axis=1)
+wrong = np.flatnonzero(named != actual)
+worst = wrong[np.argsort(-sure[wrong])][:12]
+
+# %% mystnb={"image": {"alt": "Twelve film strips of test clips that the network gets wrong, the surest mistake first, each with its true action, the one named, and how sure the network was."}}
+larger = {"output_size": (90, 120), "frame_step": run.frame_step, "start": "center"}
+clips = [
+    video.frames_from_video_file(test_ds.files[i], run.n_frames, **larger) for i in worst
+]
+titles = [f"{labels[actual[i]]}, named {labels[named[i]]} ({sure[i]:.2f})" for i in worst]
+figure = plots.plot_film_strip(clips, titles)
+
+# %% tags=["remove-input"]
+pairs = [(labels[actual[i]], labels[named[i]]) for i in worst]
+rooms = {evaluation.name_groups([test_ds.files[i]])[0] for i in worst}
+Markdown(
+    f"Of {n_clips} test clips this network takes **{len(wrong)}** for something else; the strips show {len(worst)} of them, "
+    f"of {len(set(pairs))} kinds, from {len(rooms)} groups."
+)
+
+# %% [markdown]
+# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart. (The network saw them smaller, too.) If so, the network is. Do several come from one group? Then it may be the room or the figure that misleads it, and that is what the interval over groups is about.
 #
 # ## Check yourself
 #
 # 1. Two networks score 0.78 and 0.81 on 100 test clips. Which is better?
 # 2. Your network never predicts *PutDown*. What are its recall and its precision for that class?
 # 3. Why does the tutorial's mistake not show on the test set?
+# 4. You test on 1,000 clips, cut from ten recordings. Which of the two bootstraps do you believe, and what would make its interval narrower?
+# 5. A network says 0.9 of each of its predictions, and is right on 9 in 10. Is it a good one?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Nobody knows. They differ by three clips; even if they disagreed on these three only, three tosses of a coin fall alike one time in four.
 # 2. Recall 0, precision undefined.
 # 3. The test set is not shuffled: both passes come in the same order.
+# 4. That over groups. More recordings; more clips of the same ten hardly help.
+# 5. It is calibrated. A network that says 0.1 of everything among ten balanced classes is calibrated too, and useless.
 #
 # </details>
 #
 # ## On your own
 #
-# - `training.train(run, epochs=2)` trains a network for two epochs only. Which mistakes does it make: within reversed pairs, or between them?
-# - On real clips, at full length, train once on clips that `download_ucf101_subset` has split by clip, and once on clips split by group, and compare the test accuracies. How much of the first is the leak?
+# - Evaluate the network of two epochs as a whole. Which mistakes does it make: within reversed pairs, or between them?
+# - Divide all logits by 2 before the softmax. What happens to the accuracy, and what to the reliability diagram? Which number on the *validation* clips gives the least calibration error? (That is *temperature scaling*.)
 #
-# That is the way from a ZIP to a tested network. What recorded runs have reached stands on the page [Results](../book/results.md). Scores on real clips rise with more training data, with longer training, and with networks that were trained on larger data sets before; TensorFlow's
-# tutorials on [MoViNet](https://www.tensorflow.org/hub/tutorials/movinet_tutorial) and on [transfer learning](https://www.tensorflow.org/tutorials/video/transfer_learning_with_movinet) go on from there.
+# Two things a score can't tell by itself: whether the test was fair, and what the network goes by. The next three chapters are about these. What recorded runs have reached stands on the page [Results](../book/results.md).
