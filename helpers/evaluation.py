@@ -92,7 +92,7 @@ def reorder(frames, order, seed=0):
     Args:
         frames: `(batch, n_frames, height, width, 3)`.
         order: One of `ORDERS`: as they are, from the last to the first, at random, or the middle one again and again.
-        seed: Seed of the random order, which is the same for all clips of a batch.
+        seed: What `numpy.random.default_rng` takes; each clip is shuffled in a way of its own.
 
     Returns:
         Frames of the same shape.
@@ -100,19 +100,22 @@ def reorder(frames, order, seed=0):
     Raises:
         ValueError: There is no such order.
     """
-    frames = np.asarray(frames)
-    numbers = np.arange(frames.shape[1])
-    orders = dict(zip(ORDERS, (
-        numbers, numbers[::-1], np.random.default_rng(seed).permutation(numbers), np.full_like(numbers, len(numbers) // 2)
-    )))  # fmt: skip
-    if order not in orders:
+    if order not in ORDERS:
         raise ValueError(f"order is one of {', '.join(ORDERS)}, not {order!r}.")
-    return frames[:, orders[order]]
+    frames = np.asarray(frames)
+    n_frames = frames.shape[1]
+    if order == "shuffled":
+        rng = np.random.default_rng(seed)
+        return np.stack([clip[rng.permutation(n_frames)] for clip in frames])
+    if order == "one frame":
+        return np.repeat(frames[:, n_frames // 2, None], n_frames, axis=1)
+    return frames[:, ::-1] if order == "backwards" else frames
 
 
 def reordered(dataset, order, seed=0):
     """Give the batches of a data set with their frames in another order, as in `reorder`."""
-    return ((reorder(frames, order, seed), labels) for frames, labels in dataset)
+    rng = np.random.default_rng(seed)
+    return ((reorder(frames, order, rng), labels) for frames, labels in dataset)
 
 
 def name_groups(files):

@@ -94,6 +94,11 @@ def spread(scores):
     return f"{sum(scores) / len(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})"
 
 
+def table(header, rows):
+    """Return a table in Markdown, of a row of titles and rows of what `str` takes."""
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows))
+
+
 def read_records(path):
     """Return the records in a file of them; none if there is no file yet.
 

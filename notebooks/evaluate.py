@@ -136,52 +136,34 @@ def bounds(run, numbers):
     return f"{low:.2f} to {high:.2f}"
 
 
-lines = [
-    "| seed | test accuracy | drawing clips | drawing groups |",
-    "| --- | --- | --- | --- |",
-]
+rows = []
 for one in real:
-    by_clip, by_group = (
-        bounds(one, range(len(one["clips"]))),
-        bounds(one, evaluation.name_groups(one["clips"])),
-    )
-    lines.append(
-        f"| {one['recipe']['seed']} | {one['test']['accuracy']:.2f} | {by_clip} | {by_group} |"
-    )
+    by_clip, by_group = range(len(one["clips"])), evaluation.name_groups(one["clips"])
+    score = f"{one['test']['accuracy']:.2f}"
+    rows.append((one["recipe"]["seed"], score, bounds(one, by_clip), bounds(one, by_group)))
 Markdown(
-    "\n".join(
-        [
-            "The same for three recorded networks on real clips, ten classes of UCF101, of which a test group has two clips:",
-            "",
-        ]
-        + [
-            *lines,
-            "",
-            "An interval tells how far *these test clips* can be trusted. That the three differ is another matter:",
-        ]
-    )
+    "The same for three recorded networks on real clips, ten classes of UCF101; a test group has two clips:\n\n"
+    + records.table(("seed", "test accuracy", "drawing clips", "drawing groups"), rows)
+    + "\n\nAn interval tells how far *these test clips* can be trusted. That the three differ is another matter:"
 )
 
 # %% [markdown]
 # A network is a sample, too: another seed, other first weights, another order of clips.
 
 # %% tags=["remove-input", "nbval-check-output"]
-lines = [
-    f"- {label}: {records.spread(records.accuracies(runs, 'test'))}, {len(runs)} seeds"
+best = records.pick(records.recorded("ucf101-112"), network="small_resnet")
+rows = [
+    (label, records.spread(records.accuracies(runs, "test")), len(runs))
     for label, runs in {
         "the puppets, as in the chapter Train": records.pick(puppets, conv="2plus1d"),
-        "real clips, by the recipe of the chapter before": real,
+        "real clips, by the recipe of the chapter before, 112 pixels": best,
+        "the same with 64 pixels and fewer epochs": real,
     }.items()
 ]
 Markdown(
-    "\n".join(
-        ["Recorded accuracies on test clips, mean, worst and best:", "", *lines, ""]
-        + [
-            f"(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)",
-            "",
-        ]
-        + ["An accuracy without its spread is an anecdote."]
-    )
+    records.table(("recorded", "test accuracy: mean, worst and best", "seeds"), rows)
+    + f"\n\n(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)\n\n"
+    "An accuracy without its spread is an anecdote."
 )
 
 # %% [markdown]
@@ -197,28 +179,24 @@ for n in training.CLIPS:
     print(f"{n:2} a video: accuracy {np.mean(average.argmax(axis=1) == actual):.2f}")
 
 # %% tags=["remove-input", "nbval-check-output"]
-rows = {
-    n: " | ".join(
-        records.spread([run["several_clips"][str(n)] for run in runs])
-        for runs in (records.pick(puppets, conv="2plus1d"), real)
+kinds = {"puppets": records.pick(puppets, conv="2plus1d"), "real clips": real}
+rows = [
+    (
+        n,
+        *(
+            records.spread([run["several_clips"][str(n)] for run in runs])
+            for runs in kinds.values()
+        ),
     )
     for n in training.CLIPS
-}
+]
 Markdown(
-    "\n".join(
-        [
-            "Recorded, three seeds each, mean, worst and best:",
-            "",
-            "| clips a video | puppets | real clips |",
-            "| --- | --- | --- |",
-        ]
-        + [f"| {n} | {row} |" for n, row in rows.items()]
-    )
+    "Recorded, three seeds each; mean, worst and best:\n\n"
+    + records.table(("clips a video", *kinds), rows)
 )
 
 # %% [markdown]
-# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. Look at the first few: where a second and a third clip change nothing that the
-# spread over seeds wouldn't cover, ten are wasted work. On videos of minutes it is another story; the chapter [Try it on your own video](own_video.ipynb) has some.
+# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. On the real clips even ten buy no more than the seeds differ by. On videos of minutes it is another story; the chapter [Try it on your own video](own_video.ipynb) has some.
 #
 # ## Match labels and predictions
 #
@@ -270,10 +248,10 @@ print(f"accuracy {blind['test']['accuracy']:.2f}")
 # Real mistakes are less tidy. Here are the recorded networks on the test clips of UCF101, all seeds added up:
 
 # %% mystnb={"image": {"alt": "Confusion matrix of ten classes of UCF101, thirty predictions a row. Most lie on the diagonal; others gather in a few places off it."}} tags=["nbval-check-output"]
-truth = np.concatenate([run["actual"] for run in real])
-named = np.concatenate([run["predicted"] for run in real])
-classes = real[0]["class_names"]
-axis = plots.plot_confusion_matrix(truth, named, classes, f"Test clips, {len(real)} seeds")
+truth = np.concatenate([run["actual"] for run in best])
+named = np.concatenate([run["predicted"] for run in best])
+classes = best[0]["class_names"]
+axis = plots.plot_confusion_matrix(truth, named, classes, f"Test clips, {len(best)} seeds")
 pairs = [(a, b) for a, b in zip(truth, named) if a != b]
 for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
     print(f"{pairs.count((a, b)):2} × {classes[a]} taken for {classes[b]}")
@@ -298,15 +276,15 @@ Markdown(
 # %% [markdown]
 # ## Read a hundred classes
 #
-# UCF101 has 101 classes. Their matrix has ten thousand numbers, and nobody reads these. Shades must do; and as off the diagonal a single dark spot is easily missed, a list of the most frequent mistakes belongs beside them. Here the predictions are invented: a network that is right
-# three times in four, but takes each fifth class for the next one half of the time.
+# UCF101 has 101 classes. Their matrix has ten thousand numbers, and nobody reads these. Shades must do; and as a single spot off the diagonal is easily missed, a list of the most frequent mistakes belongs beside them. Here the predictions are invented: a network that is right
+# three times in four, but takes each fifth class, half of the time, for the one twenty places on.
 
-# %% mystnb={"image": {"alt": "Confusion matrix of 101 invented classes in shades of blue without numbers: a dark diagonal, a pale dust of mistakes, and every fifth row with a second spot to the right of the diagonal."}} tags=["nbval-check-output"]
+# %% mystnb={"image": {"alt": "Confusion matrix of 101 invented classes in shades of blue without numbers: a dark diagonal, a pale dust of mistakes, and in every fifth row a second spot, which together make a dotted line beside the diagonal."}} tags=["nbval-check-output"]
 draw = np.random.default_rng(0)
 truth = np.repeat(np.arange(101), 25)
 named = np.where(draw.random(truth.size) < 0.75, truth, draw.integers(101, size=truth.size))
 swapped = (truth % 5 == 0) & (draw.random(truth.size) < 0.5)
-named[swapped] = (truth[swapped] + 1) % 101
+named[swapped] = (truth[swapped] + 20) % 101
 many = [f"class {i}" for i in range(101)]
 axis = plots.plot_confusion_matrix(
     truth, named, many, "Invented: 101 classes, 25 clips each"
@@ -368,28 +346,24 @@ print(caught[0].message)
 
 
 # %% tags=["remove-input", "nbval-check-output"]
-def top(runs, k):
-    return records.spread(
-        [
-            top_k_accuracy_score(
-                run["actual"],
-                run["probabilities"],
-                k=k,
-                labels=range(len(run["class_names"])),
-            )
-            for run in runs
-        ]
-    )
+def top(run, k):
+    names = range(len(run["class_names"]))
+    return top_k_accuracy_score(run["actual"], run["probabilities"], k=k, labels=names)
 
 
-lines = ["| | top 1 | top 2 | top 3 | top 5 |", "| --- | --- | --- | --- | --- |"]
-for name, runs in {
+kinds = {
     "puppets, 2D": records.pick(puppets, conv="2d"),
     "puppets, (2+1)D": records.pick(puppets, conv="2plus1d"),
     "real clips, (2+1)D": real,
-}.items():
-    lines.append(f"| {name} | {' | '.join(top(runs, k) for k in (1, 2, 3, 5))} |")
-Markdown("\n".join(["Recorded, three seeds each:", "", *lines]))
+}
+rows = [
+    (label, *(records.spread([top(run, k) for run in runs]) for k in (1, 2, 3, 5)))
+    for label, runs in kinds.items()
+]
+Markdown(
+    "Recorded, three seeds each; mean, worst and best:\n\n"
+    + records.table(("", "top 1", "top 2", "top 3", "top 5"), rows)
+)
 
 # %% [markdown]
 # `top_k_accuracy_score(actual, probabilities, k=2)` from scikit-learn counts it. The 2D network's second guess is the reverse of its first: with two guesses it is nearly always right. Mind what you compare with: by chance, top-*k* among *n* classes is right *k* times in *n*.
@@ -399,27 +373,35 @@ Markdown("\n".join(["Recorded, three seeds each:", "", *lines]))
 # The network says more than a name: a probability. If it says 0.8 of a hundred clips, about eighty should be right; then its probabilities are *calibrated*. To see whether they are, sort the predictions by the probability of the class named, the *confidence*, and count in each bin
 # ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)).
 
+
 # %% mystnb={"image": {"alt": "Reliability diagram of recorded networks on real clips: confidence from left to right, share of right predictions upwards, a dot for each bin with its number of clips, the dotted diagonal for perfect calibration."}}
-confidence = np.concatenate([np.max(run["probabilities"], axis=1) for run in real])
-right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in real])
-bins = evaluation.reliability(right, confidence)
-axis = plots.plot_reliability(*bins)
+def gather(runs):
+    """Return of all runs' predictions whether they are right, and how sure they were."""
+    right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in runs])
+    return right, np.concatenate([np.max(run["probabilities"], axis=1) for run in runs])
+
+
+axis = plots.plot_reliability(*evaluation.reliability(*gather(real)))
 
 
 # %% tags=["remove-input", "nbval-check-output"]
-def tell(right, confidence):
+def calibration(runs):
+    right, confidence = gather(runs)
     said, true, number = evaluation.reliability(right, confidence)
     error = np.sum(number * np.abs(said - true)) / np.sum(number)
-    return f"mean confidence {np.mean(confidence):.2f}, accuracy {np.mean(right):.2f}, expected calibration error {error:.2f}"
+    return [f"{value:.2f}" for value in (np.mean(confidence), np.mean(right), error)]
 
 
-drawn = records.pick(puppets, conv="2plus1d")
-drawn_right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in drawn])
-drawn_confidence = np.concatenate([np.max(run["probabilities"], axis=1) for run in drawn])
+header = (
+    "recorded, three seeds each",
+    "mean confidence",
+    "accuracy",
+    "expected calibration error",
+)
+kinds = {"puppets": records.pick(puppets, conv="2plus1d"), "real clips": real}
 Markdown(
-    f"- Real clips, as in the picture: {tell(right, confidence)}.\n"
-    f"- Puppets: {tell(drawn_right, drawn_confidence)}.\n\n"
-    "(Three seeds each. The expected calibration error is the mean distance from the diagonal, each bin weighted by its clips.)"
+    records.table(header, [(label, *calibration(runs)) for label, runs in kinds.items()])
+    + "\n\nThe expected calibration error is the mean distance from the diagonal, each bin weighted by its clips."
 )
 
 # %% [markdown]

@@ -217,20 +217,16 @@ axis = plots.plot_against(
 line = axis.axhline(0.5, color=plots.GREY, linewidth=1, zorder=0)
 
 # %% tags=["remove-input"]
-lines = ["| leak | " + " | ".join(scores) + " |", "| --- |" + " --- |" * len(scores)]
-for share in scores["looking up"]:
-    told = [
-        records.spread(made[share]) if share in made else "" for made in scores.values()
-    ]
-    lines.append(f"| {share:.0%} | {' | '.join(told)} |")
-Markdown(
-    "\n".join(
-        [
-            "Three seeds each (another deal of the groups, other weights); mean, worst and best:",
-            "",
-            *lines,
-        ]
+rows = [
+    (
+        f"{share:.0%}",
+        *(records.spread(made[share]) if share in made else "" for made in scores.values()),
     )
+    for share in scores["looking up"]
+]
+Markdown(
+    "Three seeds each (another deal of the groups, other weights); mean, worst and best:\n\n"
+    + records.table(("leak", *scores), rows)
 )
 
 # %% [markdown]
@@ -273,25 +269,20 @@ axis = plots.plot_scores(
 limits = axis.set_xlim(0, 1)
 
 # %% tags=["remove-input", "nbval-check-output"]
-lines = ["| recipe | by clip | by group | drop of the mean |", "| --- | --- | --- | --- |"]
+rows = []
 for label in ways:
-    scores = [
+    by_clip, by_group = (
         records.accuracies(real[f"{label}, {told}"], "test")
         for told in ("by clip", "by group")
-    ]
-    drop = np.mean(scores[0]) - np.mean(scores[1])
-    lines.append(
-        f"| {label} | {records.spread(scores[0])} | {records.spread(scores[1])} | {drop:.2f} |"
     )
-seeds = {len(made) for made in real.values()}
-about = next(iter(real.values()))[0]
+    drop = np.mean(by_clip) - np.mean(by_group)
+    rows.append((label, records.spread(by_clip), records.spread(by_group), f"{drop:.2f}"))
+seeds, about = min(map(len, real.values())), next(iter(real.values()))[0]
 Markdown(
-    "\n".join(
-        ["Mean, worst and best:", "", *lines, ""]
-        + [
-            f"({min(seeds)} seeds each, {about['settings']['epochs']} epochs, 10 frames of {about['settings']['size']} pixels; {about['hardware']}. Commands: [Results](../book/results.md#split-by-clip-and-by-group).)"
-        ]
-    )
+    "Mean, worst and best:\n\n"
+    + records.table(("recipe", "by clip", "by group", "drop of the mean"), rows)
+    + f"\n\n({seeds} seeds each, {about['settings']['epochs']} epochs, 10 frames of {about['settings']['size']} pixels; {about['hardware']}. "
+    "Commands: [Results](../book/results.md#split-by-clip-and-by-group).)"
 )
 
 # %% [markdown]

@@ -4,8 +4,20 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import draw_numbers, frame_numbers, write_images
 
-from helpers.evaluation import calculate_classification_metrics, get_actual_predicted_labels
+from helpers.evaluation import (
+    average_clips,
+    bootstrap_accuracy,
+    calculate_classification_metrics,
+    get_actual_predicted_labels,
+    name_groups,
+    predict_clips,
+    predict_probabilities,
+    reliability,
+    reorder,
+    reordered,
+)
 
 
 class PerfectModel:
@@ -60,3 +72,102 @@ def test_nothing_is_warned_of_where_all_is_defined():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calculate_classification_metrics([0, 1], [1, 0], ["jump", "run"])
+
+
+class Pixel:
+    """Gives as logits the first pixels of the first frame: a network whose answers one can write into the clips."""
+
+    def predict_on_batch(self, frames):
+        return np.array(frames, "float32")[:, 0, 0, :3, 0]
+
+
+def clips_with(logits):
+    """Return clips `(n, 4, 1, 3, 3)` whose first frames hold these logits."""
+    frames = np.zeros((len(logits), 4, 1, 3, 3), np.uint8)
+    frames[:, 0, 0, :, 0] = logits
+    return frames
+
+
+def test_probabilities_are_the_softmax_of_the_logits_in_the_order_of_the_pass():
+    logits = np.array([[0, 0, 0], [2, 0, 1], [0, 100, 0]])
+    batches = [(clips_with(logits[:2]), np.array([0, 2])), (clips_with(logits[2:]), np.array([1]))]
+    actual, probabilities = predict_probabilities(Pixel(), batches)
+    np.testing.assert_array_equal(actual, [0, 2, 1])
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("order, expected", [("forwards", [0, 1, 2, 3, 4]), ("backwards", [4, 3, 2, 1, 0]), ("one frame", [2] * 5)])
+def test_frames_in_another_order(order, expected):
+    frames = np.broadcast_to(np.arange(5)[None, :, None, None, None], (3, 5, 2, 2, 3))
+    np.testing.assert_array_equal(reorder(frames, order)[:, :, 0, 0, 0], [expected] * 3)
+
+
+def test_shuffled_frames_are_all_there_in_an_order_of_each_clips_own():
+    frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (20, 10, 1, 1, 3))
+    orders = reorder(frames, "shuffled")[:, :, 0, 0, 0]
+    np.testing.assert_array_equal(np.sort(orders), [range(10)] * 20)
+    assert len({tuple(order) for order in orders}) == 20
+    np.testing.assert_array_equal(orders, reorder(frames, "shuffled")[:, :, 0, 0, 0])
+    assert (orders != reorder(frames, "shuffled", seed=1)[:, :, 0, 0, 0]).any()
+
+
+def test_each_batch_is_shuffled_in_a_way_of_its_own_and_the_same_in_each_pass():
+    frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (2, 10, 1, 1, 3))
+    batches = [(frames, np.array([0, 1]))] * 2
+    passes = [[given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled")] for _ in range(2)]
+    assert passes[0] == passes[1] and passes[0][0] != passes[0][1]
+
+
+def test_an_order_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="order is one of forwards, backwards, shuffled, one frame, not 'sideways'"):
+        reorder(np.zeros((1, 2, 3, 3, 3)), "sideways")
+
+
+def test_several_clips_of_a_video_are_asked_about_and_averaged(tmp_path):
+    file = write_images(tmp_path / "a.avi", [draw_numbers(number) for number in range(60)])
+    asked = []
+
+    class Model:
+        def predict_on_batch(self, frames):
+            asked.append([frame_numbers(clip) for clip in frames])
+            return np.log(np.array([[1.0, 3.0], [1.0, 1.0], [3.0, 1.0], [3.0, 1.0]]))
+
+    reading = {"n_frames": 3, "output_size": (64, 64), "frame_step": 10}
+    probabilities = predict_clips(Model(), [file], 4, reading)
+    assert asked == [[[0, 10, 20], [13, 23, 33], [26, 36, 46], [39, 49, 59]]]
+    np.testing.assert_allclose(probabilities, [[[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]]], atol=1e-6)
+    np.testing.assert_allclose(average_clips(probabilities, 4), [[0.5625, 0.4375]], atol=1e-6)
+    np.testing.assert_allclose(average_clips(probabilities, 2), [[0.625, 0.375]], atol=1e-6)  # the second and the fourth
+    np.testing.assert_allclose(average_clips(probabilities, 1), [[0.75, 0.25]], atol=1e-6)
+
+
+def test_names_tell_the_groups():
+    assert name_groups(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == ["PullUps 7", "PushUps 7"]
+
+
+def test_bootstrap_is_that_of_independent_clips_where_each_is_a_group_of_its_own():
+    right = np.arange(400) < 300
+    low, high = bootstrap_accuracy(right, np.arange(400))
+    error = math.sqrt(0.75 * 0.25 / 400)
+    assert (low, high) == pytest.approx((0.75 - 1.96 * error, 0.75 + 1.96 * error), abs=0.005)
+
+
+def test_copies_of_clips_narrow_the_bootstrap_of_clips_and_not_that_of_groups():
+    right, groups = np.repeat(np.arange(50) < 30, 9), np.repeat(np.arange(50), 9)
+    widths = [np.ptp(bootstrap_accuracy(right, units)) for units in (np.arange(450), groups)]
+    assert widths[1] == pytest.approx(np.ptp(bootstrap_accuracy(np.arange(50) < 30, np.arange(50))), abs=0.02)
+    assert widths[1] / widths[0] == pytest.approx(3, abs=0.25)
+
+
+def test_bootstrap_of_groups_of_unlike_sizes_counts_clips():
+    low, high = bootstrap_accuracy([True] * 9 + [False], ["a"] * 9 + ["b"], level=0.98)
+    assert (low, high) == (0, 1)  # both draws may be a, or both b
+    assert bootstrap_accuracy([True] * 5, list("aabbc")) == (1, 1)
+
+
+def test_reliability_sorts_by_confidence():
+    confidence, accuracy, n_clips = reliability([1, 0, 1, 1, 0], [0.15, 0.18, 0.55, 1.0, 0.95], n_bins=10)
+    np.testing.assert_allclose(confidence, [0.165, 0.55, 0.975])
+    np.testing.assert_allclose(accuracy, [0.5, 1, 0.5])
+    np.testing.assert_array_equal(n_clips, [2, 1, 2])

@@ -42,6 +42,27 @@ def test_confusion_matrix_counts_actual_in_rows_and_predicted_in_columns():
     assert axis.get_title("left") == "Test clips" and axis.get_ylabel().startswith("Actual")
 
 
+def test_confusion_matrix_of_a_hundred_classes_shows_shades_and_every_name():
+    truth = np.repeat(np.arange(101), 3)
+    axis = plots.plot_confusion_matrix(truth, np.roll(truth, 3), [f"class {i}" for i in range(101)], "Many")
+    assert not axis.texts and len(axis.get_yticklabels()) == len(axis.get_xticklabels()) == 101
+    shades = axis.collections[0].get_array().reshape(101, 101)
+    assert shades[1, 0] == 3 and shades.sum() == 303
+
+
+def test_reliability_has_a_mark_and_a_number_for_each_bin():
+    axis = plots.plot_reliability([0.3, 0.9], [0.5, 0.8], [4, 12])
+    np.testing.assert_allclose(axis.collections[1].get_offsets(), [[0.3, 0.5], [0.9, 0.8]])
+    assert [text.get_text() for text in axis.texts] == ["4", "12"]
+
+
+def test_scores_against_what_was_varied_have_a_dot_each_and_a_line_through_the_means():
+    axis = plots.plot_against({"ours": {0: [0.2, 0.4], 1: [0.9]}}, "share", "accuracy")
+    line, *dots = axis.lines
+    np.testing.assert_allclose([line.get_xdata(), line.get_ydata()], [[0, 1], [0.3, 0.9]])
+    assert [(set(dot.get_xdata()), list(dot.get_ydata())) for dot in dots] == [({0}, [0.2, 0.4]), ({1}, [0.9])]
+
+
 def test_precision_recall_plot_bears_an_undefined_precision():
     axis = plots.plot_precision_recall({"jump": 0.5, "run": float("nan")}, {"jump": 1.0, "run": 0.0})
     assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run"]

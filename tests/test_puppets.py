@@ -126,6 +126,30 @@ def test_pairs_of_actions_share_no_backdrop_and_a_pairs_two_classes_share_theirs
     assert all((one != other).any() for one, other in itertools.combinations(casts, 2))
 
 
+def test_each_class_may_have_casts_of_its_own(tmp_path):
+    corner = np.s_[0, :8, :8]
+    for one, other in puppets.PAIRS:
+        clips = [puppets.draw_clip(name, 1, 1, casts="class") for name in (one, other)]
+        np.testing.assert_array_equal(clips[0], puppets.draw_clip(one, 1, 1))
+        assert (clips[0][0] != clips[1][-1]).any() and clips[0][corner].tobytes() != clips[1][corner].tobytes()
+    with zipfile.ZipFile(puppets.write_zip(tmp_path / "puppets.zip", groups=2, clips=1, casts="class")) as file:
+        assert len(file.namelist()) == 20
+        decoded = decode_all(file.extract("puppets/v_StandUp_g02_c01.avi", tmp_path))
+    drawn = puppets.draw_clip("StandUp", 2, 1, casts="class")
+    assert decoded.shape == drawn.shape and np.abs(decoded.astype(int) - drawn).mean() < 4
+
+
+def test_a_zip_with_other_casts_is_drawn_anew(tmp_path):
+    ways = [puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts=casts).read_bytes() for casts in ("pair", "class", "pair")]
+    assert ways[0] == ways[2] != ways[1]
+
+
+def test_casts_that_there_are_not_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="casts is \"pair\" or \"class\", not 'room'"):
+        puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts="room")
+    assert not list(tmp_path.iterdir())
+
+
 def test_clips_of_a_group_share_the_room_but_not_the_take():
     one, other = puppets.draw_clip("RaiseArms", 2, 1), puppets.draw_clip("RaiseArms", 2, 2)
     length = min(len(one), len(other))

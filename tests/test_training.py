@@ -17,6 +17,7 @@ from helpers import training
 from helpers.batches import ClipBatches
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
 from helpers.training import TrainingError
+from helpers.ucf101 import get_class
 
 FAST = Recipe(learning_rate=1e-2)
 
@@ -59,6 +60,14 @@ def test_run_is_saved_with_its_record(small):
     assert record["test"]["accuracy"] == pytest.approx(np.mean(np.equal(record["actual"], record["predicted"])))
     assert len(record["actual"]) == 4 and record["class_names"] == ["LeanLeft", "LeanRight"]
     assert np.sum(record["confusion_matrix"]) == 4 and np.trace(record["confusion_matrix"]) / 4 == record["test"]["accuracy"]
+    assert record["clips"] == sorted(record["clips"]) and [get_class(name) for name in record["clips"]] == [
+        record["class_names"][label] for label in record["actual"]
+    ]
+    np.testing.assert_allclose(np.sum(record["probabilities"], axis=1), 1, atol=1e-3)
+    assert np.argmax(record["probabilities"], axis=1).tolist() == record["predicted"]
+    assert set(record["orders"]) == {"forwards", "backwards", "shuffled", "one frame"}
+    assert record["orders"]["forwards"] == record["test"]["accuracy"]
+    assert list(record["several_clips"]) == ["1", "2", "3", "5", "10"]
     assert record["parameters"] == model.count_params()
     assert record["recipe"]["learning_rate"] == 1e-3 and record["settings"]["split_by"] == "group"
     assert record["versions"]["backend"].startswith("tensorflow 2.")
@@ -446,13 +455,14 @@ def test_unknown_recording_is_named():
         records.recorded("nothing-of-the-kind")
 
 
-@pytest.mark.parametrize("name, split_by", [("puppets-short", "group"), ("ucf101-112", "ucf101_10classes.csv"), ("ucf101-64", "ucf101_10classes.csv")])
+@pytest.mark.parametrize("name, split_by", [("puppets-short", "group"), ("ucf101-112", "ucf101_10classes.csv"), ("ucf101-64", "ucf101_10classes.csv"), ("ucf101-64-splits", None)])
 def test_recorded_runs_are_complete(name, split_by):
     made = records.recorded(name)
-    assert len({json.dumps(record["recipe"]) for record in made}) == len(made), "no run twice"
+    assert len({json.dumps([record["recipe"], record["settings"]["split_by"]]) for record in made}) == len(made), "no run twice"
     alike = [json.dumps([record["recipe"] | {"seed": None}, record["settings"]]) for record in made]
     for record, own in zip(made, alike):
-        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10} and record["settings"]["split_by"] == split_by
+        assert record["settings"]["splits"] == {"train": 30, "val": 10, "test": 10}
+        assert record["settings"]["split_by"] == split_by if split_by else record["settings"]["split_by"] in ("clip", "ucf101_10classes.csv")
         assert alike.count(own) >= 3, "three seeds or more of each"
         assert {len(values) for values in record["history"].values()} == {record["settings"]["epochs"]} == {len(record["epoch_seconds"])}
         assert record["seconds"] > 0 and record["hardware"] and record["fingerprint"] and not any(record["left_out"].values())
@@ -490,3 +500,36 @@ def test_puppets_tell_who_sees_time():
     made = records.recorded("puppets-short")
     assert min(records.accuracies(records.pick(made, network="small_resnet", conv="2plus1d"), "test")) >= 0.9
     assert max(records.accuracies(records.pick(made, conv="2d"), "test")) <= 0.5, "no bag of frames tells an action from its reverse"
+    for run in records.pick(made, network="small_resnet"):
+        orders = run["orders"]
+        if run["recipe"]["conv"] == "2d":
+            assert orders["backwards"] == orders["shuffled"] == orders["forwards"] > orders["one frame"]
+        else:
+            assert orders["forwards"] >= 0.9 and orders["backwards"] <= 0.05 and orders["shuffled"] < 0.6, "as the chapter says"
+
+
+def test_on_real_clips_the_direction_tells_nothing_and_only_networks_with_time_mind_the_order():
+    made = records.recorded("ucf101-64")
+    orders = {}
+    for conv in ("2d", "2plus1d", "3d"):
+        runs = records.of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
+        orders[conv] = {order: np.mean([run["orders"][order] for run in runs]) for order in runs[0]["orders"]}
+        assert abs(orders[conv]["backwards"] - orders[conv]["forwards"]) < 0.05
+        assert all(run["orders"]["one frame"] == 0.1 for run in runs), "their mean subtracted, nothing is left"
+    assert orders["2d"]["shuffled"] == orders["2d"]["forwards"]
+    assert all(orders[conv]["shuffled"] < orders[conv]["forwards"] - 0.1 for conv in ("2plus1d", "3d"))
+
+
+def test_recorded_splits_show_the_leak():
+    made = [run for name in ("ucf101-64", "ucf101-64-splits") for run in records.recorded(name) if "test" in run]
+    scores = {}
+    for name, recipe in {
+        "tutorial": RECIPES["tutorial"], "rooms": dataclasses.replace(RECIPES["book"], subtract_mean=False), "book": RECIPES["book"]
+    }.items():  # fmt: skip
+        runs = records.of_recipe(made, recipe)
+        for way in ("clip", "ucf101_10classes.csv"):
+            own = records.pick(runs, split_by=way)
+            assert {run["recipe"]["seed"] for run in own} == {0, 1, 2} and len(own) == 3
+            scores[name, way] = np.mean(records.accuracies(own, "test"))
+    drops = {name: scores[name, "clip"] - scores[name, "ucf101_10classes.csv"] for name in ("tutorial", "rooms", "book")}
+    assert drops["tutorial"] > drops["rooms"] > drops["book"] > 0.1, "as the chapter says"

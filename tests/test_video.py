@@ -10,7 +10,15 @@ from conftest import (
 )  # fmt: skip
 
 from helpers.cache import FrameCache
-from helpers.video import FrameGenerator, VideoReadError, clips_and_labels, frame_indices, frames_from_video_file, letterbox
+from helpers.video import (
+    FrameGenerator,
+    VideoReadError,
+    clips_and_labels,
+    clips_from_video_file,
+    frame_indices,
+    frames_from_video_file,
+    letterbox,
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +117,37 @@ def test_a_short_clip_is_sampled_evenly_from_its_first_frame_to_its_last(tmp_pat
 def test_fewer_frames_than_wanted_are_shown_in_order_more_than_once(tmp_path, length):
     chosen = numbers(write_video(tmp_path / "short.avi", length), 10)
     assert chosen == sorted(chosen) and set(chosen) == set(range(length))
+
+
+@pytest.mark.parametrize(
+    "n_clips, length, expected",
+    [
+        (1, 60, [19]),
+        (2, 60, [0, 39]),
+        (4, 60, [0, 13, 26, 39]),
+        (3, 22, [0, 0, 1]),  # the clips overlap, or are one and the same
+    ],
+)
+def test_several_clips_begin_at_even_distances_and_the_last_ends_with_the_video(tmp_path, n_clips, length, expected):
+    clips = clips_from_video_file(write_video(tmp_path / "a.avi", length), n_clips, 3, (64, 64), 10)
+    assert clips.shape == (n_clips, 3, 64, 64, 3) and clips.dtype == np.uint8
+    assert [frame_numbers(clip) for clip in clips] == [[start, start + 10, start + 20] for start in expected]
+
+
+def test_one_of_several_clips_is_the_middle_that_is_judged_elsewhere(video):
+    one = clips_from_video_file(video, 1, 5, (40, 64), 7)
+    np.testing.assert_array_equal(one[0], frames_from_video_file(video, 5, (40, 64), 7, start="center"))
+
+
+def test_several_clips_of_a_short_video_are_all_of_it(tmp_path):
+    clips = clips_from_video_file(write_video(tmp_path / "short.avi", 12), 3, 10, (64, 64), 15)
+    chosen = [frame_numbers(clip) for clip in clips]
+    assert chosen[0] == chosen[1] == chosen[2] and (chosen[0][0], chosen[0][-1]) == (0, 11)
+
+
+def test_no_clips_are_refused(video):
+    with pytest.raises(ValueError, match="n_clips is at least 1, not 0"):
+        clips_from_video_file(video, 0, 5)
 
 
 def test_a_start_too_late_for_the_step_is_sampled_evenly_to_the_end(video):
