@@ -45,6 +45,7 @@ from IPython.display import Markdown
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from helpers import archive, evaluation, plots, records, settings, training, video
+from helpers.recipes import RECIPES
 
 # %% [markdown]
 # ## Get a trained network
@@ -123,11 +124,7 @@ for unit, numbers in (("clips", range(n_clips)), ("groups", groups)):
 
 # %% tags=["remove-input", "nbval-check-output"]
 puppets = records.pick(records.recorded("puppets-short"), network="small_resnet")
-real = [
-    run
-    for run in records.recorded("ucf101-64")
-    if run["recipe"]["conv"] == "2plus1d" and "test" in run
-]
+real = records.of_recipe(records.recorded("ucf101-64"), RECIPES["book"])
 
 
 def bounds(run, numbers):

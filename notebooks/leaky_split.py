@@ -195,6 +195,7 @@ def learn(train, test, labels, test_labels, seed):
     return model.evaluate(test, test_labels, batch_size=50, verbose=0)[1]
 
 
+# %%
 scores = {"looking up": {}, "a 2D network": {}}
 for share in (0, 0.25, 0.5, 0.75, 1):
     for seed in range(3):

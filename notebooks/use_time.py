@@ -59,8 +59,16 @@ strips = [evaluation.reorder(clip[None], order)[0] for order in evaluation.ORDER
 figure = plots.plot_film_strip(strips, evaluation.ORDERS)
 
 # %% [markdown]
+# As numbers of frames:
+
+# %% tags=["nbval-check-output"]
+numbers = np.arange(run.n_frames).reshape(1, -1, 1, 1, 1)
+for order in evaluation.ORDERS:
+    print(f"{order:10}", evaluation.reorder(numbers, order).ravel())
+
+# %% [markdown]
 # - *backwards* keeps every step from one frame to the next, and turns the direction round;
-# - *shuffled* keeps every frame and breaks the steps;
+# - *shuffled* keeps every frame and breaks the steps, in each clip in another way;
 # - *one frame* keeps a single picture.
 #
 # ## The same network, with and without time
