@@ -1,7 +1,8 @@
 """Run every chapter as Colab would. `make test-colab` calls this.
 
-In a virtual environment with Colab's versions each chapter runs from an empty folder that holds only its .ipynb. Its
-setup cell fetches the helpers by git; here git is told to take them from this checkout's last commit.
+In a virtual environment with Colab's versions each chapter runs from a folder that holds only its .ipynb, and the networks that
+chapters before it have trained, so that each is trained once. Its setup cell fetches the helpers by git; here git is told to
+take them from this checkout's last commit.
 """
 
 import json
@@ -54,8 +55,13 @@ def committed(notebook):
     return subprocess.run(["git", "show", name], cwd=ROOT, capture_output=True, check=True).stdout
 
 
-def run_chapter(python, notebook):
-    """Run a chapter from an empty folder; return what its setup installed.
+def run_chapter(python, notebook, trained):
+    """Run a chapter from a folder without anything but trained networks; return what its setup installed.
+
+    Args:
+        python: The Python of the virtual environment.
+        notebook: The chapter.
+        trained: Folder that networks come from, and that those trained here are put into.
 
     Raises:
         RuntimeError: A cell failed, or the setup changed what Colab brings along.
@@ -72,6 +78,7 @@ def run_chapter(python, notebook):
     environment = {name: value for name, value in os.environ.items() if name not in book} | local
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, notebook.name).write_bytes(committed(notebook))
+        pathlib.Path(folder, "runs").symlink_to(trained)
         command = [python.parent / "jupyter-execute", "--timeout=-1", notebook.name]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -93,17 +100,18 @@ def main():
             skipped += len(chapters())
             continue
         python = make_environment(version, requirements)
-        for notebook in chapters():
-            begin = time.monotonic()
-            try:
-                installed = run_chapter(python, notebook)
-            except RuntimeError as error:
-                failed += 1
-                print(f"FAILED Python {version}: {error}", flush=True)
-            else:
-                passed += 1
-                seconds = time.monotonic() - begin
-                print(f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}", flush=True)
+        with tempfile.TemporaryDirectory() as trained:
+            for notebook in chapters():
+                begin = time.monotonic()
+                try:
+                    installed = run_chapter(python, notebook, trained)
+                except RuntimeError as error:
+                    failed += 1
+                    print(f"FAILED Python {version}: {error}", flush=True)
+                else:
+                    passed += 1
+                    seconds = time.monotonic() - begin
+                    print(f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
