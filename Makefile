@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 help:
 	@echo "make book        execute every chapter and render the book at _build/html/index.html"
 	@echo "make test        run everything that guards the project"
-	@echo "make test-colab  run every chapter with Colab's versions, from an empty folder"
+	@echo "make test-colab  run every chapter with Colab's versions, away from this checkout"
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
 	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
 	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
