@@ -193,7 +193,7 @@ Markdown(
 )
 
 # %% [markdown]
-# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. On the real clips even ten buy no more than the seeds differ by. On videos of minutes it is another story; the chapter [Try it on your own video](own_video.ipynb) has some.
+# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. On the real clips even ten buy no more than the seeds differ by. On videos of minutes it is another story; the chapter [Try your own video](own_video.ipynb) has some.
 #
 # ## Match labels and predictions
 #
