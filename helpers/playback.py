@@ -14,7 +14,7 @@ from helpers import video
 from helpers.files import locked, whole
 from helpers.video import VideoReadError
 
-# Frames a second of the clips that the book trains on: the puppets, and UCF101's.
+# Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step in training stands for.
 FPS = 25
 # From one frame to the next a time stamp may move on by so many seconds; by fewer, more or backwards, it is wrong.
 _SHORTEST, _LONGEST = 0.001, 10

@@ -14,6 +14,7 @@ import pathlib
 import sys
 import zipfile
 
+import cv2
 import keras
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -317,12 +318,13 @@ def describe(prediction, path, top=3):
     lines = [f"{path}: {prediction.length:.1f} s, {width} x {height} pixels, {fps:.4g} frames/s, {windows} window{'s' * (windows > 1)}"]
     lines += [f"  {note}" for note in prediction.notes]
     lines += [f"  {probability:.2f}  {name}" for name, probability in prediction.top(top)]
-    if windows > 1:
-        lines += ["  over time"] + [f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}" for begin, end, name, share in prediction.spans()]
+    if len(spans := prediction.spans()) > 1:
+        lines += ["  over time"] + [f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}" for begin, end, name, share in spans]
     return lines
 
 
 if __name__ == "__main__":
-    # What FFmpeg says of a damaged file would stand around the one sentence that tells it.
+    # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells it.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     sys.exit(main())

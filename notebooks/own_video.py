@@ -47,6 +47,8 @@ from helpers import archive, plots, predict, puppets, records, settings, trainin
 from helpers.playback import write_video
 from helpers.recipes import Recipe
 
+tf.get_logger().setLevel("ERROR")  # no notes on what it compiles, and where it writes
+
 # %% [markdown]
 # ## Get a network and a video
 #
@@ -128,7 +130,7 @@ print("add up to 1:", np.allclose(prediction.probabilities.sum(axis=1), 1, atol=
 # %% [markdown]
 # ## Keep time, not frames
 #
-# The clips that we train on have 25 frames a second. Phones take 30, 60 or 120, and some vary the rate with the light. Were the network given every so manieth *frame*, a video of 60 frames a second would be slow motion to it.
+# The puppets have 25 frames a second, and so have most clips of UCF101. Phones take 30, 60 or 120, and some vary the rate with the light. Were the network given every so manieth *frame*, a video of 60 frames a second would be slow motion to it.
 #
 # **Predict:** the same video is written with every frame twice, and 50 frames a second. Which frames must a window take, so that the network sees the same?
 
@@ -147,7 +149,7 @@ print("windows at the same seconds:", same)
 #
 # ## Take yours
 #
-# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), upright or across, with or without sound. Film one of the classes, with the whole body in the picture and the camera at rest:
+# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), upright or across, with or without sound. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
 
 # %%
 from helpers import camera  # for Colab, see below
@@ -156,7 +158,7 @@ print(", ".join(classifier.class_names))
 VIDEO = None  # a path, such as "my_video.mp4"; None stands for the one above
 
 # %% [markdown]
-# In Colab the notebook runs on a computer far away, without your files and your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` lets your browser count to three, record for five seconds, and send the video over. (Nobody else gets it: it goes to your Colab's disk, and with that it goes.)
+# In Colab the notebook runs on a computer far away, without your files and your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` lets your browser count to three, record for five seconds, and send the video over. It stays on the disk that Colab lent you, and is gone with it.
 
 # %% mystnb={"image": {"alt": "A row for each class over the seconds of your video, or of the one that was put together above; darker where the class is likelier."}}
 own = predict.predict_video(classifier, VIDEO or path)
@@ -169,7 +171,7 @@ axis = plots.plot_over_time(own)
 # %%
 predict.annotate(own, VIDEO or path, folder / "annotated.mp4")
 shown, _ = video.read_pictures(
-    folder / "annotated.mp4", lambda n: np.arange(0, min(n, 320), 4), (240, 320)
+    folder / "annotated.mp4", lambda n: np.arange(0, min(n, 320), 5), (180, 240)
 )
 plots.show_moving_picture(
     shown,
@@ -265,10 +267,9 @@ with contextlib.chdir(folder):
 # - **SavedModel**, a folder that TensorFlow loads, in Python, in C++ or in TensorFlow Serving;
 # - **LiteRT**, once called TensorFlow Lite, one small file for phones and small computers.
 #
-# (`format="onnx"` writes a third, for many other programs; it asks for the packages `onnx` and `tf2onnx`.)
+# (`format="onnx"` writes a third, for many other programs; it asks for the packages `onnx` and `tf2onnx`. And not every network gets everywhere: the tutorial's makes frames smaller by an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
 
 # %%
-tf.get_logger().setLevel("ERROR")
 exported = {"SavedModel": folder / "network", "LiteRT": folder / "network.tflite"}
 classifier.model.export(str(exported["SavedModel"]), verbose=False)
 classifier.model.export(str(exported["LiteRT"]), format="litert", verbose=False)

@@ -14,11 +14,11 @@ import pytest
 from conftest import SIDE, coded_frames, draw_numbers, frame_numbers, write_avi, write_coded, write_video
 from PIL import Image
 
-from helpers import playback, predict, puppets
+from helpers import models, playback, predict, puppets, video
 from helpers.playback import Playback
 from helpers.predict import Classifier, ModelError, predict_video
 from helpers.training import LAST, RECORD
-from helpers.video import VideoReadError, frames_from_video_file
+from helpers.video import VideoReadError
 
 COLOURS = ["red", "green", "blue"]
 RGB = dict(zip(COLOURS, np.eye(3)))
@@ -157,7 +157,7 @@ def test_windows_are_a_hop_apart(tmp_path, hop):
 def test_one_window_takes_the_frames_that_training_takes(tmp_path):
     path = write_video(tmp_path / "numbers.avi", 50)
     windows, _ = heard(path)
-    assert windows == [frame_numbers(frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=0))]
+    assert windows == [frame_numbers(video.frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=0))]
 
 
 @pytest.mark.parametrize("fps, step", [(12.5, 2.5), (15, 3), (25, 5), (30, 6), (50, 10), (60, 12), (120, 24), (30000 / 1001, 5.994), (24, 4.8)])
@@ -531,6 +531,58 @@ def test_shell_has_no_traceback(run_folder, tmp_path):
         done = subprocess.run([sys.executable, "-m", "helpers.predict", model, path], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert any(line.startswith(said) for line in done.stderr.splitlines()), done.stderr
+
+
+# Elsewhere.
+
+FOREIGN = """
+import sys, warnings
+import numpy as np, tensorflow as tf
+clips = np.load("clips.npy")
+network = tf.saved_model.load("saved")
+np.save("saved.npy", network.serve(clips).numpy())
+warnings.simplefilter("ignore")
+lite = tf.lite.Interpreter("network.tflite").get_signature_runner()
+assert "helpers" not in sys.modules
+np.save("lite.npy", np.concatenate([lite(frames=clip[None])["output_0"] for clip in clips]))
+"""
+
+
+def run_elsewhere(model, folder):
+    """Export a network, run it on five puppets in a process that knows TensorFlow only; return our logits and what the process said."""
+    model.export(str(folder / "saved"), verbose=False)
+    model.export(str(folder / "network.tflite"), format="litert", verbose=False)
+    clips = np.stack([video.frames_from_video_file(path, 6, (48, 48), 5, start=0) for path in draw_five(folder)])
+    np.save(folder / "clips.npy", clips)
+    done = subprocess.run([sys.executable, "-c", FOREIGN], cwd=folder, capture_output=True, text=True)
+    return model.predict_on_batch(clips), done.stderr
+
+
+def expect_alike(ours, file):
+    theirs = np.load(file)
+    print(f"{file.stem}: logits from {ours.min():.3f} to {ours.max():.3f} differ by at most {abs(theirs - ours).max():.1e}")
+    np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.ptp(ours))
+    assert (theirs.argmax(axis=1) == ours.argmax(axis=1)).all()
+
+
+def test_an_exported_network_answers_alike_where_nobody_knows_this_books_code(tmp_path):
+    ours, complaint = run_elsewhere(models.build_small_resnet(10, 6, 48, 48, subtract_mean=True), tmp_path)
+    for name in ("saved.npy", "lite.npy"):
+        assert (tmp_path / name).exists(), complaint
+        expect_alike(ours, tmp_path / name)
+
+
+def test_the_tutorials_network_takes_more_than_plain_litert(tmp_path):
+    ours, complaint = run_elsewhere(models.build_tutorial_model(10, 6, 48, 48), tmp_path)
+    expect_alike(ours, tmp_path / "saved.npy")
+    assert "FlexAvgPool3D" in complaint, "if this fails, the chapter's remark on it can go"
+
+
+def draw_five(folder):
+    """Write a puppet of each pair of actions; yield the paths."""
+    for first, _ in puppets.PAIRS:
+        playback.write_video(folder / f"{first}.mp4", puppets.draw_clip(first, 99, 1))
+        yield folder / f"{first}.mp4"
 
 
 def test_puppets_are_read_from_a_written_video_as_they_were_drawn(tmp_path):
