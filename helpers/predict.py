@@ -25,7 +25,10 @@ from helpers.training import LAST, RECORD
 
 # How many pixels the longer side of an annotated copy has at most.
 _LARGEST = 1280
-CAVEAT = "The network always names one of its {} classes, whatever a video shows; a probability says how they compare, not whether one of them is there."
+CAVEAT = (
+    "The network always names one of its {} classes, whatever a video shows, and knows only videos like those it was trained on; "
+    "a probability says how the classes compare, not whether one of them is there."
+)
 
 
 class ModelError(ValueError):
@@ -38,7 +41,7 @@ class Classifier:
 
     Args:
         model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits `(batch, n_classes)`.
-        class_names: The classes' names, by number.
+        class_names: The classes' names, by number; "class 0", "class 1", ... where it is None.
         apart: Seconds from one frame of a clip to the next in training.
 
     Raises:
@@ -53,9 +56,10 @@ class Classifier:
         takes, gives = getattr(self.model, "input_shape", None), getattr(self.model, "output_shape", None)
         clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
         if not clips or not isinstance(gives, tuple) or len(gives) != 2:
-            raise ModelError(f"The model takes {takes} and gives {gives}: it is no network from clips of one size to logits; take one of this book's.")
+            raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")
+        self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
         if gives[-1] != len(self.class_names):
-            raise ModelError(f"The model tells {gives[-1]} classes apart, but {len(self.class_names)} are named; name all of them, in its order.")
+            raise ModelError(f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order.")
 
     @property
     def n_frames(self):
@@ -139,8 +143,10 @@ def load(path, class_names=None, frame_step=None):
     frame_step = frame_step or record.get("settings", {}).get("frame_step")
     if frame_step is None:
         raise ModelError(f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes.")
-    numbered = [f"class {i}" for i in range((getattr(model, "output_shape", None) or [0])[-1] or 0)]
-    return Classifier(model, list(class_names or record.get("class_names") or numbered), frame_step / FPS)
+    try:
+        return Classifier(model, class_names or record.get("class_names"), frame_step / FPS)
+    except ModelError as error:
+        raise ModelError(f"{file} can't be used: {error}") from None
 
 
 def _load_model(file):
@@ -203,7 +209,8 @@ def _windows(frames, classifier, hop):
                 yield _window(recent)
     if taken < n_frames:
         if frames.count > 1:
-            frames.notes.append(f"It is shorter than the {(n_frames - 1) * apart:.1f} s that the network takes; so its frames lie closer together than in training.")
+            span = (n_frames - 1) * apart
+            frames.notes.append(f"It is shorter than the {span:.1f} s that the network takes; so its frames lie closer together than in training.")
         yield (0, frames.last), frames.read(n_frames, size)
     elif (taken - n_frames) % hop:
         yield _window(recent)
@@ -279,14 +286,14 @@ def _parse(arguments):
     options = parser.parse_args(arguments)
     if options.annotate and len(options.videos) > 1:
         parser.error("--annotate goes with one VIDEO")
-    if min(options.top, 1 if options.frame_step is None else options.frame_step) < 1:
+    if options.top < 1 or options.frame_step is not None and options.frame_step < 1:
         parser.error("--top and --frame-step are at least 1")
     return options
 
 
 def main(arguments=None):
     """Predict from a shell; return the exit status, 1 if a model, a video or a copy failed."""
-    options, failed = _parse(arguments), False
+    options, said, failed = _parse(arguments), False, False
     try:
         classifier = load(options.model, options.classes, options.frame_step)
     except ModelError as error:
@@ -296,12 +303,14 @@ def main(arguments=None):
         try:
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
+            said = True
             if options.annotate:
                 annotate(prediction, path, options.annotate, options.top)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr, flush=True)
             failed = True
-    print(CAVEAT.format(len(classifier.class_names)))
+    if said:
+        print(CAVEAT.format(len(classifier.class_names)))
     return int(failed)
 
 

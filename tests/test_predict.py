@@ -399,7 +399,7 @@ def test_a_model_that_was_moved_has_to_be_told(tmp_path):
         predict.load(path)
     assert predict.load(path, frame_step=5).class_names == ["class 0", "class 1", "class 2"]
     assert predict.load(path, COLOURS, 5).class_names == COLOURS
-    with pytest.raises(ModelError, match="tells 3 classes apart, but 2 are named"):
+    with pytest.raises(ModelError, match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; name them in its order."):
         predict.load(path, ["a", "b"], 5)
 
 
@@ -413,9 +413,11 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
     per_pixel = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     any_length = keras.Input((None, 8, 8, 3))
     free = keras.Model(any_length, keras.layers.GlobalAveragePooling3D()(any_length))
-    for name, model in {"image.keras": image, "per_pixel.keras": per_pixel, "free.keras": free}.items():
-        with pytest.raises(ModelError, match="no network from clips of one size to logits"):
-            predict.load(save(name, model), COLOURS, 5)
+    two = keras.Model(inputs, [keras.layers.GlobalAveragePooling3D()(inputs), inputs])
+    for name, model in {"image.keras": image, "per_pixel.keras": per_pixel, "free.keras": free, "two.keras": two}.items():
+        for class_names in (COLOURS, None):
+            with pytest.raises(ModelError, match=f"{name} can't be used: .* no network from clips of one size to logits"):
+                predict.load(save(name, model), class_names, 5)
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "empty.keras").write_bytes(b"")
     whole = save("whole.keras", colour_model()).read_bytes()
@@ -505,6 +507,17 @@ def test_shell_goes_on_after_a_video_that_cannot_be_read(run_folder, capsys, tmp
     status, said, complained = run(capsys, run_folder, tmp_path / "missing.mp4", path)
     assert status == 1 and f"{path}: 2.4 s" in said
     assert complained == f"{tmp_path / 'missing.mp4'} is not there; check its name.\n"
+
+
+def test_shell_takes_a_photograph_for_what_it_is(run_folder, capsys, tmp_path):
+    Image.fromarray(plain("green", 1)[0]).save(tmp_path / "photo.png")
+    status, said, _ = run(capsys, run_folder, tmp_path / "photo.png")
+    assert status == 0 and said.splitlines()[1] == "  It has one frame only, in which nothing can move."
+
+
+def test_shell_has_nothing_to_add_where_it_has_said_nothing(run_folder, capsys, tmp_path):
+    assert run(capsys, run_folder, tmp_path / "missing.mp4")[:2] == (1, "")
+    assert run(capsys, tmp_path / "missing.keras", "video.mp4")[:2] == (1, "")
 
 
 def test_shell_writes_a_copy(run_folder, capsys, tmp_path):
