@@ -81,7 +81,7 @@ class Classifier:
 class Prediction:
     """What a network makes of a video.
 
-    Attributes:
+    Args:
         class_names: The classes' names, by number.
         seconds: When each window's first and last frame are shown, `(n_windows, 2)`.
         probabilities: Softmax of each window, `(n_windows, n_classes)`.

@@ -103,8 +103,8 @@ actions = list(zip([0, *ends], ends, names))
 axis = plots.plot_over_time(prediction, actions)
 
 # %% [markdown]
-# Dark is likely; the outlines show what really happens. Where a window lies within one action, the network may be sure of it. Where it lies across a border, it sees something that no training clip has shown, and spreads its guess, or is sure of something else. The finest answer is therefore about half a window fine:
-# what a row says of one second was seen in the seconds around it.
+# Dark is likely; the outlines show what really happens. Where a window lies within one action, the network may be sure of it. Where it lies across a border, it sees something that no training clip has shown, and spreads its guess, or is sure of something else. So the picture is no finer than about half
+# a window: what it says of one second was seen in the seconds around it.
 #
 # In words, the same is a list of spans over which one class stays the likeliest:
 
@@ -176,7 +176,8 @@ shown, _ = video.read_pictures(
 plots.show_moving_picture(
     shown,
     "The video, with the likeliest classes, bars and probabilities at its foot.",
-    fps=6,
+    fps=5,
+    width=480,
 )
 
 # %% [markdown]
