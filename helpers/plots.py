@@ -328,3 +328,29 @@ def plot_against(scores, xlabel, ylabel):
     axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()
     return axis
+
+
+def plot_over_time(prediction, actions=()):
+    """Plot how likely each class is over time: a row for each class, the darker the likelier.
+
+    Args:
+        prediction: What `helpers.predict.predict_video` returns.
+        actions: What is known to happen: `(begin, end, class name)` in seconds. It is framed.
+
+    Returns:
+        The axes.
+    """
+    use_style()
+    names = prediction.class_names
+    figure, axis = plt.subplots(figsize=(9, 1.2 + 0.28 * len(names)))
+    rows = np.arange(len(names) + 1) - 0.5
+    shades = axis.pcolormesh(prediction.borders, rows, prediction.probabilities.T, cmap="Blues", vmin=0, vmax=1, edgecolors=PAPER, linewidth=1)
+    _name_rows(axis, names)
+    axis.set_ylim(len(names) - 0.5, -0.5)  # no room above and below
+    for begin, end, name in actions:
+        place = (begin, names.index(name) - 0.5)
+        axis.add_patch(plt.Rectangle(place, end - begin, 1, fill=False, edgecolor=ORANGE, linewidth=2, clip_on=False, zorder=3))
+    axis.set(xlabel="seconds", xlim=(0, prediction.length))
+    figure.colorbar(shades, ax=axis, label="probability", pad=0.02).outline.set_visible(False)
+    figure.tight_layout()
+    return axis

@@ -53,10 +53,10 @@ function contrast(element, property = "color") {
 class Browser:
     """A browser that is told what to do over a pipe, in the Chrome DevTools Protocol."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, *own):
         inbox, self.speak = os.pipe()
         self.listen, outbox = os.pipe()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync", *own]
         # The browser listens at 3 and answers at 4.
         shell = f'exec "$@" 3<&{inbox} 4>&{outbox}'
         command = ["bash", "-c", shell, "-", BROWSER, *options, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import diagrams, models, plots
+from helpers.predict import Prediction
 from helpers.timeline import Timeline
 
 
@@ -73,6 +74,15 @@ def test_seeds_plot_draws_mean_and_band():
     axis = plots.plot_seeds({"ours": records})
     np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.2, 0.7])
     assert axis.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.9)
+
+
+def test_plot_over_time_has_a_row_for_each_class_and_frames_what_is_known():
+    prediction = Prediction(["jump", "run"], np.array([[0, 2], [1, 3.0]]), np.array([[0.9, 0.1], [0.2, 0.8]]), 75, 3.2, (48, 64), [])
+    axis = plots.plot_over_time(prediction, [(0, 1.5, "jump"), (1.5, 3.2, "run")])
+    np.testing.assert_allclose(axis.collections[0].get_array(), [[0.9, 0.2], [0.1, 0.8]])
+    assert axis.collections[0].get_clim() == (0, 1) and axis.get_xlim() == (0, 3.2)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run"] and axis.yaxis_inverted()
+    assert [patch.get_bbox().bounds for patch in axis.patches] == [(0, -0.5, 1.5, 1), (1.5, 0.5, pytest.approx(1.7), 1)]
 
 
 def test_scores_have_a_dot_each_and_a_line_at_their_mean():

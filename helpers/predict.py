@@ -1,0 +1,339 @@
+"""A trained network at work on any video. Taught in the chapter *Try your own video*; from a shell, `python -m helpers.predict --help`.
+
+The network gets frames as far apart in time as those it was trained on, whatever the video's frame rate, in windows that
+overlap by half. Frames are decoded once, one after the other, and let go: a long video takes time, but no more memory.
+"""
+
+import argparse
+import collections
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import sys
+import zipfile
+
+import cv2
+import keras
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from helpers import video
+from helpers.playback import FPS, Playback, write_video
+from helpers.training import LAST, RECORD
+
+# How many pixels the longer side of an annotated copy has at most.
+_LARGEST = 1280
+CAVEAT = (
+    "The network always names one of its {} classes, whatever a video shows, and knows only videos like those it was trained on; "
+    "a probability says how the classes compare, not whether one of them is there."
+)
+
+
+class ModelError(ValueError):
+    """A file that can't be used as a network for videos. The message names it and says what to do."""
+
+
+@dataclasses.dataclass
+class Classifier:
+    """A network of logits, with what it doesn't know itself.
+
+    Args:
+        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits `(batch, n_classes)`.
+        class_names: The classes' names, by number; "class 0", "class 1", ... where it is None.
+        apart: Seconds from one frame of a clip to the next in training.
+
+    Raises:
+        ModelError: The network takes or returns something else, or has another number of classes.
+    """
+
+    model: keras.Model
+    class_names: list
+    apart: float
+
+    def __post_init__(self):
+        takes, gives = getattr(self.model, "input_shape", None), getattr(self.model, "output_shape", None)
+        clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
+        if not clips or not isinstance(gives, tuple) or len(gives) != 2:
+            raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")
+        self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
+        if gives[-1] != len(self.class_names):
+            raise ModelError(f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order.")
+
+    @property
+    def n_frames(self):
+        """Frames that the network takes at once."""
+        return self.model.input_shape[1]
+
+    @property
+    def output_size(self):
+        """`(height, width)` in pixels of the frames that it takes."""
+        return self.model.input_shape[2:4]
+
+    def probabilities(self, clips):
+        """Return the softmax of the logits of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`."""
+        logits = self.model.predict_on_batch(np.asarray(clips))
+        return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+
+
+@dataclasses.dataclass
+class Prediction:
+    """What a network makes of a video.
+
+    Args:
+        class_names: The classes' names, by number.
+        seconds: When each window's first and last frame are shown, `(n_windows, 2)`.
+        probabilities: Softmax of each window, `(n_windows, n_classes)`.
+        n_frames: Frames that the video has.
+        length: How many seconds they last.
+        size: `(height, width)` of a frame in pixels, upright.
+        notes: Sentences on what is odd about the video.
+    """
+
+    class_names: list
+    seconds: np.ndarray
+    probabilities: np.ndarray
+    n_frames: int
+    length: float
+    size: tuple
+    notes: list
+
+    @property
+    def borders(self):
+        """The seconds at which a window's word begins to count and the last one's ends, `(n_windows + 1,)`: halfway between windows' middles."""
+        middles = self.seconds.mean(axis=1)
+        return np.concatenate([[0], (middles[1:] + middles[:-1]) / 2, [self.length]])
+
+    def top(self, k=3, window=None):
+        """Return the `k` likeliest classes as pairs of name and probability: in the mean over the video, or in one window."""
+        shares = self.probabilities.mean(axis=0) if window is None else self.probabilities[window]
+        # Of equal ones the first comes first, on every machine.
+        return [(self.class_names[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")[:k]]
+
+    def spans(self):
+        """Return `(begin, end, name, probability)` of each span over which one class stays the likeliest, with its mean probability there."""
+        spans, first = [], 0
+        for best, windows in itertools.groupby(self.probabilities.argmax(axis=1)):
+            after = first + len(list(windows))
+            share = float(self.probabilities[first:after, best].mean())
+            spans.append((float(self.borders[first]), float(self.borders[after]), self.class_names[best], share))
+            first = after
+        return spans
+
+
+def load(path, class_names=None, frame_step=None):
+    """Load a saved network; the names of its classes and the distance of its frames come from the record beside it.
+
+    Args:
+        path: A `.keras` file, or the folder of a run, whose last model is taken.
+        class_names: The classes' names, where not the record's; numbered ones where there are neither.
+        frame_step: Frames from one frame that the network takes to the next, at 25 a second, where not the record's.
+
+    Returns:
+        A `Classifier`.
+
+    Raises:
+        ModelError: It can't be loaded, is no network for videos, has another number of classes, or nothing says how far
+            apart its frames are.
+    """
+    path = pathlib.Path(path)
+    file = path / LAST if path.is_dir() else path
+    model, record = _load_model(file), _read_record(file.with_name(RECORD))
+    frame_step = frame_step or record.get("settings", {}).get("frame_step")
+    if frame_step is None:
+        raise ModelError(f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes.")
+    try:
+        return Classifier(model, class_names or record.get("class_names"), frame_step / FPS)
+    except ModelError as error:
+        raise ModelError(f"{file} can't be used: {error}") from None
+
+
+def _load_model(file):
+    if not file.is_file():
+        raise ModelError(f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}.")
+    try:
+        return keras.models.load_model(file, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{file} can't be loaded: it is damaged, no .keras file, or of another version of Keras; train and save it anew.") from error
+
+
+def _read_record(file):
+    try:
+        record = json.loads(file.read_text()) if file.exists() else {}
+    except ValueError as error:
+        raise ModelError(f"{file} is damaged; delete it, and say what it should have said with --frame-step and --classes.") from error
+    return record if isinstance(record, dict) else {}
+
+
+def predict_video(classifier, path, batch_size=8, *, hop=None):
+    """Say which class a video shows, window by window.
+
+    A window is as many frames as the network takes, as far apart as in training. Unless told otherwise the next one begins half a
+    window later; the last one ends with the video. A video shorter than a window is one window, sampled evenly from its first frame to its last.
+
+    Args:
+        classifier: What `load` returns.
+        path: A video of any kind that OpenCV reads. Sound is ignored; rotation as phones note it is heeded.
+        batch_size: Windows that the network works on at once.
+        hop: By how many of its frames a window begins after the one before; half of them where not given.
+
+    Returns:
+        A `Prediction`.
+
+    Raises:
+        VideoReadError: The file can't be opened or decoded, or is damaged.
+    """
+    frames = Playback(path)
+    windows = _windows(frames, classifier, hop or max(1, classifier.n_frames // 2))
+    seconds, probabilities = [], []
+    while batch := list(itertools.islice(windows, batch_size)):
+        seconds += [span for span, _ in batch]
+        probabilities.append(classifier.probabilities([clip for _, clip in batch]))
+    about = {"n_frames": frames.count, "length": frames.length, "size": frames.size, "notes": frames.notes}
+    return Prediction(classifier.class_names, np.array(seconds), np.concatenate(probabilities), **about)
+
+
+def _windows(frames, classifier, hop):
+    """Yield `((begin, end), clip)` of each window of a video."""
+    n_frames, size, apart = classifier.n_frames, classifier.output_size, classifier.apart
+    taken, recent = 0, collections.deque(maxlen=n_frames)
+    for second in frames:
+        # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves several.
+        due = int((second + frames.usual / 2) / apart) + 1 - taken
+        picture = video.letterbox(frames.picture(), size) if due > 0 else None
+        for _ in range(due):
+            recent.append((second, picture))
+            taken += 1
+            if taken >= n_frames and (taken - n_frames) % hop == 0:
+                yield _window(recent)
+    if taken < n_frames:
+        if frames.count > 1:
+            span = (n_frames - 1) * apart
+            frames.notes.append(f"It is shorter than the {span:.1f} s that the network takes; so its frames lie closer together than in training.")
+        yield (0, frames.last), frames.read(n_frames, size)
+    elif (taken - n_frames) % hop:
+        yield _window(recent)
+
+
+def _window(recent):
+    return (recent[0][0], recent[-1][0]), np.stack([picture for _, picture in recent])
+
+
+def annotate(prediction, source, target, top=3):
+    """Write a copy of a video with the likeliest classes of each moment drawn in. Sound is not copied.
+
+    Args:
+        prediction: What `predict_video` returned for the video.
+        source: The video.
+        target: Where the copy goes, `.mp4` or `.avi`; its frames have the source's size, up to 1280 pixels at the longer side.
+        top: How many classes are shown.
+
+    Raises:
+        VideoReadError: The source can't be read.
+        ValueError: The target is the source, or its name ends otherwise.
+        OSError: The target can't be written.
+    """
+    source, target = pathlib.Path(source), pathlib.Path(target)
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the video itself; give its copy another name.")
+    write_video(target, _annotated(prediction, source, top), prediction.n_frames / prediction.length)
+
+
+def _annotated(prediction, source, top):
+    """Yield the frames of a video with a panel on each."""
+    frames, shown, panel = Playback(source), None, None
+    for second in frames:
+        picture = frames.picture()
+        if max(picture.shape) > _LARGEST:
+            picture = video.fit(picture, (_LARGEST, _LARGEST))
+        window = int(np.clip(np.searchsorted(prediction.borders, second, side="right") - 1, 0, len(prediction.seconds) - 1))
+        if window != shown:
+            shown, panel = window, _draw_panel(prediction.top(top, window), picture.shape)
+        height, width = panel.shape[:2]
+        corner = picture[-height:, :width]
+        # Dark, so that white writing reads on any video, and clear enough to see what is behind it.
+        corner[...] = np.where(panel > 0, panel, corner // 4)
+        yield picture
+
+
+def _draw_panel(classes, shape):
+    """Return a picture of names, bars and probabilities; where it is black the video is to show through."""
+    row = max(12, round(min(shape[:2]) / 14))
+    width, height = min(shape[1], 15 * row), min(shape[0], row * len(classes) + row // 2)
+    image = Image.new("RGB", (width, height))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(0.8 * row)
+    for i, (name, probability) in enumerate(classes):
+        top = row // 4 + i * row
+        draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row, top + row * 3 // 4), outline="#8a8f98")
+        draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row * probability, top + row * 3 // 4), fill="#ffffff")
+        draw.text((4 * row, top), f"{probability:.2f}  {name}", fill="#ffffff", font=font)
+    return np.array(image)
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.predict",
+        description="Say which class each video shows, and when. Any container that OpenCV reads will do; sound is ignored.",
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a .keras file, or the folder of a run below runs/")
+    add("videos", nargs="+", metavar="VIDEO", help="one or more videos")
+    add("--top", type=int, default=3, metavar="K", help="how many classes to name (default: %(default)s)")
+    add("--annotate", metavar="FILE", help="write a copy of the video with the classes drawn in, .mp4 or .avi, without sound; for one VIDEO")
+    add("--classes", nargs="+", metavar="NAME", help=f"the classes' names in the model's order (default: those of the {RECORD} beside the model)")
+    add("--frame-step", type=int, metavar="N", help="frames between those that the model takes, at 25 a second (default: the record's)")
+    options = parser.parse_args(arguments)
+    if options.annotate and len(options.videos) > 1:
+        parser.error("--annotate goes with one VIDEO")
+    if options.top < 1 or options.frame_step is not None and options.frame_step < 1:
+        parser.error("--top and --frame-step are at least 1")
+    return options
+
+
+def main(arguments=None):
+    """Predict from a shell; return the exit status, 1 if a model, a video or a copy failed."""
+    options, said, failed = _parse(arguments), False, False
+    try:
+        classifier = load(options.model, options.classes, options.frame_step)
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in options.videos:
+        try:
+            prediction = predict_video(classifier, path)
+            print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
+            said = True
+            if options.annotate:
+                annotate(prediction, path, options.annotate, options.top)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr, flush=True)
+            failed = True
+    if said:
+        print(CAVEAT.format(len(classifier.class_names)))
+    return int(failed)
+
+
+def describe(prediction, path, top=3):
+    """Return what is to be said about a video, as lines of text.
+
+    Args:
+        prediction: What `predict_video` returned.
+        path: What the video is called.
+        top: How many classes are named for the whole video.
+    """
+    height, width = prediction.size
+    fps, windows = prediction.n_frames / prediction.length, len(prediction.seconds)
+    lines = [f"{path}: {prediction.length:.1f} s, {width} x {height} pixels, {fps:.4g} frames/s, {windows} window{'s' * (windows > 1)}"]
+    lines += [f"  {note}" for note in prediction.notes]
+    lines += [f"  {probability:.2f}  {name}" for name, probability in prediction.top(top)]
+    if len(spans := prediction.spans()) > 1:
+        lines += ["  over time"] + [f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}" for begin, end, name, share in spans]
+    return lines
+
+
+if __name__ == "__main__":
+    # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells it.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    sys.exit(main())
