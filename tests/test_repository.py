@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import set_address
 
 ORDER = (
-    "settings files ucf101 puppets archive video cache augmentation batches pipeline counting layers models evaluation recipes records training timeline "
+    "settings files ucf101 puppets archive video cache augmentation batches pipeline counting layers models evaluation saliency recipes records training timeline "
     "plots diagrams"
 ).split()
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
