@@ -291,7 +291,8 @@ def overlay_map(frames, maps, top=None):
     Returns:
         uint8 frames like `frames`.
     """
-    strength = np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1)[..., None]
+    # In steps, as on a map with contours: such pictures take fewer bytes.
+    strength = np.round(12 * np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1))[..., None] / 12
     grey = frames @ np.array([0.299, 0.587, 0.114])
     pale = np.repeat(255 - 0.75 * (255 - grey[..., None]), 3, axis=-1)
     colour = np.array([int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)])

@@ -66,6 +66,7 @@ def colour(frames, evidence):
     return video.between_bars(plots.overlay_map(frames, maps[0]), 144, 192)
 
 
+# %%
 whole = read(file, run.size, frame_step=1)
 readings = einops.rearrange(whole, "(t s) h w c -> s t h w c", s=run.frame_step)
 evidence = saliency.find_evidence(
@@ -116,7 +117,7 @@ print("logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3
 layers = [f"stage{stage}_block1_relu2" for stage in (4, 3, 2)]
 shown = read(file, run.size)[None]
 last = saliency.find_evidence(model, shown, layer=layers[0])
-figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=6)
+figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=7)
 
 # %% [markdown]
 # And it says almost nothing. Two moments and a few places are coarse; what is worse, each place has looked at nearly the whole clip on its way through the layers, so a place of this volume is not a place of the frames any more.
@@ -149,7 +150,7 @@ tries = {
 }
 maps = [saliency.find_evidence(model, shown, **choice)[0] for choice in tries.values()]
 strips = [colour(read(file, 192), one) for one in maps]
-figure = plots.plot_film_strip(strips, list(tries), columns=6)
+figure = plots.plot_film_strip(strips, list(tries), columns=7)
 
 # %% [markdown]
 # Four pictures of one decision, and they don't agree. (Spots in a regular grid are made by the layers above: a filter that moves two places at a time passes some more gradient than others.) Looks won't settle it.
@@ -300,7 +301,7 @@ three = {
     "frame difference": frame_difference(model, shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
-figure = plots.plot_film_strip(strips, list(three), columns=6)
+figure = plots.plot_film_strip(strips, list(three), columns=7)
 
 # %% [markdown]
 # Then by number, a dot for each clip and seed:
@@ -337,7 +338,7 @@ Markdown(
 )
 
 # %% [markdown]
-# The prettiest strip is the one that fails: the frame difference doesn't care who looks. Our map does. It is gone as soon as the last layer forgets which channels speak for which action.
+# The prettiest strip is the one that fails: the frame difference doesn't care who looks. Our map does. On average it is gone as soon as the last layer forgets which channels speak for which action.
 #
 # To pass is not much: it means that the map depends on the weights, not that it explains them. A test can clear a map of one charge only.
 #
@@ -416,7 +417,7 @@ Markdown("\n".join(["Share that lies in the second half:", "", *rows]))
 #
 # ## Look at the first layer
 #
-# Maps ask what a whole network makes of a clip. The first layer can be looked at directly, because its weights have the axes of a frame: each spatial filter of the (2+1)D stem is a small picture in red, green and blue, and each temporal one a curve over three frames.
+# Maps ask what a whole network makes of a clip. The first layer can be looked at directly, because its weights have the axes of a frame: each spatial filter of the (2+1)D stem is a small picture in red, green and blue, and each temporal one a curve over three frames. (There is a curve for each pair of channels, so we show the first eight of the outputs, with the strongest curve in bold.)
 #
 # **Predict:** edges, blobs of colour, differences in time? You have perhaps seen such pictures of large networks. What will training have made of ours?
 
@@ -430,8 +431,9 @@ spatial = {name: weights[0][0] for name, weights in stems.items()}
 temporal = {name: weights[-1][:, 0, 0] for name, weights in stems.items()}
 figure = plots.plot_filters(spatial)
 
-# %% mystnb={"image": {"alt": "Two rows of sixteen panels, each with sixteen curves over three frames, the strongest in bold: rising, falling, peaked. Before and after training they look much alike."}}
-figure = plots.plot_temporal_filters(temporal)
+# %% mystnb={"image": {"alt": "Two rows of eight panels, each with sixteen curves over three frames, the strongest in bold: rising, falling, peaked. Before and after training they look much alike."}}
+eight = {name: curves[..., :8] for name, curves in temporal.items()}
+figure = plots.plot_temporal_filters(eight)
 
 # %% [markdown]
 # Look long enough and you will find edges. Now look at the upper rows: they were there before the first clip was seen. A curve of three weights is made of three parts: their mean, which smooths; the last less the first, which tells a change; and the middle against its neighbours, which tells a flicker. How much of each is there, before and after?
@@ -455,18 +457,19 @@ Markdown(
 )
 
 # %% [markdown]
-# In a short run the first layer has learnt next to nothing. The network does well all the same: random filters already tell things apart, colours here, changes there, and the layers above learn what to make of them. Below is one clip, and what two of the stem's channels make of it: the one that changes most in time, and the one that changes least.
+# In a short run the first layer has learnt next to nothing. The network does well all the same: random filters already tell things apart, colours here, changes there, and the layers above learn what to make of them. Below is one clip, and what two of the stem's channels make of it: the one that changes most in time, and the one that changes least. (At both ends a filter over three frames meets nothing where a frame should be, so the first and the last picture look different.)
 
 # %% mystnb={"image": {"alt": "Three film strips: a clip; a channel in grey that shows little but what moves; a channel in grey that shows the room as well."}}
 stem = keras.Model(model.input, model.get_layer("stem_relu").output)
 response = keras.ops.convert_to_numpy(stem(shown))[0]
 side = run.size // 2  # the stem halves it
 response = video.between_bars(response, 3 * side // 4, side)
-restless = response.std(axis=0).mean(axis=(0, 1)) / response.mean(axis=(0, 1, 2))
+inner = response[1:-1]  # before the first frame and after the last lies nothing
+restless = inner.std(axis=0).mean(axis=(0, 1)) / inner.mean(axis=(0, 1, 2))
 channels = {"changes most": restless.argmax(), "changes least": restless.argmin()}
 strips = [video.between_bars(shown[0], 3 * run.size // 4, run.size)]
 for channel in channels.values():
-    grey = response[..., channel] / np.quantile(response[..., channel], 0.99)
+    grey = response[..., channel] / np.quantile(inner[..., channel], 0.99)
     grey = (255 * np.clip(grey, 0, 1)).astype(np.uint8)
     strips.append(einops.repeat(grey, "t h w -> t (h 2) (w 2) c", c=3))
 figure = plots.plot_film_strip(strips, ["the clip", *channels])
