@@ -117,7 +117,7 @@ print("logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3
 layers = [f"stage{stage}_block1_relu2" for stage in (4, 3, 2)]
 shown = read(file, run.size)[None]
 last = saliency.find_evidence(model, shown, layer=layers[0])
-figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=7)
+figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=8)
 
 # %% [markdown]
 # And it says almost nothing. Two moments and a few places are coarse; what is worse, each place has looked at nearly the whole clip on its way through the layers, so a place of this volume is not a place of the frames any more.
@@ -150,7 +150,7 @@ tries = {
 }
 maps = [saliency.find_evidence(model, shown, **choice)[0] for choice in tries.values()]
 strips = [colour(read(file, 192), one) for one in maps]
-figure = plots.plot_film_strip(strips, list(tries), columns=7)
+figure = plots.plot_film_strip(strips, list(tries), columns=8)
 
 # %% [markdown]
 # Four pictures of one decision, and they don't agree. (Spots in a regular grid are made by the layers above: a filter that moves two places at a time passes some more gradient than others.) Looks won't settle it.
@@ -235,7 +235,7 @@ Markdown(
 )
 
 # %% [markdown]
-# Places at random the network can do without; those of the map it misses. Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance.
+# On the puppets the network can do without places at random; those of the map it misses. (A network near chance, as after a short run on real clips, has little to lose. Go by the logits then.) Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance.
 #
 # ## Figure or backdrop?
 #
@@ -259,7 +259,7 @@ scores["stage4, both"] = times_chance(saliency.find_evidence(model, clips))
 axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 
 # %% [markdown]
-# The chosen map prefers what moves; the last volume hardly does. But on the puppets the cloud in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure, and is none: figures stand in the middle, and so does whatever is centred. Had we chosen our
+# On the puppets the chosen map prefers what moves, and the last volume hardly does. But the cloud in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure, and is none: figures stand in the middle, and so does whatever is centred. Had we chosen our
 # map by how well it lies on the figure, we would have chosen the cloud.
 #
 # ## Give it random weights
@@ -301,7 +301,7 @@ three = {
     "frame difference": frame_difference(model, shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
-figure = plots.plot_film_strip(strips, list(three), columns=7)
+figure = plots.plot_film_strip(strips, list(three), columns=8)
 
 # %% [markdown]
 # Then by number, a dot for each clip and seed:
@@ -417,7 +417,7 @@ Markdown("\n".join(["Share that lies in the second half:", "", *rows]))
 #
 # ## Look at the first layer
 #
-# Maps ask what a whole network makes of a clip. The first layer can be looked at directly, because its weights have the axes of a frame: each spatial filter of the (2+1)D stem is a small picture in red, green and blue, and each temporal one a curve over three frames. (There is a curve for each pair of channels, so we show the first eight of the outputs, with the strongest curve in bold.)
+# Maps ask what a whole network makes of a clip. The first layer can be looked at directly, because its weights have the axes of a frame: each spatial filter of the (2+1)D stem is a small picture in red, green and blue, and each temporal one a curve over three frames. (There is a curve for each pair of channels, so we show the first six of the outputs, with the strongest curve in bold.)
 #
 # **Predict:** edges, blobs of colour, differences in time? You have perhaps seen such pictures of large networks. What will training have made of ours?
 
@@ -431,9 +431,9 @@ spatial = {name: weights[0][0] for name, weights in stems.items()}
 temporal = {name: weights[-1][:, 0, 0] for name, weights in stems.items()}
 figure = plots.plot_filters(spatial)
 
-# %% mystnb={"image": {"alt": "Two rows of eight panels, each with sixteen curves over three frames, the strongest in bold: rising, falling, peaked. Before and after training they look much alike."}}
-eight = {name: curves[..., :8] for name, curves in temporal.items()}
-figure = plots.plot_temporal_filters(eight)
+# %% mystnb={"image": {"alt": "Two rows of six panels, each with sixteen curves over three frames, the strongest in bold: rising, falling, peaked. Before and after training they look much alike."}}
+six = {name: curves[..., :6] for name, curves in temporal.items()}
+figure = plots.plot_temporal_filters(six)
 
 # %% [markdown]
 # Look long enough and you will find edges. Now look at the upper rows: they were there before the first clip was seen. A curve of three weights is made of three parts: their mean, which smooths; the last less the first, which tells a change; and the middle against its neighbours, which tells a flicker. How much of each is there, before and after?
