@@ -151,8 +151,8 @@ def _cut(model, layer):
         volume = volumes[layer or list(volumes)[-1]]
         return keras.Model(model.input, volume), keras.Model(volume, model.output)
     except (KeyError, IndexError, ValueError):
-        message = f"{model.name} can't be cut at {layer!r}: name a layer that gives a volume and that no shortcut leads past, as model.summary() lists them."
-        raise ValueError(message) from None
+        wanted = "name a layer that gives a volume and that no shortcut leads past; model.summary() lists them"
+        raise ValueError(f"{model.name} can't be cut at {layer!r}: {wanted}.") from None
 
 
 def _gradient(function, x):

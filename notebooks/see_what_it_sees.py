@@ -150,7 +150,7 @@ tries = {
 }
 maps = [saliency.find_evidence(model, shown, **choice)[0] for choice in tries.values()]
 strips = [colour(read(file, 192), one) for one in maps]
-figure = plots.plot_film_strip(strips, list(tries), columns=8)
+figure = plots.plot_film_strip(strips, list(tries))
 
 # %% [markdown]
 # Four pictures of one decision, and they don't agree. (Spots in a regular grid are made by the layers above: a filter that moves two places at a time passes some more gradient than others.) Looks won't settle it.
@@ -219,19 +219,12 @@ rows = {
     "the middle": correct(np.repeat(middle, len(clips), axis=0)),
     "where the map is highest": correct(positive),
 }
+table = [f"| {what} | {score:.2f} |" for what, score in rows.items()]
+error = np.sqrt(0.25 / len(clips))
 Markdown(
-    "\n".join(
-        [
-            f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered:",
-            "",
-        ]
-        + ["| covered | accuracy |", "| --- | --- |"]
-        + [f"| {what} | {score:.2f} |" for what, score in rows.items()]
-        + [
-            "",
-            f"The standard error of an accuracy of one half on so many clips is {np.sqrt(0.25 / len(clips)):.2f}.",
-        ]
-    )
+    f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered "
+    f"(where it is one half, its standard error is {error:.2f}):\n\n"
+    + "\n".join(["| covered | accuracy |", "| --- | --- |", *table])
 )
 
 # %% [markdown]
@@ -301,7 +294,7 @@ three = {
     "frame difference": frame_difference(model, shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
-figure = plots.plot_film_strip(strips, list(three), columns=8)
+figure = plots.plot_film_strip(strips, list(three))
 
 # %% [markdown]
 # Then by number, a dot for each clip and seed:
