@@ -1,8 +1,8 @@
 """What a chapter of the book teaches once and every later chapter imports.
 
 Data flows one way, and a module imports only from those before it: settings, files, ucf101, puppets, archive,
-video, playback, cache, augmentation, batches, pipeline, counting, layers, models, evaluation, recipes, records, training,
-predict, camera, timeline, plots, diagrams.
+video, playback, cache, augmentation, batches, pipeline, counting, layers, models, evaluation, saliency,
+recipes, records, training, predict, camera, timeline, plots, diagrams.
 """
 
 import os

@@ -354,3 +354,73 @@ def plot_over_time(prediction, actions=()):
     figure.colorbar(shades, ax=axis, label="probability", pad=0.02).outline.set_visible(False)
     figure.tight_layout()
     return axis
+
+
+
+def overlay_map(frames, maps, top=None):
+    """Colour frames where a map is high: frames in pale grey, the map in orange, a dark line where it reaches half its top.
+
+    Args:
+        frames: uint8 `(..., height, width, 3)`.
+        maps: float `(..., height, width)`, 0 or more.
+        top: The value of full colour; where not given, what one pixel in a hundred exceeds.
+
+    Returns:
+        uint8 frames like `frames`.
+    """
+    # In steps, as on a map with contours: such pictures take fewer bytes.
+    strength = np.round(12 * np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1))[..., None] / 12
+    grey = frames @ np.array([0.299, 0.587, 0.114])
+    pale = np.repeat(255 - 0.75 * (255 - grey[..., None]), 3, axis=-1)
+    colour = np.array([int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)])
+    shown = pale + 0.75 * strength * (colour - pale)
+    high = np.pad(strength[..., 0] >= 0.5, [(0, 0)] * (maps.ndim - 2) + [(1, 1), (1, 1)], "edge")
+    inside = high[..., 1:-1, 1:-1]
+    edge = inside & ~(high[..., 2:, 1:-1] & high[..., :-2, 1:-1] & high[..., 1:-1, 2:] & high[..., 1:-1, :-2])
+    return np.where(edge[..., None], 40, shown).round().astype(np.uint8)
+
+
+def plot_filters(rows):
+    """Plot spatial filters as pictures: no weight is grey, a positive one brightens its colour; each filter has its own scale.
+
+    Args:
+        rows: Kernels `(height, width, 3, n_filters)` by label.
+
+    Returns:
+        The figure.
+    """
+    use_style()
+    columns = max(kernel.shape[-1] for kernel in rows.values())
+    figure, axes = plt.subplots(len(rows), columns, figsize=(9, (9 / columns + 0.3) * len(rows)), squeeze=False)
+    for (label, kernel), strip in zip(rows.items(), axes):
+        for axis, weights in zip(strip, np.moveaxis(kernel, -1, 0)):
+            axis.imshow(0.5 + 0.5 * weights / np.abs(weights).max())
+        strip[0].set_title(label, fontsize=9)
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.01, wspace=0.1)
+    return figure
+
+
+def plot_temporal_filters(rows):
+    """Plot temporal filters as curves over the frames that they weigh: a panel for each output channel, a curve for each input.
+
+    Args:
+        rows: Kernels `(time, n_inputs, n_outputs)` by label; in each panel the strongest curve is drawn bold.
+
+    Returns:
+        The figure.
+    """
+    use_style()
+    columns = max(kernel.shape[-1] for kernel in rows.values())
+    figure, axes = plt.subplots(len(rows), columns, figsize=(9, 1.15 * len(rows)), sharex=True, sharey=True, squeeze=False)
+    for (label, kernel), strip in zip(rows.items(), axes):
+        offsets = np.arange(len(kernel)) - len(kernel) // 2
+        for axis, curves in zip(strip, np.moveaxis(kernel, -1, 0)):
+            axis.axhline(0, color="#c9c6bd", linewidth=0.8)
+            axis.plot(offsets, curves, color=GREY, linestyle="-", linewidth=0.5, alpha=0.6)
+            axis.plot(offsets, curves[:, np.abs(curves).max(axis=0).argmax()], color=BLUE, linestyle="-", linewidth=1.8)
+            axis.axis("off")
+        strip[0].set_title(label, fontsize=9)
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.02, wspace=0.15, hspace=0.5)
+    return figure

@@ -152,3 +152,30 @@ def test_convolutions_diagram_fills_what_an_output_sees():
     for axis in diagrams.draw_convolutions().axes:
         filled.append(sum(patch.get_facecolor()[:3] != (1, 1, 1) for patch in axis.patches))
     assert filled == [9, 27, 9, 3]
+
+
+def test_maps_colour_frames_where_they_are_high_and_leave_them_grey_elsewhere():
+    maps = np.zeros((5, 12, 16))
+    maps[:, 2:6, 3:9] = 1
+    shown = plots.overlay_map(FRAMES, maps, top=1).astype(int)
+    assert shown.shape == FRAMES.shape
+    assert np.ptp(shown[:, 7:], axis=-1).max() == 0, "grey where there is nothing to show"
+    assert (shown[:, 3:5, 4:8, 0] > shown[:, 3:5, 4:8, 2] + 50).all(), "orange inside"
+    assert (shown[:, 2, 3:9] == 40).all() and (shown[:, 3:5, 3] == 40).all(), "a dark line around it"
+
+
+def test_filters_are_drawn_with_grey_for_no_weight_and_each_at_its_own_scale():
+    kernel = np.zeros((3, 3, 3, 2))
+    kernel[1, 1, 0, 0], kernel[0, 0, 2, 1] = 0.1, -7.0
+    first, second = (axis.images[0].get_array() for axis in plots.plot_filters({"stem": kernel}).axes)
+    np.testing.assert_allclose(first[1, 1], [1, 0.5, 0.5])
+    np.testing.assert_allclose(second[0, 0], [0.5, 0.5, 0])
+
+
+def test_temporal_filters_have_a_panel_for_each_output_and_the_strongest_in_bold():
+    kernel = np.random.default_rng(0).normal(size=(3, 4, 2))
+    kernel[1, 3, 1] = 9
+    axes = plots.plot_temporal_filters({"before": kernel, "after": kernel}).axes
+    assert [len(axis.lines) for axis in axes] == [1 + 4 + 1] * 4
+    np.testing.assert_array_equal(axes[1].lines[-1].get_ydata(), kernel[:, 3, 1])
+    assert axes[0].get_title("left") == "before"
