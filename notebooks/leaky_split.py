@@ -287,8 +287,8 @@ Markdown(
 )
 
 # %% [markdown]
-# By clip the three look much alike, and each looks good. By group they are far apart. That is the second harm of a leak, and the worse one: it doesn't only flatter, *it ranks wrongly*. Whoever compares recipes on a leaky split learns which one remembers rooms best. The mean subtraction, that does so much for new rooms
-# ([Improve the recipe](improve_recipe.ipynb)), would hardly have been noticed.
+# By clip the three lie close together, and each looks good. By group they are far apart. That is the second harm of a leak: it doesn't only flatter, it *levels*. Those flatter themselves most that have most to hide, and what would help in a new room hardly shows. The mean subtraction, which takes the rooms away
+# ([Improve the recipe](improve_recipe.ipynb)), is worth about twice as much by group as by clip.
 #
 # The two splits test on different clips, and each is only one of many possible splits. With drops of this size that doesn't matter; for a difference of a few points it would.
 #

@@ -1,7 +1,7 @@
 """Run the networks and a short training under each of Keras's backends. `make test-backends` calls this.
 
-JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved have to give the same logits there,
-and the same short training on puppets has to learn.
+JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved have to give the same logits and the
+same map of evidence there, and the same short training on puppets has to learn.
 """
 
 import itertools
@@ -16,6 +16,8 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VERSIONS = ("jax==0.10.2", "torch==2.13.0")
 CLOSE = 1e-4
+# The network, the layer and the classes that evidence is looked for with.
+MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
 
 
 def make_environment():
@@ -35,11 +37,11 @@ def make_environment():
 
 
 def save(folder):
-    """Save each member of each small network, and what it makes of some frames."""
+    """Save each member of each small network, what it makes of some frames, and the map of evidence of one."""
     import keras
     import numpy as np
 
-    from helpers import models
+    from helpers import models, saliency
 
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, 6, 32, 32, 3), dtype=np.uint8)
@@ -53,7 +55,9 @@ def save(folder):
             model(frames, training=True)
         model.save(folder / f"{network}-{conv}.keras")
         logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
-    np.savez(folder / "saved.npz", frames=frames, **logits)
+        if f"{network}-{conv}" == MAPPED:
+            evidence = saliency.find_evidence(model, frames, CLASSES, LAYER, pooled=False)
+    np.savez(folder / "saved.npz", frames=frames, evidence=evidence, **logits)
 
 
 def check(folder):
@@ -61,13 +65,18 @@ def check(folder):
     import keras
     import numpy as np
 
-    from helpers import recipes, settings, training
+    from helpers import recipes, saliency, settings, training
+
+    def difference(found, expected):
+        return np.abs(found - expected).max() / np.abs(expected).max()
 
     saved = np.load(folder / "saved.npz")
     differences = []
-    for name in sorted(set(saved) - {"frames"}):
-        logits = keras.models.load_model(folder / f"{name}.keras").predict(saved["frames"], verbose=0)
-        differences.append(np.abs(logits - saved[name]).max() / np.abs(saved[name]).max())
+    for name in sorted(set(saved) - {"frames", "evidence"}):
+        model = keras.models.load_model(folder / f"{name}.keras")
+        differences.append(difference(model.predict(saved["frames"], verbose=0), saved[name]))
+        if name == MAPPED:
+            evidence = saliency.find_evidence(model, saved["frames"], CLASSES, LAYER, pooled=False)
     os.chdir(tempfile.mkdtemp(dir=folder))
     splits = {"train": 20, "val": 5, "test": 5}
     run = settings.Settings(
@@ -77,6 +86,7 @@ def check(folder):
     loaded = training.load_run(run, recipes.Recipe(learning_rate=3e-3))
     print(json.dumps({
         "backend": record["versions"]["backend"], "tensorflow": "tensorflow" in sys.modules, "difference": float(np.max(differences)),
+        "evidence": float(difference(evidence, saved["evidence"])),
         "loss": record["history"]["loss"], "accuracy": record["history"]["accuracy"][-1], "seconds": record["seconds"],
         "loaded": loaded is not None,
     }))  # fmt: skip
@@ -106,10 +116,10 @@ def main():
         for backend, python in (("tensorflow", sys.executable), ("jax", without), ("torch", without)):
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
-            fine = found["difference"] <= CLOSE and found["loss"][-1] < 0.7 * found["loss"][0] and found["accuracy"] >= 0.5
+            fine = max(found["difference"], found["evidence"]) <= CLOSE and found["loss"][-1] < 0.7 * found["loss"][0] and found["accuracy"] >= 0.5
             failed += not (fine and alone and found["loaded"])
             print(
-                f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}   loss {found['loss'][0]:.2f} to "
+                f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}, evidence within {found['evidence']:.1e}   loss {found['loss'][0]:.2f} to "
                 f"{found['loss'][-1]:.2f}, accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
                 flush=True,
