@@ -35,6 +35,7 @@ except ModuleNotFoundError:
 
 # %%
 import dataclasses
+import pathlib
 
 import numpy as np
 from IPython.display import Markdown
@@ -51,8 +52,8 @@ from helpers.batches import ClipBatches
 
 # %%
 run = settings.current()
-rooms = settings.home() / "data" / "rooms.zip"
 source = run.zip
+rooms = settings.home() / "data" / "rooms.zip"
 if run.dataset == "puppets":
     source = puppets.write_zip(rooms, clips=2, casts="class")
 print(f"{len(archive.list_files(source))} clips in the ZIP")
@@ -64,7 +65,10 @@ print(f"{len(archive.list_files(source))} clips in the ZIP")
 # %%
 def read(source, num_classes, splits, split_by):
     """Return names, labels and middle frames of the clips by split."""
-    folder = settings.home() / "data" / f"rooms-{num_classes}-{split_by}"
+    # Each source and split has a folder of its own.
+    folder = (
+        settings.home() / "data" / f"{pathlib.Path(source).stem}-{num_classes}-{split_by}"
+    )
     chosen = archive.download_ucf101_subset(
         source, num_classes, splits, folder, split_by=split_by
     )
