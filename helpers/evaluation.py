@@ -4,7 +4,6 @@ import warnings
 
 import keras
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import precision_recall_fscore_support
 
 from helpers.ucf101 import get_class, get_group
@@ -43,11 +42,12 @@ def predict_probabilities(model, dataset):
     actual, probabilities = [], []
     for frames, labels in dataset:
         actual.append(keras.ops.convert_to_numpy(labels))
-        probabilities.append(_predict(model, frames))
+        probabilities.append(get_probabilities(model, frames))
     return np.concatenate(actual).astype(int), np.concatenate(probabilities)
 
 
-def _predict(model, frames):
+def get_probabilities(model, frames):
+    """Return the softmax of a network's logits for a batch of clips: float `(batch, n_classes)`."""
     logits = model.predict_on_batch(keras.ops.convert_to_numpy(frames))
     return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
 
@@ -69,21 +69,7 @@ def predict_clips(model, files, n_clips, reading):
     Raises:
         VideoReadError: A file can't be read.
     """
-    return np.stack([_predict(model, clips_from_video_file(file, n_clips, **reading)) for file in files])
-
-
-def average_clips(probabilities, n_clips):
-    """Return the mean probabilities of some of a video's clips, evenly chosen.
-
-    Args:
-        probabilities: Those of all clips, float `(n_videos, all_clips, n_classes)`, from `predict_clips`.
-        n_clips: How many to take; of one, the one in the middle.
-
-    Returns:
-        float `(n_videos, n_classes)`.
-    """
-    middles = (np.arange(n_clips) + 0.5) / n_clips * probabilities.shape[1]
-    return probabilities[:, middles.astype(int)].mean(axis=1)
+    return np.stack([get_probabilities(model, clips_from_video_file(file, n_clips, **reading)) for file in files])
 
 
 def reorder(frames, order, seed=0):
@@ -118,9 +104,16 @@ def reordered(dataset, order, seed=0):
     return ((reorder(frames, order, rng), labels) for frames, labels in dataset)
 
 
-def name_groups(files):
-    """Return the group that each clip was cut from, by class and number, such as `"PullUps 7"`."""
-    return [f"{get_class(file)} {get_group(file)}" for file in files]
+def name_groups(files, sharing=()):
+    """Return the group that each clip was cut from, by class and number, such as `"PullUps 7"`.
+
+    Args:
+        files: Clips.
+        sharing: Sets of classes that share their groups, such as `helpers.puppets.PAIRS`; these are named together, as in
+            `"SitDown+StandUp 7"`.
+    """
+    together = {name: "+".join(names) for names in sharing for name in names}
+    return [f"{together.get(get_class(file), get_class(file))} {get_group(file)}" for file in files]
 
 
 def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
@@ -180,9 +173,7 @@ def calculate_classification_metrics(actual, predicted, labels):
         `(precision, recall)`: floats by name.
     """
     numbers = range(len(labels))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)  # said below, with names
-        precision, recall, _, _ = precision_recall_fscore_support(actual, predicted, labels=numbers, zero_division=np.nan)
+    precision, recall, _, _ = precision_recall_fscore_support(actual, predicted, labels=numbers, zero_division=np.nan)
     never = [label for i, label in enumerate(labels) if i not in set(np.asarray(predicted).tolist())]
     if never:
         warnings.warn(f"Precision is undefined (nan) for what is never predicted: {', '.join(never)}.", stacklevel=2)

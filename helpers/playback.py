@@ -6,6 +6,7 @@ the second at which it is shown, for cameras differ in frames a second, and phon
 
 import contextlib
 import itertools
+import os
 import pathlib
 
 import cv2
@@ -46,7 +47,7 @@ class Playback:
         self.path, self.notes = pathlib.Path(path), []
         _expect_video(self.path)
         # OpenCV turns frames upright by itself, where a phone has noted how it was held.
-        self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        self.capture = cv2.VideoCapture(os.fsencode(self.path.absolute()), cv2.CAP_FFMPEG)
         rate = self.capture.get(cv2.CAP_PROP_FPS)
         self.usual = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= _LONGEST else 1 / FPS
         self.count, self.last, self.size = 0, 0.0, None
@@ -111,8 +112,46 @@ def _expect_video(path):
         raise VideoReadError(f"{path} is not there; check its name.")
     if path.is_dir():
         raise VideoReadError(f"{path} is a folder; name the videos in it.")
+    if not path.is_file():
+        raise VideoReadError(f"{path} is no file; name a video.")
     with _own_videos():
         video.read_pictures(path, lambda length: [0], (1, 1), to_end=False)
+
+
+def expect_place(path, source=None):
+    """Make sure that a video can be called so, before there is work to lose.
+
+    Args:
+        path: What the video is to be called.
+        source: The video that it is made from.
+
+    Raises:
+        ValueError: The name doesn't end in `.mp4` or `.avi`, or is that of the source or of a folder.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in _CODES or path.is_dir():
+        raise ValueError(f"{path} can't be written; name a file that ends in {' or '.join(_CODES)}.")
+    if source and path.exists() and path.samefile(source):
+        raise ValueError(f"{path} is the video itself; give its copy another name.")
+
+
+def at_even_rate(timed, fps):
+    """Repeat frames, or leave some out, so that at an even rate each is shown at its time.
+
+    Args:
+        timed: Pairs of the second at which a frame is shown and the frame, in their order, from second 0 on.
+        fps: Frames a second.
+
+    Yields:
+        Frames.
+    """
+    before, written = None, 0
+    for second, frame in timed:
+        for _ in range(int(second * fps + 0.5) - written):
+            yield before
+            written += 1
+        before = frame
+    yield before
 
 
 def write_video(path, frames, fps=FPS):
@@ -120,24 +159,36 @@ def write_video(path, frames, fps=FPS):
 
     Args:
         path: A name that ends in `.mp4` or `.avi`.
-        frames: uint8 RGB frames `(height, width, 3)` of one size, any iterable of them.
+        frames: uint8 RGB frames `(height, width, 3)` of one size, any iterable of at least one.
         fps: Frames a second.
 
     Raises:
-        ValueError: The name ends otherwise.
+        ValueError: The name ends otherwise, or is a folder's.
         OSError: The file can't be written.
     """
     path, frames = pathlib.Path(path), iter(frames)
-    if path.suffix.lower() not in _CODES:
-        raise ValueError(f"{path} can't be written; let its name end in {' or '.join(_CODES)}.")
-    first, written = next(frames), 0
-    with locked(path.parent), whole(path) as draft:
-        code = cv2.VideoWriter_fourcc(*_CODES[path.suffix.lower()])
-        writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, code, round(fps, 2), first.shape[1::-1])
-        for frame in itertools.chain([first], frames):
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-            written += 1
-        writer.release()
-        # OpenCV says nothing when a disk is full.
-        if cv2.VideoCapture(str(draft), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT) != written:
-            raise OSError(f"{path} can't be written whole; make room there, or write elsewhere.")
+    expect_place(path)
+    first = next(frames)
+    try:
+        with locked(path.parent), whole(path) as draft:
+            _write(path, draft, itertools.chain([first], frames), fps, first.shape[:2])
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(f"{path} can't be written ({error.strerror}); write elsewhere.") from error
+
+
+def _write(path, draft, frames, fps, size):
+    """Write a video to its draft."""
+    place, (height, width) = os.fsencode(draft.absolute()), size
+    code = cv2.VideoWriter_fourcc(*_CODES[path.suffix.lower()])
+    writer, written = cv2.VideoWriter(place, cv2.CAP_FFMPEG, code, round(fps, 2), (width, height)), 0
+    if not writer.isOpened():
+        raise OSError(f"{path} can't be written: frames of {width} x {height} pixels, {fps:.4g} a second, can't be coded, or there is no room; write elsewhere.")
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        written += 1
+    writer.release()
+    # OpenCV says nothing when a disk is full.
+    if cv2.VideoCapture(place, cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT) != written:
+        raise OSError(f"{path} can't be written whole; make room there, or write elsewhere.")

@@ -320,7 +320,7 @@ def plot_against(scores, xlabel, ylabel):
     """
     use_style()
     _, axis = plt.subplots(figsize=(9, 3.6))
-    for (label, values), marker in zip(scores.items(), "os^D"):
+    for (label, values), marker in zip(scores.items(), itertools.cycle("os^D")):
         (line,) = axis.plot(values.keys(), [np.mean(made) for made in values.values()], label=label)
         for x, made in values.items():
             axis.plot([x] * len(made), made, marker, color=line.get_color(), alpha=0.6, markeredgewidth=0)

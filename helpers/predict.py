@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers import video
-from helpers.playback import FPS, Playback, write_video
+from helpers.evaluation import get_probabilities
+from helpers.playback import FPS, Playback, at_even_rate, expect_place, write_video
 from helpers.training import LAST, RECORD
 
 # How many pixels the longer side of an annotated copy has at most.
@@ -73,8 +74,7 @@ class Classifier:
 
     def probabilities(self, clips):
         """Return the softmax of the logits of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`."""
-        logits = self.model.predict_on_batch(np.asarray(clips))
-        return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+        return get_probabilities(self.model, np.asarray(clips))
 
 
 @dataclasses.dataclass
@@ -140,11 +140,11 @@ def load(path, class_names=None, frame_step=None):
     path = pathlib.Path(path)
     file = path / LAST if path.is_dir() else path
     model, record = _load_model(file), _read_record(file.with_name(RECORD))
-    frame_step = frame_step or record.get("settings", {}).get("frame_step")
+    frame_step = frame_step or record["settings"].get("frame_step")
     if frame_step is None:
         raise ModelError(f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes.")
     try:
-        return Classifier(model, class_names or record.get("class_names"), frame_step / FPS)
+        return Classifier(model, class_names or record["class_names"], frame_step / FPS)
     except ModelError as error:
         raise ModelError(f"{file} can't be used: {error}") from None
 
@@ -154,16 +154,20 @@ def _load_model(file):
         raise ModelError(f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}.")
     try:
         return keras.models.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise ModelError(f"{file} can't be loaded: it is damaged, no .keras file, or of another version of Keras; train and save it anew.") from error
 
 
 def _read_record(file):
+    """Return the record's settings and class names, as far as there are any."""
     try:
         record = json.loads(file.read_text()) if file.exists() else {}
-    except ValueError as error:
+        settings, names = dict(record.get("settings", {})), record.get("class_names", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not settings.get("frame_step", 1) >= 1:
+            raise ValueError("it says what makes no sense")
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ModelError(f"{file} is damaged; delete it, and say what it should have said with --frame-step and --classes.") from error
-    return record if isinstance(record, dict) else {}
+    return {"settings": settings, "class_names": names}
 
 
 def predict_video(classifier, path, batch_size=8, *, hop=None):
@@ -226,7 +230,8 @@ def annotate(prediction, source, target, top=3):
     Args:
         prediction: What `predict_video` returned for the video.
         source: The video.
-        target: Where the copy goes, `.mp4` or `.avi`; its frames have the source's size, up to 1280 pixels at the longer side.
+        target: Where the copy goes, `.mp4` or `.avi`; its frames have the source's size, up to 1280 pixels at the longer side, and
+            come at an even rate, the source's mean one.
         top: How many classes are shown.
 
     Raises:
@@ -234,14 +239,13 @@ def annotate(prediction, source, target, top=3):
         ValueError: The target is the source, or its name ends otherwise.
         OSError: The target can't be written.
     """
-    source, target = pathlib.Path(source), pathlib.Path(target)
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the video itself; give its copy another name.")
-    write_video(target, _annotated(prediction, source, top), prediction.n_frames / prediction.length)
+    expect_place(target, source)
+    fps = prediction.n_frames / prediction.length
+    write_video(target, at_even_rate(_annotated(prediction, source, top), fps), fps)
 
 
 def _annotated(prediction, source, top):
-    """Yield the frames of a video with a panel on each."""
+    """Yield when each frame of a video is shown, and the frame with a panel on it."""
     frames, shown, panel = Playback(source), None, None
     for second in frames:
         picture = frames.picture()
@@ -254,7 +258,7 @@ def _annotated(prediction, source, top):
         corner = picture[-height:, :width]
         # Dark, so that white writing reads on any video, and clear enough to see what is behind it.
         corner[...] = np.where(panel > 0, panel, corner // 4)
-        yield picture
+        yield second, picture
 
 
 def _draw_panel(classes, shape):
@@ -274,6 +278,7 @@ def _draw_panel(classes, shape):
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.predict",
+        usage="%(prog)s MODEL VIDEO [VIDEO ...] [options]",
         description="Say which class each video shows, and when. Any container that OpenCV reads will do; sound is ignored.",
     )
     add = parser.add_argument
@@ -283,8 +288,8 @@ def _parse(arguments):
     add("--annotate", metavar="FILE", help="write a copy of the video with the classes drawn in, .mp4 or .avi, without sound; for one VIDEO")
     add("--classes", nargs="+", metavar="NAME", help=f"the classes' names in the model's order (default: those of the {RECORD} beside the model)")
     add("--frame-step", type=int, metavar="N", help="frames between those that the model takes, at 25 a second (default: the record's)")
-    options = parser.parse_args(arguments)
-    if options.annotate and len(options.videos) > 1:
+    options = parser.parse_intermixed_args(arguments)
+    if options.annotate is not None and len(options.videos) > 1:
         parser.error("--annotate goes with one VIDEO")
     if options.top < 1 or options.frame_step is not None and options.frame_step < 1:
         parser.error("--top and --frame-step are at least 1")
@@ -301,11 +306,15 @@ def main(arguments=None):
         return 1
     for path in options.videos:
         try:
+            if options.annotate is not None:
+                expect_place(options.annotate, path)  # better now than after the whole video
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
             said = True
-            if options.annotate:
+            if options.annotate is not None:
                 annotate(prediction, path, options.annotate, options.top)
+        except BrokenPipeError:
+            raise
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr, flush=True)
             failed = True
@@ -336,4 +345,13 @@ if __name__ == "__main__":
     # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells it.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    sys.exit(main())
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a file's name may hold what can't be printed
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read has had enough, and Python would write once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

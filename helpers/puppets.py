@@ -58,8 +58,7 @@ def write_zip(path, *, groups=25, clips=3, seed=0, casts="pair"):
     """
     if not (1 <= groups <= 25 and 1 <= clips <= 99):
         raise ValueError(f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}.")
-    if casts not in ("pair", "class"):
-        raise ValueError(f'casts is "pair" or "class", not {casts!r}.')
+    _expect_casts(casts)
     path = pathlib.Path(path)
     stamp = _stamp(groups, clips, seed, casts)
     jobs = [(pair, group, clip, seed, casts) for pair in PAIRS for group in range(1, groups + 1) for clip in range(1, clips + 1)]
@@ -84,6 +83,7 @@ def draw_clip(class_name, group, clip, seed=0, casts="pair"):
     Returns:
         uint8 RGB frames `(n_frames, 180, 240, 3)`, 25 a second.
     """
+    _expect_casts(casts)
     pair = next(pair for pair in PAIRS if class_name in pair)
     number = PAIRS.index(pair)
     # The second action of a pair has the casts of a pair that there isn't.
@@ -98,6 +98,11 @@ def draw_clip(class_name, group, clip, seed=0, casts="pair"):
     progress = progress * progress * (3 - 2 * progress)
     frames = np.stack([cast.draw(pair[0], u, shift) for u in progress])
     return frames if class_name == pair[0] else frames[::-1]
+
+
+def _expect_casts(casts):
+    if casts not in ("pair", "class"):
+        raise ValueError(f'casts is "pair" or "class", not {casts!r}.')
 
 
 def _stamp(groups, clips, seed, casts):

@@ -18,8 +18,8 @@ from helpers.ucf101 import read_split
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
 MODULES = (
-    "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "counting", "layers", "models", "recipes",
-    "training",
+    "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "counting", "layers", "models", "evaluation",
+    "recipes", "training",
 )  # fmt: skip
 # As it is when they are imported: it may change while they train.
 SOURCE = b"".join((HERE / f"{name}.py").read_bytes() for name in MODULES)

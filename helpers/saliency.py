@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 _GREY = 127
 
 
-def grad_cam(model, clips, classes=None, layer=None, *, pooled=True):
+def grad_cam(model, clips, classes=None, layer=None, **choice):
     """Return how much each pixel speaks for a class, as far as a layer can tell: what of `find_evidence` is positive.
 
     Args are those of `find_evidence`.
@@ -20,7 +20,7 @@ def grad_cam(model, clips, classes=None, layer=None, *, pooled=True):
     Raises:
         ValueError: The network has no such layer, or a shortcut leads past it.
     """
-    evidence = find_evidence(model, clips, classes, layer, pooled=pooled)
+    evidence = find_evidence(model, clips, classes, layer, **choice)
     return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4])
 
 
@@ -77,6 +77,8 @@ def spread_over_frames(maps, size):
 
 def randomize_weights(model, parts, seed=0):
     """Return a copy of a network some of whose layers have first weights again, as before any training.
+
+    It sets Keras's, NumPy's and Python's seeds, from which these weights are drawn.
 
     Args:
         model: A functional network.

@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix
 
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
-from helpers.evaluation import ORDERS, average_clips, predict_clips, predict_probabilities, reordered
+from helpers.evaluation import ORDERS, predict_clips, predict_probabilities, reordered
 from helpers.files import locked, whole
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
@@ -120,7 +120,8 @@ def _learn(data, settings, recipe, folder, resume, log, callbacks):
             raise error from None
         raise
     history = {name: [row[name] for row in rows] for name in rows[0]}
-    return model, _record(model, history, settings, recipe, {split: batches.left_out for split, batches in data.items()})
+    left_out = {split: batches.left_out for split, batches in data.items()}
+    return model, _record(model, history, settings, recipe, left_out) | {"class_names": train.class_names}
 
 
 def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
@@ -266,11 +267,10 @@ def _judge(model, test):
     def accuracy(probabilities):
         return float(np.mean(probabilities.argmax(axis=-1) == actual))
 
-    several = predict_clips(model, test.files, max(CLIPS), test.reading)
     return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
         "orders": {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS},
-        "several_clips": {str(n): accuracy(average_clips(several, n)) for n in CLIPS},
+        "several_clips": {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS},
         "class_names": test.class_names,
         "clips": [file.name for file in test.files],
         "probabilities": probabilities.round(4).tolist(),

@@ -5,6 +5,7 @@ how long a clip is, because headers can be wrong.
 """
 
 import contextlib
+import os
 import pathlib
 
 import cv2
@@ -267,7 +268,8 @@ class FrameGenerator:
 def _opened(path, *parameters):
     if not path.is_file():
         raise VideoReadError(f"{path} is not there; fetch it again with helpers.archive.")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, parameters)
+    # As bytes, for a name need not be Unicode; from the root, for FFmpeg takes what stands before a colon for a protocol.
+    capture = cv2.VideoCapture(os.fsencode(path.absolute()), cv2.CAP_FFMPEG, parameters)
     try:
         if not capture.isOpened():
             raise VideoReadError(f"{path} can't be opened as a video; delete it and fetch it again with helpers.archive.")

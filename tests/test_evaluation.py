@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from conftest import draw_numbers, frame_numbers, write_images
 
+from helpers import puppets
 from helpers.evaluation import (
-    average_clips,
     bootstrap_accuracy,
     calculate_classification_metrics,
     get_actual_predicted_labels,
@@ -124,7 +124,7 @@ def test_an_order_that_there_is_not_is_refused():
         reorder(np.zeros((1, 2, 3, 3, 3)), "sideways")
 
 
-def test_several_clips_of_a_video_are_asked_about_and_averaged(tmp_path):
+def test_several_clips_of_a_video_are_asked_about(tmp_path):
     file = write_images(tmp_path / "a.avi", [draw_numbers(number) for number in range(60)])
     asked = []
 
@@ -137,13 +137,17 @@ def test_several_clips_of_a_video_are_asked_about_and_averaged(tmp_path):
     probabilities = predict_clips(Model(), [file], 4, reading)
     assert asked == [[[0, 10, 20], [13, 23, 33], [26, 36, 46], [39, 49, 59]]]
     np.testing.assert_allclose(probabilities, [[[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]]], atol=1e-6)
-    np.testing.assert_allclose(average_clips(probabilities, 4), [[0.5625, 0.4375]], atol=1e-6)
-    np.testing.assert_allclose(average_clips(probabilities, 2), [[0.625, 0.375]], atol=1e-6)  # the second and the fourth
-    np.testing.assert_allclose(average_clips(probabilities, 1), [[0.75, 0.25]], atol=1e-6)
 
 
 def test_names_tell_the_groups():
     assert name_groups(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == ["PullUps 7", "PushUps 7"]
+
+
+def test_classes_that_share_their_groups_are_named_together():
+    files = ["v_SitDown_g07_c01.avi", "v_StandUp_g07_c02.avi", "v_PickUp_g07_c01.avi"]
+    one, other, third = name_groups(files, puppets.PAIRS)
+    assert one == other == "SitDown+StandUp 7" and third == "PickUp+PutDown 7"
+    assert len(set(name_groups(files))) == 3
 
 
 def test_bootstrap_is_that_of_independent_clips_where_each_is_a_group_of_its_own():

@@ -81,6 +81,9 @@ def test_plot_over_time_has_a_row_for_each_class_and_frames_what_is_known():
     axis = plots.plot_over_time(prediction, [(0, 1.5, "jump"), (1.5, 3.2, "run")])
     np.testing.assert_allclose(axis.collections[0].get_array(), [[0.9, 0.2], [0.1, 0.8]])
     assert axis.collections[0].get_clim() == (0, 1) and axis.get_xlim() == (0, 3.2)
+    corners = axis.collections[0].get_coordinates()
+    np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5], err_msg="a class's row lies about its label")
+    np.testing.assert_allclose(corners[0, :, 0], [0, 1.5, 3.2], err_msg="a window's share of the time")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run"] and axis.yaxis_inverted()
     assert [patch.get_bbox().bounds for patch in axis.patches] == [(0, -0.5, 1.5, 1), (1.5, 0.5, pytest.approx(1.7), 1)]
 

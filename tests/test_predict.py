@@ -1,6 +1,8 @@
 """Any video through a network. The network here tells which colour prevails, so what it must say is known."""
 
 import json
+import os
+import pathlib
 import struct
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from conftest import SIDE, coded_frames, draw_numbers, frame_numbers, write_avi,
 from PIL import Image
 
 from helpers import models, playback, predict, puppets, video
-from helpers.playback import Playback
+from helpers.playback import Playback, at_even_rate
 from helpers.predict import Classifier, ModelError, predict_video
 from helpers.training import LAST, RECORD
 from helpers.video import VideoReadError
@@ -327,16 +329,20 @@ def make_bad(folder):
     (folder / "holiday").mkdir(exist_ok=True)
     coded = coded_frames(write_video(folder / "numbers.avi", 60))
     write_avi(folder / "damaged.avi", [*coded[:6], bytes(len(coded[6])), *coded[7:]], (SIDE, SIDE))
+    coded = coded_frames(write_video(folder / "numbers.avi", 120))
+    write_avi(folder / "damaged_late.avi", [*coded[:80], bytes(len(coded[80])), *coded[81:]], (SIDE, SIDE))
     write_avi(folder / "no_first_frame.avi", coded_frames(write_coded(folder / "changes.avi", plain("red", 9) + plain("blue", 9)))[1:], (48, 64), b"XVID")
     way_out = "; convert it with another program, or record it anew."
     return {
         folder / "missing.mp4": "is not there; check its name.",
         folder / "holiday": "is a folder; name the videos in it.",
+        pathlib.Path("/dev/null"): "is no file; name a video.",
         folder / "empty.mp4": f"can't be opened as a video{way_out}",
         folder / "letter.mp4": f"can't be opened as a video{way_out}",
         folder / "song.wav": f"can't be opened as a video{way_out}",
         folder / "cut_off.mp4": f"can't be opened as a video{way_out}",
         folder / "damaged.avi": f"is damaged: of its 60 frames 6 can be decoded{way_out}",
+        folder / "damaged_late.avi": f"is damaged: of its 120 frames 80 can be decoded{way_out}",
         folder / "no_first_frame.avi": f"has lost its first frames, and those after them are wrong{way_out}",
     }
 
@@ -353,6 +359,20 @@ def test_what_is_no_video_is_refused_in_one_sentence(classifier, tmp_path):
         with pytest.raises(VideoReadError) as caught:
             predict_video(classifier, path)
         assert str(caught.value) == f"{path} {said}"
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a.mp4", "%03d.mp4", "über ü.mp4", b"bad\xff.mp4"])
+def test_any_name_will_do(classifier, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = os.fsdecode(name)
+    try:
+        write(tmp_path / "plain.mp4", plain("green", 60), "mp4v").rename(path)
+    except OSError:
+        pytest.skip("this file system doesn't have such names")
+    prediction = predict_video(classifier, path)
+    assert prediction.top(1)[0][0] == "green" and prediction.n_frames == 60
+    predict.annotate(prediction, path, f"copy of {path}")
+    assert len(list(Playback(f"copy of {path}"))) == 60
 
 
 def test_a_video_held_upright_is_turned(classifier, tmp_path):
@@ -430,7 +450,10 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
             predict.load(path, COLOURS, 5)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "{}"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[1]", "{}", '{"settings": null}', '{"settings": {"frame_step": "5"}}', '{"settings": {"frame_step": 0}}', '{"settings": {"frame_step": 5}, "class_names": 7}'],
+)
 def test_a_damaged_record_is_named(tmp_path, content):
     colour_model().save(tmp_path / LAST)
     (tmp_path / RECORD).write_text(content)
@@ -450,6 +473,10 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
         frames = Playback(copy)
         pictures = [frames.picture() for _ in frames]
         assert len(pictures) == 240 and frames.length == pytest.approx(8, abs=0.01) and frames.size == (240, 320)
+        # The panel changes where one window's word ends and the next one's begins.
+        change = 30 * prediction.borders[np.flatnonzero(np.diff(prediction.probabilities.argmax(axis=1)))[0] + 1]
+        before, after = (pictures[round(change) + step][-60:, :250].astype(int) for step in (-2, 2))
+        assert np.abs(before - pictures[round(change) - 8][-60:, :250]).max() < 40 < np.abs(before - after).max()
         for index, channel in ((5, 0), (235, 2)):
             picture = pictures[index].astype(int)
             assert picture[:150, :, channel].min() > 180, "the upper part is left as it is"
@@ -457,6 +484,24 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
             assert (panel.min(axis=2) > 200).any() and np.median(panel.max(axis=2)) < 90, "white writing on a dark panel"
         assert np.abs(pictures[5][-60:, :250].astype(int) - pictures[235][-60:, :250]).max() > 50
     assert sorted(file.name for file in copy.parent.iterdir()) == [".lock", "copy.avi", "copy.mp4"]
+
+
+def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_path):
+    images = np.array(plain("red", 50) + plain("blue", 50))
+    images[np.arange(100), 20 + np.arange(100) % 10] = 255  # of frames that are alike, a GIF keeps one
+    path = write_gif(tmp_path / "a.gif", images, [40] * 50 + [400] * 50)
+    prediction = predict_video(classifier, path)
+    predict.annotate(prediction, path, tmp_path / "copy.mp4")
+    frames = Playback(tmp_path / "copy.mp4")
+    red = {second: bool(frames.picture()[0, 0, 0] > 128) for second in frames}
+    assert max(second for second, here in red.items() if here) == pytest.approx(2, abs=0.3) and frames.length == pytest.approx(22, rel=0.05)
+
+
+def test_frames_at_an_even_rate_are_repeated_and_left_out():
+    timed = [(0, "a"), (0.1, "b"), (0.2, "c"), (0.5, "d")]
+    assert list(at_even_rate(timed, 10)) == ["a", "b", "c", "c", "c", "d"]
+    assert list(at_even_rate(timed, 5)) == ["a", "c", "c", "d"]
+    assert list(at_even_rate([(0, "a")], 25)) == ["a"]
 
 
 @pytest.mark.parametrize("size, expected", [((48, 64), (48, 64)), ((77, 131), (76, 130)), ((2160, 3840), (720, 1280)), ((1920, 1080), (1280, 720))])
@@ -473,10 +518,10 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monk
     prediction = predict_video(classifier, path)
     with pytest.raises(ValueError, match="is the video itself; give its copy another name"):
         predict.annotate(prediction, path, path)
-    with pytest.raises(ValueError, match="can't be written; let its name end in .mp4 or .avi"):
+    with pytest.raises(ValueError, match="can't be written; name a file that ends in .mp4 or .avi"):
         predict.annotate(prediction, path, tmp_path / "copy.xyz")
     monkeypatch.setattr(playback, "_CODES", {".mp4": "????"})
-    with pytest.raises(OSError, match="copy.mp4 can't be written whole; make room there"):
+    with pytest.raises(OSError, match="copy.mp4 can't be written: frames of 64 x 48 pixels, 25 a second, can't be coded"):
         predict.annotate(prediction, path, tmp_path / "copy.mp4")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [".lock"]
     assert path.stat().st_size > 0
@@ -526,6 +571,20 @@ def test_shell_writes_a_copy(run_folder, capsys, tmp_path):
     assert (status, complained) == (0, "") and len(list(Playback(tmp_path / "copy.mp4"))) == 60
     status, _, complained = run(capsys, run_folder, path, "--annotate", path)
     assert status == 1 and complained == f"{path} is the video itself; give its copy another name.\n"
+
+
+def test_shell_refuses_a_copy_before_the_work(run_folder, capsys, tmp_path, monkeypatch):
+    path = write_coded(tmp_path / "colours.avi", plain("red", 60))
+    monkeypatch.setattr(predict, "predict_video", lambda *_: pytest.fail("so much for nothing"))
+    for target, said in (("copy.mkv", "can't be written; name a file that ends in .mp4 or .avi"), (path, "is the video itself"), ("", "can't be written")):
+        status, _, complained = run(capsys, run_folder, path, "--annotate", target)
+        assert status == 1 and said in complained
+
+
+def test_shell_takes_options_between_videos(run_folder, capsys, tmp_path):
+    path = write_coded(tmp_path / "colours.avi", plain("red", 60))
+    status, said, _ = run(capsys, run_folder, path, "--top", 1, path)
+    assert status == 0 and said.count("60") == 0 and said.count(f"{path}: ") == 2
 
 
 @pytest.mark.parametrize("arguments", [("--top", "0"), ("--frame-step", "0"), ("second.mp4", "--annotate", "copy.mp4"), ("--top", "many")])

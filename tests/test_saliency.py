@@ -159,8 +159,16 @@ def test_comparison_goes_by_rank():
 def test_motion_is_what_leaves_the_median():
     clips = np.full((1, 5, 4, 4, 3), 100, np.uint8)
     clips[0, 3, 1, 2, 2] = 180
+    clips[0, 3, 2, 2, 0] = 20
     clips[0, 4, 0, 0] = 120  # noise
-    assert np.argwhere(find_motion(clips)).tolist() == [[0, 3, 1, 2]]
+    assert np.argwhere(find_motion(clips)).tolist() == [[0, 3, 1, 2], [0, 3, 2, 2]]
+
+
+def test_classes_go_with_their_clips_in_whatever_batches(network):
+    classes = [2, 0, 1]
+    together, apart = (find_evidence(network, CLIPS, classes, batch_size=size) for size in (3, 2))
+    np.testing.assert_allclose(apart, together, atol=1e-5)
+    np.testing.assert_allclose(grad_cam(network, CLIPS, classes, batch_size=1), grad_cam(network, CLIPS, classes), atol=1e-5)
 
 
 @pytest.mark.parametrize("maps", [np.random.default_rng(0).random((3, 10, 32, 32)), np.zeros((3, 10, 32, 32))], ids=["ranks", "ties"])
