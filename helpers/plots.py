@@ -406,20 +406,21 @@ def plot_temporal_filters(rows):
     """Plot temporal filters as curves over the frames that they weigh: a panel for each output channel, a curve for each input.
 
     Args:
-        rows: Kernels `(time, n_inputs, n_outputs)` by label; in each panel the strongest curve is drawn bold.
+        rows: Kernels `(time, n_inputs, n_outputs)` by label; in each panel the curve that is strongest in the first of them is drawn bold.
 
     Returns:
         The figure.
     """
     use_style()
     columns = max(kernel.shape[-1] for kernel in rows.values())
+    bold = np.abs(next(iter(rows.values()))).max(axis=0).argmax(axis=0)
     figure, axes = plt.subplots(len(rows), columns, figsize=(9, 1.15 * len(rows)), sharex=True, sharey=True, squeeze=False)
     for (label, kernel), strip in zip(rows.items(), axes):
         offsets = np.arange(len(kernel)) - len(kernel) // 2
-        for axis, curves in zip(strip, np.moveaxis(kernel, -1, 0)):
+        for axis, curves, chosen in zip(strip, np.moveaxis(kernel, -1, 0), bold):
             axis.axhline(0, color="#c9c6bd", linewidth=0.8)
             axis.plot(offsets, curves, color=GREY, linestyle="-", linewidth=0.5, alpha=0.6)
-            axis.plot(offsets, curves[:, np.abs(curves).max(axis=0).argmax()], color=BLUE, linestyle="-", linewidth=1.8)
+            axis.plot(offsets, curves[:, chosen], color=BLUE, linestyle="-", linewidth=1.8)
             axis.axis("off")
         strip[0].set_title(label, fontsize=9)
     figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.02, wspace=0.15, hspace=0.5)

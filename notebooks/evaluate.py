@@ -20,9 +20,9 @@
 #
 # - to put an error bar beside an accuracy, and to make it long enough;
 # - to match labels and predictions without falling into a trap that the tutorial falls into;
-# - to judge a video by several clips of it;
+# - to judge a clip by several excerpts;
 # - to read a confusion matrix, of ten classes and of a hundred;
-# - to tell a network that cries wolf from one that sleeps: precision and recall;
+# - to tell a network that names an action too often from one that misses it: precision and recall;
 # - to find out whether its probabilities mean what they say;
 # - to look at the clips themselves, where the reasons are.
 #
@@ -122,7 +122,7 @@ for copies in (1, 9):
         )
 
 # %% [markdown]
-# Nine copies teach nothing new, yet drawing clips makes the bounds three times as narrow. Drawing whole groups is not deceived. Clips of one group are no copies, so the truth lies between the two; how far apart they are is for the data to say. (On the puppets, a pair of actions shares its figures and rooms, so that *SitDown* 7 and *StandUp* 7 are one group.)
+# Nine copies teach nothing new, yet drawing clips makes the bounds three times as narrow. Drawing whole groups is not deceived. Clips of one group are alike, but no copies. Drawing groups needn't be told how alike: the less they are, the nearer its bounds come to those of drawing clips. So believe the groups. (On the puppets, a pair of actions shares its figures and rooms, so that *SitDown* 7 and *StandUp* 7 are one group.)
 
 # %%
 groups = evaluation.name_groups(test_ds.files, sharing=puppets.PAIRS)
@@ -148,9 +148,9 @@ for one in real:
     score = f"{one['test']['accuracy']:.2f}"
     rows.append((one["recipe"]["seed"], score, bounds(one, by_clip), bounds(one, by_group)))
 Markdown(
-    "The same for three recorded networks on real clips, ten classes of UCF101; a test group has two clips:\n\n"
+    "The same for three recorded networks on real clips, ten classes of UCF101; a test group has one to four clips:\n\n"
     + records.table(("seed", "test accuracy", "drawing clips", "drawing groups"), rows)
-    + "\n\nAn interval tells how far *these test clips* can be trusted. That the three differ is another matter:"
+    + "\n\nDrawing groups makes the bounds wider by about a third. And they tell how far *these test clips* can be trusted only; that the three networks differ is another matter:"
 )
 
 # %% [markdown]
@@ -175,14 +175,14 @@ Markdown(
 # %% [markdown]
 # ## Look at a video more than once
 #
-# A network sees ten frames. Of a long video that is a glance at its middle. So the paper takes ten [clips](https://arxiv.org/abs/1711.11248) of each video, at even distances from its beginning to its end, and averages their probabilities. It costs ten times the work. **Predict:** what does
-# it buy on clips that are hardly longer than ten frames at our distance?
+# A network sees ten frames. Of a long video that is a glance at its middle. So [the paper](https://arxiv.org/abs/1711.11248) takes ten excerpts of each, at even distances from its beginning to its end, and averages their probabilities. (It calls them clips, and what we call a clip, a video.) It costs ten times the work. **Predict:** what does
+# it buy on clips that are hardly longer than ten frames at our frame step?
 
 # %%
 for n in training.CLIPS:
     several = evaluation.predict_clips(model, test_ds.files, n, run.reading)
     named = several.mean(axis=1).argmax(axis=1)
-    print(f"{n:2} a video: accuracy {np.mean(named == actual):.2f}")
+    print(f"{n:2} excerpts: accuracy {np.mean(named == actual):.2f}")
 
 # %% tags=["remove-input", "nbval-check-output"]
 kinds = {"puppets": records.pick(drawn, conv="2plus1d"), "real clips": real}
@@ -198,11 +198,12 @@ rows = [
 ]
 Markdown(
     "Recorded, three seeds each; mean, worst and best:\n\n"
-    + records.table(("clips a video", *kinds), rows)
+    + records.table(("excerpts of a clip", *kinds), rows)
 )
 
 # %% [markdown]
-# What the extra clips buy is what they show besides. More than half of the real clips here are shorter than ten frames at a distance of 15 need, and of those all ten clips are one and the same. On the longer ones neighbours share most of their frames. On the real clips even ten buy no more than the seeds differ by. On videos of minutes it is another story; the chapter [Try your own video](own_video.ipynb) has some.
+# More excerpts help only where they show something new. On the puppets one network of the three gains a few points. On the real clips even ten gain no more than the seeds differ by: more than half of these clips are shorter than ten frames at a distance of 15 need, and of those all ten excerpts are one and the same. On videos of
+# minutes it is another story; the chapter [Try your own video](own_video.ipynb) has some.
 #
 # ## Match labels and predictions
 #
@@ -263,8 +264,7 @@ for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
     print(f"{pairs.count((a, b)):2} × {classes[a]} taken for {classes[b]}")
 
 # %% [markdown]
-# Two columns are too full. Squats and jumping jacks, up and down in one place, are often taken for rope jumping; push-ups, close to the floor, for lunges. This network doesn't see the rooms ([Improve the recipe](improve_recipe.ipynb)
-# takes them away), and its mistakes are of that kind: it mixes up actions that *move* alike.
+# Three columns are too full: lunges, rope jumping and trampoline jumping. Some of the mistakes can be understood: squats, up and down in one place, are taken for rope jumping. Others can't, from the matrix alone: why should walking on one's hands be a lunge? The matrix tells where to look, and the clips, below, tell why.
 #
 # Now the training set of the (2+1)D network, in one pass:
 
@@ -333,7 +333,7 @@ precision, recall = evaluation.calculate_classification_metrics(actual, predicte
 axis = plots.plot_precision_recall(precision, recall)
 
 # %% [markdown]
-# What is the precision of an action that is never predicted? No right answers out of no answers: 0/0. The tutorial divides all the same. Here it is `nan`, *not a number*, and you are told.
+# What is the precision of an action that is never predicted? No right answers out of no answers: 0/0. The tutorial's division gives `nan`, *not a number*, and a warning about dividing. Here it is `nan` as well, and the warning names the class.
 
 # %% tags=["nbval-check-output"]
 with warnings.catch_warnings(record=True) as caught:
@@ -411,11 +411,12 @@ Markdown(
 )
 
 # %% [markdown]
-# Below the diagonal a network is surer than it should be, above it less sure. On the puppets ours is right more often than it says: it has stopped learning before its probabilities went up to its hits. On real clips, with the book's recipe, see for yourself on which side the dots lie. Don't read much into a bin of a few clips.
+# Below the diagonal a network is surer than it should be, above it less sure. On the puppets it is right more often than it says: six epochs were enough for the answers, it seems, but not for the certainty. On the real clips most dots lie below, and one seed of the three makes most of that. Don't read much into few clips: of 300 predictions
+# even those of a perfectly calibrated network stray from the diagonal, in our case by more than half of what you see here.
 #
 # ## Look at the clips
 #
-# A matrix tells *what* goes wrong. The clips tell *why*. So look at the mistakes, those first of which the network was surest. On the puppets a finished network makes too few of them to learn from; where there are less than twelve, we look at one that was trained for two epochs only.
+# A matrix tells *what* goes wrong. The clips tell *why*. So look at the mistakes, the surest first. On the puppets a finished network makes too few of them to learn from; where there are fewer than twelve, we look at one that was trained for two epochs only.
 
 # %%
 examined = model
@@ -435,15 +436,23 @@ titles = [f"{labels[actual[i]]}, named {labels[named[i]]} ({sure[i]:.2f})" for i
 figure = plots.plot_film_strip(clips, titles)
 
 # %% tags=["remove-input"]
-pairs = [(labels[actual[i]], labels[named[i]]) for i in worst]
-rooms = {evaluation.name_groups([test_ds.files[i]])[0] for i in worst}
+pairs = [{labels[actual[i]], labels[named[i]]} for i in worst]
+reversed_pairs = sum(pair in map(set, puppets.PAIRS) for pair in pairs)
+rooms = set(
+    evaluation.name_groups([test_ds.files[i] for i in worst], sharing=puppets.PAIRS)
+)
 Markdown(
-    f"Of {n_clips} test clips this network takes **{len(wrong)}** for something else; the strips show {len(worst)} of them, "
-    f"of {len(set(pairs))} kinds, from {len(rooms)} groups."
+    f"Of {n_clips} test clips this network takes **{len(wrong)}** for something else; the strips show {len(worst)} of them, from {len(rooms)} groups."
+    + (
+        f" {reversed_pairs} times an action is named as its reverse."
+        if reversed_pairs
+        else ""
+    )
 )
 
 # %% [markdown]
-# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart. (The network saw them smaller, too.) If so, the network is. Do several come from one group? Then it may be the room or the figure that misleads it, and that is what the interval over groups is about.
+# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart. (The network saw them smaller, too.) If so, the network is. On the puppets you would: nearly all are the reverse of what was named, so this network has not yet learnt the order of frames. Do several come from one group? Then it may be
+# the room or the figure that misleads it, and that is what the interval over groups is about.
 #
 # ## Check yourself
 #
@@ -465,7 +474,7 @@ Markdown(
 #
 # ## On your own
 #
-# - Evaluate the network of two epochs as a whole. Which mistakes does it make: within reversed pairs, or between them?
+# - Draw the confusion matrix of the network of two epochs. Does it, too, mistake actions for their reverse only?
 # - Divide all logits by 2 before the softmax. What happens to the accuracy, and what to the reliability diagram? Which number on the *validation* clips gives the least calibration error? (That is *temperature scaling*.)
 #
-# Two things a score can't tell by itself: whether the test was fair, and what the network goes by. The next three chapters are about these. What recorded runs have reached stands on the page [Results](../book/results.md).
+# Next: [Don't trust a leaky split](leaky_split.ipynb), on whether a test was fair. Two chapters after it ask what a network goes by. What recorded runs have reached stands on the page [Results](../book/results.md).

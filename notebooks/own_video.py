@@ -23,7 +23,7 @@
 # - to know what its probabilities can't tell you;
 # - to export it, and to make sure that what comes out elsewhere is the same.
 #
-# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first: on two CPU cores a short run takes a minute or two, a full run on a GPU an hour or more.
+# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first: on two CPU cores a short run takes a minute or two, a full run on a GPU an hour or more. The default network knows drawn puppets only. To try it on people, set `BOOK_DATASET=ucf101` before you start: a short run knows three actions, and those badly; a full one knows ten.
 
 # %% tags=["hide-input"]
 # Where the book's helpers are missing, as in Colab, fetch them and what they need.
@@ -103,7 +103,7 @@ actions = list(zip([0, *ends], ends, names))
 axis = plots.plot_over_time(prediction, actions)
 
 # %% [markdown]
-# Dark is likely; the outlines show what really happens. Where a window lies within one action, the network may be sure of it. Where it lies across a border, it sees something that no training clip has shown, and spreads its guess, or is sure of something else. So the picture is no finer than about half
+# Dark is likely; the outlines show what really happens. Where a window lies within one action, the network may be sure of it, or waver, on the puppets mostly between an action and its reverse. Where it lies across a border, it sees something that no training clip has shown, and spreads its guess over actions, some of which are not there at all. So the picture is no finer than about half
 # a window: what it says of one second was seen in the seconds around it.
 #
 # In words, the same is a list of spans over which one class stays the likeliest:
@@ -142,14 +142,14 @@ same = np.allclose(prediction.seconds, double.seconds[: len(prediction.seconds)]
 print("windows at the same seconds:", same)
 
 # %% [markdown]
-# Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. Where the stamps make no sense, it goes by the frame rate in the header; where that makes none, by 25; and it says so. A video shorter than a window is sampled more densely, from its first
+# Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. Where the stamps can't be right, it goes by the frame rate in the file's header, or else by 25, and tells you. A video shorter than a window is sampled more densely, from its first
 # frame to its last, as in the chapter [Load video](load_video.ipynb), and that is said as well.
 #
 # A video is decoded once, and frames are let go as soon as the window has passed them, so a film of two hours takes hardly more memory than one of two minutes.
 #
 # ## Take yours
 #
-# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), upright or across, with or without sound. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
+# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
 
 # %%
 from helpers import camera  # for Colab, see below
@@ -212,12 +212,8 @@ for case, answer in zip(cases, answers):
 
 # %% tags=["nbval-check-output"]
 named = [classifier.class_names[answer.argmax()] for answer in answers]
-print(
-    len(named),
-    "answers; all of them are classes:",
-    set(named) <= set(classifier.class_names),
-)
-print("none says that it doesn't know:", np.allclose(answers.sum(axis=1), 1, atol=1e-5))
+known = set(named) <= set(classifier.class_names)
+print(len(named), "answers; all of them are classes:", known)
 
 # %% tags=["remove-input"]
 chance = 1 / len(classifier.class_names)
@@ -225,7 +221,7 @@ strange = answers[1:].max(axis=1)
 surest = list(cases)[1 + strange.argmax()]
 Markdown(
     f"Guessing would give each class {chance:.2f}. Of the five that show none of its classes as it learnt them, the network is surest about *{surest}*: {strange.max():.2f}. "
-    "Upside down may still be a fair guess; for black, there is nothing to guess from."
+    f"An empty room, black and noise are {', '.join(named[3:])}. Upside down may still be a fair guess; for black, there is nothing to guess from."
 )
 
 # %% [markdown]
@@ -242,7 +238,7 @@ Markdown(
 # python -m helpers.predict runs/NAME/RUN my_video.mp4 --annotate copy.mp4
 # ```
 #
-# `--help` lists the options. The last line repeats each time what you have just seen. From a notebook the same is called so:
+# `--help` lists the options. What it prints ends with a reminder of the section above. From a notebook the same is called so:
 
 # %%
 with contextlib.chdir(folder):
@@ -313,7 +309,7 @@ gaps = {name: np.abs(theirs - ours).max() for name, theirs in logits.items()}
 Markdown(
     f"On {len(batch)} clips the logits differ by at most "
     + " and ".join(f"{gap:.1g} ({name})" for name, gap in gaps.items())
-    + f", and lie between {ours.min():.1f} and {ours.max():.1f}: another order of additions rounds differently."
+    + f", and lie between {ours.min():.1f} and {ours.max():.1f}. LiteRT adds in another order, and rounds differently."
 )
 
 # %% [markdown]

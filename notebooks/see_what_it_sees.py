@@ -78,15 +78,15 @@ plots.show_moving_picture(
 )
 
 # %% [markdown]
-# The clip in grey, and in orange the places and moments that spoke for the action that the network named. (It looks at a clip at a step of several frames; the picture shows the mean of the readings that begin one frame after the other.) It looks convincing: some of
+# The clip in grey, and in orange the places and moments that spoke for the action that the network named. (The network takes every so many frames. To colour all of them, it reads the clip again and again, each time beginning one frame later, and the picture shows the mean.) It looks convincing: some of
 # the spots lie on what moves. But others don't, and a picture that looks right is not yet an explanation. This chapter makes such a map, and then tests it.
 #
 # ## Share out a logit
 #
 # All of the book's networks end alike: the last volume is averaged over its places and moments, and a dense layer turns the averages of its channels into logits. Both steps are sums, and sums can be taken in any order. So apply the dense layer first,
-# at each place by itself, and add up the places afterwards: the logit is the same, and now you can see what each place has put into it. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
+# at each place by itself, and you can see what each place has put into the logit. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
 #
-# **Predict:** the evidence of all places together, plus the bias of the dense layer: what does it come to?
+# **Predict:** add up this evidence over all places, and add the bias of the dense layer. What does it come to?
 
 # %%
 data = training.make_datasets(folders, run)
@@ -117,14 +117,18 @@ print("logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3
 layers = [f"stage{stage}_block1_relu2" for stage in (4, 3, 2)]
 shown = read(file, run.size)[None]
 last = saliency.find_evidence(model, shown, layer=layers[0])
+answer = model.predict(shown, verbose=0)[0]
+first, second = answer.argsort()[:-3:-1]
+print(f"named {class_names[first]}, logit {answer[first]:.1f}")
+print(f"second {class_names[second]}, logit {answer[second]:.1f}")
 figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=8)
 
 # %% [markdown]
-# And it says almost nothing. Two moments and a few places are coarse; what is worse, each place has looked at nearly the whole clip on its way through the layers, so a place of this volume is not a place of the frames any more.
+# Only what speaks *for* the action is drawn; a dark line marks where the map reaches half of its full colour. And it says almost nothing. Two moments and a few places are coarse; what is worse, each place has looked at nearly the whole clip on its way through the layers, so a place of this volume is not a place of the frames any more.
 #
 # ## Look into finer layers
 #
-# Further down, volumes are finer, but what follows is no longer a sum. [Grad-CAM](../book/glossary.md#grad-cam) [(Selvaraju et al. 2017)](https://arxiv.org/abs/1610.02391) asks the [gradient](../book/glossary.md#gradient) instead: how much does the logit rise with each number of the volume? It takes the mean of
+# In earlier layers volumes are finer, but what follows is no longer a sum. [Grad-CAM](../book/glossary.md#grad-cam) [(Selvaraju et al. 2017)](https://arxiv.org/abs/1610.02391) asks the [gradient](../book/glossary.md#gradient) instead: how much does the logit rise with each number of the volume? It takes the mean of
 # that over all places as a channel's weight, and adds up the weighted channels at each place. Two lines of NumPy, for a volume `a` and the gradient `g`:
 #
 # ```python
@@ -132,14 +136,14 @@ figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=8)
 # evidence = (weights * a).sum(axis=channels)
 # ```
 #
-# The mean was made for last layers. Nothing forces us to take it: with `pooled=False` each place keeps its own gradient [(Draelos and Carin 2020)](https://arxiv.org/abs/2011.08891). At the last volume both are the class activation map:
+# The mean was devised for a network's last volume. Nothing forces us to take it: with `pooled=False` each place keeps its own gradient [(Draelos and Carin 2020)](https://arxiv.org/abs/2011.08891). At the last volume both are the class activation map:
 
 # %% tags=["nbval-check-output"]
 own = saliency.find_evidence(model, clips, pooled=False)
 print("the same at the last volume:", np.allclose(own, evidence, atol=1e-4))
 
 # %% [markdown]
-# Below it they differ. **Predict:** which of these do you trust most, and why?
+# In earlier layers they differ. **Predict:** which of these do you trust most, and why?
 
 # %% mystnb={"image": {"alt": "Four film strips of the same clip in grey, with orange where a map is high. The maps of finer layers are patchier; those without the mean have fewer, smaller spots, some of them on the figure and some in a regular grid."}}
 ways = {"Grad-CAM": True, "place by place": False}
@@ -153,11 +157,11 @@ strips = [colour(read(file, 192), one) for one in maps]
 figure = plots.plot_film_strip(strips, list(tries))
 
 # %% [markdown]
-# Four pictures of one decision, and they don't agree. (Spots in a regular grid are made by the layers above: a filter that moves two places at a time passes some more gradient than others.) Looks won't settle it.
+# Four pictures of one decision, and they don't agree. (Spots in a regular grid are made by the later layers: a filter that moves two places at a time passes some more gradient than others.) Looks won't settle it.
 #
 # ## Cover what it points at
 #
-# A map makes a claim: *here is what the network went by*. So take it away. Paint the eighth of the pixels that a map ranks highest grey, and ask the network again: the logit of the action should fall, and by more than for other pixels. For comparison, cover places at random, and the middle of the frames, where most of what people film is anyway.
+# A map makes a claim: *here is what the network went by*. So take it away. Paint grey the eighth of the pixels that a map ranks highest, and ask the network again: the logit of the action should fall, and by more than for other pixels. For comparison, cover places at random, and the middle of the frames, where most of what people film is anyway.
 #
 # We are going to choose a map by this, so we do it on validation clips, and keep the test clips for what we say about the choice.
 
@@ -198,13 +202,18 @@ choice = tries[best]
 print("We take:", best)
 
 # %% [markdown]
+# On the puppets the maps that keep each place's own gradient do best. The others, plain Grad-CAM among them, do no better than a cloud in the middle that knows nothing of the network.
+#
 # Now the test clips, once, with the map that was chosen.
 
 # %% tags=["nbval-check-output"]
 evidence = saliency.find_evidence(model, clips, **choice)
 positive = np.maximum(evidence, 0)
 at_random = rng.random((len(clips), 3, 8, 8))
-highest, anywhere = (fall(clips, logits, each) for each in (positive, at_random))
+in_middle = np.repeat(middle, len(clips), axis=0)
+highest, anywhere, central = (
+    fall(clips, logits, each) for each in (positive, at_random, in_middle)
+)
 print("falls more where the map is high:", highest.mean() > anywhere.mean())
 
 
@@ -216,7 +225,7 @@ def correct(evidence):
 rows = {
     "nothing": np.mean(named == actual),
     "places at random": correct(at_random),
-    "the middle": correct(np.repeat(middle, len(clips), axis=0)),
+    "the middle": correct(in_middle),
     "where the map is highest": correct(positive),
 }
 table = [f"| {what} | {score:.2f} |" for what, score in rows.items()]
@@ -225,29 +234,36 @@ Markdown(
     f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered "
     f"(where it is one half, its standard error is {error:.2f}):\n\n"
     + "\n".join(["| covered | accuracy |", "| --- | --- |", *table])
+    + f"\n\nThe logit falls by {highest.mean():.1f} where the map is highest, by {central.mean():.1f} in the middle; "
+    f"it falls more for the map on {np.mean(highest > central):.0%} of the clips."
 )
 
 # %% [markdown]
-# On the puppets the network can do without places at random; those of the map it misses. (A network near chance, as after a short run on real clips, has little to lose. Go by the logits then.) Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance.
+# On the puppets the network can do without places at random, but not without those that the map points at. (A network near chance, as after a short run on real clips, has little to lose. Go by the logits then.) Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance; the last line says how often it does.
 #
 # ## Figure or backdrop?
 #
-# Does the network look at what moves? Pixels move if they differ from their median over the clip. Take the share of the map that lies on pixels that move at some time, and divide it by the share of the frame that they fill: 1 is no better than everywhere.
+# Does the network look at what moves? Pixels move if they differ from their median over the clip. Take the share of the map that lies on pixels that move at some time, and divide it by the share of the picture that they fill: 1 is no better than everywhere. (The black bars above and below are left out.)
 #
 # **Predict:** for the map we chose, for the cloud in the middle, and for the map of the last volume.
 
+
 # %% mystnb={"image": {"alt": "Dot plot of how strongly maps lie on what moves, a dot for each test clip and a line at the mean: the chosen map, the cloud in the middle, and the last volume. The cloud reaches the highest mean."}}
-motion = saliency.find_motion(clips).any(axis=1, keepdims=True)
+def inside(maps):
+    return video.between_bars(maps[..., None], 3 * run.size // 4, run.size)[..., 0]
+
+
+motion = inside(saliency.find_motion(clips).any(axis=1, keepdims=True))
 
 
 def times_chance(maps):
-    maps = saliency.spread_over_frames(np.maximum(maps, 0), size)
+    maps = inside(saliency.spread_over_frames(np.maximum(maps, 0), size))
     on_motion = (maps * motion).sum(axis=(1, 2, 3)) / maps.sum(axis=(1, 2, 3))
     return on_motion / motion.mean(axis=(1, 2, 3))
 
 
 scores = {best: times_chance(evidence)}
-scores["the middle"] = times_chance(np.repeat(middle, len(clips), axis=0))
+scores["the middle"] = times_chance(in_middle)
 scores["stage4, both"] = times_chance(saliency.find_evidence(model, clips))
 axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 
@@ -257,7 +273,7 @@ axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 #
 # ## Give it random weights
 #
-# If a map shows what the network has learnt, it has to change when the network forgets. [Adebayo et al. (2018)](https://arxiv.org/abs/1810.03292) made a test of that: give layers fresh random weights, from the last one downwards, and compare the map before and after. Some well-known methods didn't notice; they had drawn the edges of the picture all along.
+# If a map shows what the network has learnt, it has to change when the network forgets. [Adebayo et al. (2018)](https://arxiv.org/abs/1810.03292) made a test of that: give layers fresh random weights, from the last one to the first, and compare the map before and after. Some well-known methods didn't notice; they had drawn the edges of the picture all along.
 #
 # We compare the ranks of all places by [Spearman's correlation](../book/glossary.md#rank-correlation): 1 is the same order, 0 no relation. How low is low enough? Let us fix that first: the map passes if, with random weights, it resembles the true one less than **the map of another clip of the same action** does. A map that fails it, on purpose, is the difference of neighbouring frames: it points at what moves, and needs no network at all.
 #
@@ -305,17 +321,18 @@ pairs = saliency.compare_maps(positive[one], positive[one + 1])
 similarity = {"another clip, same action": pairs}
 similarity["random logits"] = after_forgetting(parts[:1])
 for upto in (2, 6):
-    similarity[f"random {parts[upto - 1]} and above"] = after_forgetting(parts[:upto])
+    label = "all random" if upto == len(parts) else f"random from {parts[upto - 1]} on"
+    similarity[label] = after_forgetting(parts[:upto])
 drawn = frame_difference(model, few), frame_difference(forgetful, few)
 similarity["frame difference, all random"] = saliency.compare_maps(*drawn)
 axis = plots.plot_scores(similarity, "rank correlation with the true map")
 
 # %% tags=["nbval-check-output"]
-forgotten = similarity["random stem and above"].mean()
-print("the map passes:", forgotten < pairs.mean())
-print(
-    "so does the frame difference:", similarity["frame difference, all random"].mean() < 1
-)
+print("the map passes:", similarity["all random"].mean() < pairs.mean())
+moved = frame_difference(model, clips)
+others = saliency.compare_maps(moved[one], moved[one + 1])
+unmoved = similarity["frame difference, all random"]
+print("so does the frame difference:", unmoved.mean() < others.mean())
 
 
 # %% tags=["remove-input"]
@@ -326,7 +343,7 @@ def told(name):
 
 Markdown(
     f"Rank correlation, mean, least and greatest: with another clip of the same action {told('another clip, same action')}; "
-    f"after the logits forgot {told('random logits')}; after all forgot {told('random stem and above')}; "
+    f"after the logits forgot {told('random logits')}; after all forgot {told('all random')}; "
     f"{len(few)} clips, three seeds."
 )
 
@@ -337,43 +354,33 @@ Markdown(
 #
 # ## Ask about another action
 #
-# A map belongs to a class. Does that of another class look different? Take the class that came second, and the one that came last. (On the puppets the second is often the reverse of the first: the same frames in another order.)
+# A map belongs to a class. Does that of another class look different? Take the class that came second, and the one that came last. On the puppets the second is often the reverse of the first: the same frames in another order.
 #
-# **Predict:** will the evidence for *StandUp* lie on the same places as that for *SitDown*?
+# **Predict:** will the evidence for *StandUp* lie on the same places as that for *SitDown*? And that for *PutDown* on those for *PickUp*?
 
-# %% mystnb={"image": {"alt": "Dot plot of rank correlations between the evidence for the action named and that for the second and the last: the second is somewhat alike, the last is contrary."}}
+# %% mystnb={"image": {"alt": "Dot plot of rank correlations between the evidence for the action named and that for another: for the reverse, a row for each pair of actions, some near one and some near nothing; for the action that came last mostly below nothing."}}
 order = logits.argsort(axis=1)
-others = {"the second": order[:, -2], "the last": order[:, 0]}
-alike = {
-    name: saliency.compare_maps(
-        evidence, saliency.find_evidence(model, clips, classes, **choice)
+second, last = (
+    saliency.compare_maps(
+        evidence, saliency.find_evidence(model, clips, order[:, place], **choice)
     )
-    for name, classes in others.items()
-}
-axis = plots.plot_scores(alike, "rank correlation with the evidence for the first")
-
+    for place in (-2, 0)
+)
+alike = {}
+for first, rival, value in zip(named, order[:, -2], second):
+    both = {class_names[first], class_names[rival]}
+    pair = next((pair for pair in puppets.PAIRS if both == set(pair)), None)
+    alike.setdefault(" and ".join(pair) if pair else "second, no reverse", []).append(value)
+alike = dict(sorted(alike.items())) | {"first and last": last}
+axis = plots.plot_scores(alike, "rank correlation of the evidence for the two")
 
 # %% tags=["remove-input"]
-def reverse(name):
-    return next(
-        (b for pair in puppets.PAIRS for a, b in (pair, pair[::-1]) if a == name), None
-    )
-
-
-reversed_second = np.mean(
-    [reverse(class_names[a]) == class_names[b] for a, b in zip(named, order[:, -2])]
-)
 Markdown(
-    f"Mean correlation {np.mean(alike['the second']):.2f} with the second, {np.mean(alike['the last']):.2f} with the last. "
-    + (
-        f"The second is the reverse of the first for {reversed_second:.0%} of the clips."
-        if reversed_second
-        else ""
-    )
+    f"Mean correlation {second.mean():.2f} with the second, {last.mean():.2f} with the last."
 )
 
 # %% [markdown]
-# What speaks for an action and what speaks for its rival lie partly on the same places: where something happens, something is decided. For the action that came last the order turns round: what speaks for the first speaks against it.
+# It depends on the pair. For some, what speaks for an action and what speaks for its reverse lie on nearly the same places: where something happens, something is decided. For others the two have little to do with each other. For the action that came last the order leans the other way: what speaks for the first speaks against it.
 #
 # ## Ask for the moment
 #
@@ -429,7 +436,7 @@ six = {name: curves[..., :6] for name, curves in temporal.items()}
 figure = plots.plot_temporal_filters(six)
 
 # %% [markdown]
-# Look long enough and you will find edges. Now look at the upper rows: they were there before the first clip was seen. A curve of three weights is made of three parts: their mean, which smooths; the last less the first, which tells a change; and the middle against its neighbours, which tells a flicker. How much of each is there, before and after?
+# If you find edges, look at the upper row: they were there before the first clip was seen. A curve of three weights is made of three parts: their mean, which smooths; the last less the first, which tells a change; and the middle against its neighbours, which tells a flicker. How much of each is there, before and after?
 
 # %% tags=["remove-input"]
 parts_of = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
@@ -446,11 +453,12 @@ Markdown(
     + "\n".join(
         f"| {name} | {a:.2f} | {b:.2f} | {c:.2f} |" for name, (a, b, c) in shares.items()
     )
+    + "\n\n(Shares of the squared weights; random ones have about a third of each.)"
     + f"\n\nCorrelation of the weights before and after training: {kept[0]:.3f} of the spatial ones, {kept[1]:.3f} of the temporal ones."
 )
 
 # %% [markdown]
-# In a short run the first layer has learnt next to nothing. The network does well all the same: random filters already tell things apart, colours here, changes there, and the layers above learn what to make of them. Below is one clip, and what two of the stem's channels make of it: the one that changes most in time, and the one that changes least. (At both ends a filter over three frames meets nothing where a frame should be, so the first and the last picture look different.)
+# In a short run the first layer has learnt next to nothing. The network does well all the same: random filters already tell things apart, colours here, changes there, and the layers above learn what to make of them. Below is one clip, and what two of the stem's channels make of it: the one that changes most in time, and the one that changes least. (At both ends a filter over three frames meets nothing where a frame should be, so the first and the last picture look different; so do the borders.)
 
 # %% mystnb={"image": {"alt": "Three film strips: a clip; a channel in grey that shows little but what moves; a channel in grey that shows the room as well."}}
 stem = keras.Model(model.input, model.get_layer("stem_relu").output)
@@ -474,7 +482,7 @@ figure = plots.plot_film_strip(strips, ["the clip", *channels])
 #
 # - **Why.** It says where evidence came from, not what it was. A figure's arm and the wall beside it may carry the same information.
 # - **When**, as you have seen.
-# - **How sharply.** A place of a finer layer has still looked at its surroundings. Spots are drawn where places lie on average, to within about half a place.
+# - **How sharply.** A place of an earlier layer, too, has looked at its surroundings, and where a spot is drawn is uncertain by about half the distance between two places.
 # - **What would happen without it.** For that, cover and ask again.
 #
 # ## Check yourself
@@ -498,3 +506,5 @@ figure = plots.plot_film_strip(strips, ["the clip", *channels])
 # - Paint what is covered not grey but with the clip's median picture, as if nothing had moved there. Which map does best now? (What covers is a choice, and the verdict depends on it.)
 # - Choose the map by how well it lies on what moves. Which one wins, and how does it do when you cover what it points at?
 # - Look at the first layer of a network that was trained for longer, with `training.train(run, epochs=40)`. Do its filters leave their beginnings?
+#
+# Next: [Try your own video](own_video.ipynb).

@@ -38,7 +38,16 @@ import dataclasses
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, evaluation, plots, records, settings, training, video
+from helpers import (
+    archive,
+    evaluation,
+    plots,
+    puppets,
+    records,
+    settings,
+    training,
+    video,
+)
 from helpers.recipes import RECIPES, Recipe
 
 run = settings.current()
@@ -49,7 +58,7 @@ test_ds, labels = data["test"], data["test"].class_names
 # %% [markdown]
 # ## Four ways to show a clip
 #
-# A video network is said to see *movement*. To find out whether it does, take movement away and look what is left of the accuracy. `evaluation.reorder` shows a clip to a network in four ways:
+# A video network is said to see *movement*. To find out whether it does, take movement away and see what is left of the accuracy. `evaluation.reorder` shows a clip to a network in four ways:
 
 # %% mystnb={"image": {"alt": "One clip as four film strips: forwards, backwards, with its frames shuffled, and with its middle frame repeated."}}
 file = test_ds.files[0]
@@ -73,7 +82,7 @@ for order in evaluation.ORDERS:
 #
 # ## The same network, with and without time
 #
-# The three networks are one: the book's small residual network, whose convolutions are 2D, (2+1)D or 3D; nothing else differs ([Build the model](build_model.ipynb)). With 2D convolutions it sees each frame by itself and averages over all of them at the end. It still sees ten frames; it just can't know which came first.
+# The three networks are one: the book's small residual network, whose convolutions are 2D, (2+1)D or 3D, and with them the number of its weights; nothing else differs ([Build the model](build_model.ipynb)). With 2D convolutions it sees each frame by itself and averages over all of them at the end. It still sees ten frames; it just can't know which came first.
 #
 # **Predict**, before you run anything. On the puppets, whose ten actions are five and their reverses:
 #
@@ -98,7 +107,7 @@ for conv, model in models.items():
 Markdown(records.table(("accuracy on the test clips, one seed", *evaluation.ORDERS), rows))
 
 # %% [markdown]
-# One seed is an anecdote. Here are three of each, recorded, on the puppets:
+# Here are three seeds of each, recorded, on the puppets:
 
 # %% mystnb={"image": {"alt": "Test accuracies on the puppets, a dot for each of three seeds: 2D at one half whatever the order of frames; (2+1)D and 3D near one forwards and near nought backwards, in between when shuffled."}}
 KINDS = {"2d": "2D", "2plus1d": "(2+1)D", "3d": "3D"}
@@ -137,20 +146,24 @@ def table(scores):
 Markdown(table(drawn))
 
 # %% [markdown]
-# **Forwards.** Without time the network knows every pair, but not which of its two actions: one half. It can't do better, and not because it is too small or trained too briefly. A clip and its reverse hold the same frames, a network that averages over frames gives both the same answer, and one of the two answers is wrong. With
-# time, the same network with about as many numbers to learn gets nearly all of them.
+# **Forwards.** Without time the network knows every pair, but not which of its two actions: one half. It can't do better, and not because it is too small or trained too briefly: it gives a clip and its reverse the same answer ([Load video](load_video.ipynb)), and at least one of the two is wrong. With time, nearly all clips are named. (Those networks have
+# more than twice as many weights, but by that argument no size would have helped the 2D one.)
 #
-# **Backwards.** The networks with time fall to nothing. Not to chance: to *nothing*. They aren't confused, they are sure, and see the other action of the pair, as you would.
+# **Backwards.** The networks with time fall to nothing. Not to chance: to *nothing*. What do they say instead?
 
 # %%
+reverse = {a: b for pair in puppets.PAIRS for a, b in (pair, pair[::-1])}
 for conv, model in models.items():
-    actual, forwards = evaluation.get_actual_predicted_labels(model, test_ds)
-    actual, backwards = evaluation.get_actual_predicted_labels(
-        model, evaluation.reordered(test_ds, "backwards")
-    )
-    print(f"{conv:8} same answer backwards: {np.mean(forwards == backwards):.2f}")
+    batches = evaluation.reordered(test_ds, "backwards")
+    actual, probabilities = evaluation.predict_probabilities(model, batches)
+    said = [labels[number] for number in probabilities.argmax(axis=1)]
+    other = np.mean([reverse.get(labels[a]) == b for a, b in zip(actual, said)])
+    sure = probabilities.max(axis=1).mean()
+    print(f"{conv:8} named as the reverse: {other:.2f}, mean confidence {sure:.2f}")
 
 # %% [markdown]
+# On the puppets the networks with time name nearly every clip as the other action of its pair, and are sure of it. They aren't confused: they see what you would see.
+#
 # For the 2D network the answer is the same to the last clip, and must be: an average doesn't depend on the order of what is averaged.
 
 # %% tags=["nbval-check-output"]
@@ -163,9 +176,9 @@ for order in ("backwards", "shuffled"):
     print(f"2D, logits equal when {order}: {np.allclose(*logits, atol=1e-4)}")
 
 # %% [markdown]
-# **Shuffled.** With the steps broken, nearly all that the networks with time had above the one without is gone. They have come to rely on movement, and meet movements now that they have never seen: arms that jump up and down. A network that uses time pays for it where time is wrong.
+# **Shuffled.** With the steps broken, the networks with time lose all that they had above the one without. They have come to rely on movement, and meet movements now that they have never seen: arms that jump up and down.
 #
-# **One frame.** Nothing moves at all. Even the 2D network loses something, as ten frames show more poses than one.
+# **One frame.** Nothing moves at all. Even the 2D network loses something, as ten frames show more poses than one. The networks with time lose more: a clip that stands still is something that they have never met.
 #
 # ## Ask the same of real clips
 #
@@ -193,8 +206,8 @@ Markdown(
 # %% [markdown]
 # Three things, and each is easily overstated:
 #
-# - **Time buys nothing here that these runs could show.** Without it the network is as good as with it. For these ten actions, poses and what has moved are enough.
-# - **The direction hardly matters.** A push-up played backwards is a push-up; so is a squat, or a jump. No network should care, and none does.
+# - **Time buys nothing here that these runs could show.** Without it the network is as good as with it. For these ten actions, a look at poses and at what has moved does as well.
+# - **The direction hardly matters.** A push-up played backwards is a push-up; so is a squat, or a jump. No network should care much, and the accuracies hardly change.
 # - **Yet the networks with time use it.** Shuffled, they lose a good part of their accuracy, and the 2D network nothing. They have learnt to go by the steps from frame to frame, because that, too, tells the actions apart. *Uses* is not *needs*.
 #
 # Does the 2D network use no time at all? The book's recipe subtracts from each frame the mean of all frames, and that is a look at other times: a frame shows where something has moved to. It doesn't show the order, which is why shuffling changes nothing. What single pictures would do with the rooms left in,
@@ -213,7 +226,7 @@ Markdown(
 #
 # 1. Not necessarily. It may see steps whose direction doesn't matter, as on the push-ups.
 # 2. It ignores the order. It may still use that there are several frames.
-# 3. No. Whatever its answer to a clip, it is its answer to the reverse, and one of the two is wrong.
+# 3. No. Whatever its answer to a clip, it is its answer to the reverse, too.
 # 4. Both are worth knowing, and they are different questions. Shuffling in the test asks what this network uses; training on shuffled clips asks what can be done without order.
 #
 # </details>
@@ -223,3 +236,5 @@ Markdown(
 # - Train the 3D network on shuffled clips: wrap the training set's batches by `evaluation.reordered(data["train"], "shuffled")`, with another seed each time. Where does it end on the puppets, and why must it?
 # - Mirror the test clips instead. *WalkLeft* becomes *WalkRight*; which other classes change their names?
 # - Leave out every second frame, or double the distance between frames. Who notices, and what does that say about the speed at which you may show clips to a trained network?
+#
+# Next: [See what it sees](see_what_it_sees.ipynb).
