@@ -50,6 +50,7 @@ from helpers import (
 )
 from helpers.recipes import RECIPES, Recipe
 
+# %%
 run = settings.current()
 folders = archive.fetch_clips(run)
 data = training.make_datasets(folders, run)
