@@ -179,10 +179,11 @@ Markdown(
 # it buy on clips that are hardly longer than ten frames at our frame step?
 
 # %%
-for n in training.CLIPS:
-    several = evaluation.predict_clips(model, test_ds.files, n, run.reading)
-    named = several.mean(axis=1).argmax(axis=1)
-    print(f"{n:2} excerpts: accuracy {np.mean(named == actual):.2f}")
+for n, accuracy in record["several_clips"].items():
+    print(f"{n:>2} excerpts: accuracy {accuracy:.2f}")
+
+# %% [markdown]
+# (`evaluation.predict_clips(model, test_ds.files, n, run.reading)` gives the probabilities of *n* excerpts of each clip, to be averaged. `training.train` does that once, when it judges the network, and keeps the accuracies in its record.)
 
 # %% tags=["remove-input", "nbval-check-output"]
 kinds = {"puppets": records.pick(drawn, conv="2plus1d"), "real clips": real}
@@ -421,7 +422,7 @@ Markdown(
 # %%
 examined = model
 if np.sum(predicted != actual) < 12:
-    examined, _ = training.train(run, epochs=2, log=lambda line: None)
+    examined, _ = training.train(run, epochs=2, test=False, log=lambda line: None)
 _, guesses = evaluation.predict_probabilities(examined, test_ds)
 sure, named = guesses.max(axis=1), guesses.argmax(axis=1)
 wrong = np.flatnonzero(named != actual)
