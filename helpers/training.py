@@ -269,8 +269,11 @@ def _judge(model, test):
 
     return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
-        "orders": {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS},
-        "several_clips": {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS},
+        # Forwards, and from one clip, which is the middle, it has just been judged.
+        "orders": {ORDERS[0]: accuracy(probabilities)}
+        | {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS[1:]},
+        "several_clips": {str(CLIPS[0]): accuracy(probabilities)}
+        | {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS[1:]},
         "class_names": test.class_names,
         "clips": [file.name for file in test.files],
         "probabilities": probabilities.round(4).tolist(),
