@@ -356,7 +356,6 @@ def plot_over_time(prediction, actions=()):
     return axis
 
 
-
 def overlay_map(frames, maps, top=None):
     """Colour frames where a map is high: frames in pale grey, the map in orange, a dark line where it reaches half its top.
 

@@ -61,7 +61,7 @@ def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
     return data
 
 
-def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unreadable="stop", log=print, tensorboard=None):
+def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, thorough=False, unreadable="stop", log=print, tensorboard=None):
     """Train a network and save it with its record.
 
     A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then, `last.keras`, and the one of
@@ -73,6 +73,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
         recipe: Which network, and how.
         epochs: Epochs, where not the settings' own.
         test: Whether to evaluate the network on the test set. While you choose among recipes, don't.
+        thorough: Whether to test it also with frames in other orders, and with several clips a video; that takes far longer.
         resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
         log: Is called with a line of text after each epoch.
@@ -93,11 +94,11 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, unr
         finished = load_run(settings, recipe)
         if finished is not None:
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
-            if "test" in finished[1] or not test:
+            if ("orders" if thorough else "test") in finished[1] or not test:
                 return finished
         data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
         model, record = finished or _learn(data, settings, recipe, folder, resume, log, logs)
-        return model, _finish(record | (_judge(model, data["test"]) if test else {}), folder)
+        return model, _finish(record | (_judge(model, data["test"], thorough) if test else {}), folder)
 
 
 def _learn(data, settings, recipe, folder, resume, log, callbacks):
@@ -259,21 +260,13 @@ def _clear(folder):
         (folder / name).unlink(missing_ok=True)
 
 
-def _judge(model, test):
-    """Return what becomes of the test set: from the middle of each video, in other orders of the frames, from several clips."""
+def _judge(model, test, thorough=False):
+    """Return what becomes of the test set."""
     actual, probabilities = predict_probabilities(model, test)
     predicted = probabilities.argmax(axis=-1)
-
-    def accuracy(probabilities):
-        return float(np.mean(probabilities.argmax(axis=-1) == actual))
-
     return {
         "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
-        # Forwards, and from one clip, which is the middle, it has just been judged.
-        "orders": {ORDERS[0]: accuracy(probabilities)}
-        | {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS[1:]},
-        "several_clips": {str(CLIPS[0]): accuracy(probabilities)}
-        | {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS[1:]},
+        **(_look_closer(model, test, actual, probabilities) if thorough else {}),
         "class_names": test.class_names,
         "clips": [file.name for file in test.files],
         "probabilities": probabilities.round(4).tolist(),
@@ -281,6 +274,19 @@ def _judge(model, test):
         "predicted": predicted.tolist(),
         "confusion_matrix": confusion_matrix(actual, predicted, labels=range(len(test.class_names))).tolist(),
     }
+
+
+def _look_closer(model, test, actual, probabilities):
+    """Return the accuracy with frames in other orders, and with several clips a video."""
+
+    def accuracy(probabilities):
+        return float(np.mean(probabilities.argmax(axis=-1) == actual))
+
+    # Forwards, and from one clip, which is the middle, it has been judged already.
+    orders = {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS[1:]}
+    clips = {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS[1:]}
+    judged = accuracy(probabilities)
+    return {"orders": {ORDERS[0]: judged} | orders, "several_clips": {str(CLIPS[0]): judged} | clips}
 
 
 def _record(model, history, settings, recipe, left_out):
@@ -379,7 +385,7 @@ def _train_one(options, seed):
     settings = dataclasses.replace(current(), **_given(own))
     print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
     _, record = train(
-        settings, recipe, resume=options.resume, test=not options.no_test,
+        settings, recipe, resume=options.resume, test=not options.no_test, thorough=options.record is not None,
         unreadable="leave out" if options.leave_out else "stop", log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
     )  # fmt: skip
     scores = {"validation": record["history"]["val_accuracy"][-1]} | ({} if options.no_test else {"test": record["test"]["accuracy"]})

@@ -284,17 +284,15 @@ with tempfile.TemporaryDirectory() as folder:
 
 # %% tags=["remove-input", "nbval-check-output"]
 bench = records.recorded("pipeline")
-lines = [
-    "| | first epoch | first, × tutorial | later epochs | later, × tutorial | memory | disk |",
-    "|" + " --- |" * 7,
-]
+rows = []
 for row in bench["rows"]:
-    disk = f"{row['disk'] / 1e9:.2f} GB" if row["disk"] else ""
-    lines.append(
-        f"| {row['name']} | {row['first']:.0f}/s | {row['first_ratio']:.1f} | {row['later']:.0f}/s | "
-        f"{row['later_ratio']:.1f} | {row['memory'][-1] / 1e9:.2f} GB | {disk} |"
+    first, later = (
+        (f"{row[e]:.0f}/s", f"{row[f'{e}_ratio']:.1f}") for e in ("first", "later")
     )
-Markdown("\n".join([*lines, "", bench["about"]]))
+    disk = f"{row['disk'] / 1e9:.2f} GB" if row["disk"] else ""
+    rows.append((row["name"], *first, *later, f"{row['memory'][-1] / 1e9:.2f} GB", disk))
+header = ["", "first epoch", "first, × tutorial", "later epochs", "later, × tutorial"]
+Markdown(f"{records.table([*header, 'memory', 'disk'], rows)}\n\n{bench['about']}")
 
 # %% [markdown]
 # (*NumPy* is `ClipBatches` by itself, without the copy into TensorFlow.) The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.

@@ -59,14 +59,16 @@ axis = plots.plot_seeds(runs, "val_accuracy")
 title = axis.set_title("Accuracy on the validation clips (UCF101, ten classes)")
 
 # %% tags=["remove-input", "nbval-check-output"]
-lines = ["| accuracy | validation | test | an epoch takes |", "| --- | --- | --- | --- |"]
+rows = []
 for label, made in runs.items():
-    validation, test = (records.spread(records.accuracies(made, split)) for split in ("val", "test"))
+    validation, test = (
+        records.spread(records.accuracies(made, split)) for split in ("val", "test")
+    )
     epoch = np.median([run["epoch_seconds"] for run in made])
-    lines.append(f"| {label} | {validation} | **{test}** | {epoch:.0f} s |")
+    rows.append((label, validation, f"**{test}**", f"{epoch:.0f} s"))
 size, hardware = made[0]["settings"]["size"], made[0]["hardware"]
 Markdown(
-    "\n".join(lines)
+    records.table(("accuracy", "validation", "test", "an epoch takes"), rows)
     + f"\n\nAt the end, mean, worst and best of {len(made)} seeds each; frames of {size} × {size} pixels; chance is 0.10. "
     f"Each run had one core of a machine with {hardware}, shared with others: take the times as rough."
 )
@@ -181,14 +183,16 @@ scores = {label: records.accuracies(made, "val") for label, made in runs.items()
 axis = plots.plot_scores(scores, "accuracy on the validation clips at the end")
 
 # %% tags=["remove-input", "nbval-check-output"]
-lines = ["| accuracy | training | validation | its jumps |", "| --- | --- | --- | --- |"]
+rows = []
 for label, made in runs.items():
-    train, validation = (records.spread(records.accuracies(made, split)) for split in ("train", "val"))
+    train, validation = (
+        records.spread(records.accuracies(made, split)) for split in ("train", "val")
+    )
     jumps = np.abs(np.diff([run["history"]["val_accuracy"][-11:] for run in made])).mean()
-    lines.append(f"| {label} | {train} | {validation} | {jumps:.3f} |")
+    rows.append((label, train, validation, f"{jumps:.3f}"))
 size, epochs = (made[0]["settings"][name] for name in ("size", "epochs"))
 Markdown(
-    "\n".join(lines)
+    records.table(("accuracy", "training", "validation", "its jumps"), rows)
     + f"\n\nAt the end of {epochs} epochs, mean, worst and best of {len(made)} seeds; frames of {size} × {size} pixels. "
     "There are 100 validation clips, so one of them is a hundredth. The jumps are the mean change of the validation accuracy from one epoch to the next, over the last ten."
 )

@@ -40,14 +40,24 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, plots, puppets, recipes, saliency, settings, training, video
+from helpers import (
+    archive,
+    plots,
+    puppets,
+    recipes,
+    records,
+    saliency,
+    settings,
+    training,
+    video,
+)
 
 # %% [markdown]
 # ## See where we are going
 
 # %%
 run = settings.current()
-model, record = training.train(run)
+model, _ = training.train(run)
 folders = archive.fetch_clips(run)
 files, labels, class_names = video.clips_and_labels(folders["test"])
 file = files[len(files) // 3]
@@ -222,18 +232,18 @@ def correct(evidence):
     return np.mean(predict_without(clips, evidence).argmax(axis=1) == actual)
 
 
-rows = {
+scores = {
     "nothing": np.mean(named == actual),
     "places at random": correct(at_random),
     "the middle": correct(in_middle),
     "where the map is highest": correct(positive),
 }
-table = [f"| {what} | {score:.2f} |" for what, score in rows.items()]
+rows = [(covered, f"{score:.2f}") for covered, score in scores.items()]
 error = np.sqrt(0.25 / len(clips))
 Markdown(
     f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered "
     f"(where it is one half, its standard error is {error:.2f}):\n\n"
-    + "\n".join(["| covered | accuracy |", "| --- | --- |", *table])
+    + records.table(("covered", "accuracy"), rows)
     + f"\n\nThe logit falls by {highest.mean():.1f} where the map is highest, by {central.mean():.1f} in the middle; "
     f"it falls more for the map on {np.mean(highest > central):.0%} of the clips."
 )
@@ -295,8 +305,8 @@ def after_forgetting(parts, seeds=(1, 2, 3)):
     return np.array(similarity)
 
 
-def frame_difference(network, clips):
-    return np.abs(np.diff(clips.astype(int), axis=1)).mean(axis=-1)  # whatever the network
+def frame_difference(clips):
+    return np.abs(np.diff(clips.astype(int), axis=1)).mean(axis=-1)  # asks no network
 
 
 # %% [markdown]
@@ -307,7 +317,7 @@ forgetful = saliency.randomize_weights(model, parts, seed=1)
 three = {
     "trained": saliency.find_evidence(model, shown, **choice),
     "random weights": saliency.find_evidence(forgetful, shown, **choice),
-    "frame difference": frame_difference(model, shown),
+    "frame difference": frame_difference(shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
 figure = plots.plot_film_strip(strips, list(three))
@@ -323,13 +333,13 @@ similarity["random logits"] = after_forgetting(parts[:1])
 for upto in (2, 6):
     label = "all random" if upto == len(parts) else f"random from {parts[upto - 1]} on"
     similarity[label] = after_forgetting(parts[:upto])
-drawn = frame_difference(model, few), frame_difference(forgetful, few)
-similarity["frame difference, all random"] = saliency.compare_maps(*drawn)
+drawn = frame_difference(few)  # the same before and after
+similarity["frame difference, all random"] = saliency.compare_maps(drawn, drawn)
 axis = plots.plot_scores(similarity, "rank correlation with the true map")
 
 # %% tags=["nbval-check-output"]
 print("the map passes:", similarity["all random"].mean() < pairs.mean())
-moved = frame_difference(model, clips)
+moved = frame_difference(clips)
 others = saliency.compare_maps(moved[one], moved[one + 1])
 unmoved = similarity["frame difference, all random"]
 print("so does the frame difference:", unmoved.mean() < others.mean())
@@ -399,18 +409,21 @@ def in_second_half(maps):
     return maps[:, half:].sum(axis=(1, 2, 3)) / maps.sum(axis=(1, 2, 3))
 
 
-rows = ["| played in the | what moves | evidence |", "| --- | --- | --- |"]
-for name, frames in played.items():
-    moved = in_second_half(
-        frame_difference(model, clips[:, frames][:, [0, *range(run.n_frames)]])
-    )
-    found = saliency.grad_cam(model, clips[:, frames], **choice)
-    rows.append(
-        f"| {name} half | {moved.mean():.2f} | {in_second_half(found).mean():.2f} |"
-    )
+rows = []
+for half_played, frames in played.items():
+    halves = clips[:, frames]
+    from_start = halves[
+        :, [0, *range(run.n_frames)]
+    ]  # a difference for the first frame, too
+    found = saliency.grad_cam(model, halves, **choice)
+    shares = (in_second_half(each).mean() for each in (frame_difference(from_start), found))
+    rows.append((f"{half_played} half", *(f"{share:.2f}" for share in shares)))
 
 # %% tags=["remove-input"]
-Markdown("\n".join(["Share that lies in the second half:", "", *rows]))
+Markdown(
+    "Share that lies in the second half:\n\n"
+    + records.table(("played in the", "what moves", "evidence"), rows)
+)
 
 # %% [markdown]
 # What moves goes from one half to the other; the evidence hardly follows, if at all. A held pose is evidence, too, and after a few layers each place has looked at several frames around its own. So don't read moments off these maps. The pictures above invite you to, and that is a reason to test.
@@ -448,11 +461,9 @@ kept = [
     np.corrcoef(*(np.ravel(each) for each in filters.values()))[0, 1]
     for filters in (spatial, temporal)
 ]
+rows = [(when, *(f"{share:.2f}" for share in of_each)) for when, of_each in shares.items()]
 Markdown(
-    "| | mean | change | flicker |\n| --- | --- | --- | --- |\n"
-    + "\n".join(
-        f"| {name} | {a:.2f} | {b:.2f} | {c:.2f} |" for name, (a, b, c) in shares.items()
-    )
+    records.table(("", "mean", "change", "flicker"), rows)
     + "\n\n(Shares of the squared weights; random ones have about a third of each.)"
     + f"\n\nCorrelation of the weights before and after training: {kept[0]:.3f} of the spatial ones, {kept[1]:.3f} of the temporal ones."
 )

@@ -50,7 +50,7 @@ def weights(folder, name="last.keras"):
 
 def test_run_is_saved_with_its_record(small):
     lines = []
-    model, record = training.train(small, log=lines.append)
+    model, record = training.train(small, log=lines.append, thorough=True)
     folder = records.run_folder(small, Recipe())
     assert json.loads((folder / "record.json").read_text()) == record
     assert set(record["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -77,6 +77,15 @@ def test_run_is_saved_with_its_record(small):
     np.testing.assert_array_equal(loaded.predict(frames, verbose=0), model.predict(frames, verbose=0))
     assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
     assert {file.name for file in folder.iterdir()} == {".lock", "best.keras", "last.keras", "history.json", "record.json"}
+
+
+def test_finished_run_is_looked_at_more_closely_when_that_is_asked_for(small, monkeypatch):
+    _, record = training.train(small, log=quiet)
+    assert not {"orders", "several_clips"} & set(record)
+    monkeypatch.setattr(keras.Model, "fit", lambda self, *a, **k: pytest.fail("trained again"))
+    _, closer = training.train(small, log=quiet, thorough=True)
+    assert record.items() <= closer.items() and set(closer) - set(record) == {"orders", "several_clips"}
+    assert training.train(small, log=quiet)[1] == closer, "what was found out is kept"
 
 
 def test_best_model_is_the_one_of_the_first_highest_validation_accuracy(small):
@@ -342,6 +351,7 @@ def test_shell_command_trains_and_records(small, tmp_path):
     assert [record["recipe"]["seed"] for record in made] == [0, 1]
     assert all(record["recipe"]["conv"] == "3d" and len(record["history"]["loss"]) == 1 for record in made)
     assert all((record["settings"]["size"], record["settings"]["n_frames"]) == (24, 3) for record in made)
+    assert all({"orders", "several_clips"} <= set(record) for record in made), "what is recorded is looked at closely"
     assert done.stdout.count("test accuracy") == 2 and done.stdout.count("epoch   1/1") == 2
 
 
