@@ -120,7 +120,8 @@ def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
     """Return between which bounds an accuracy would lie, had other groups been drawn to test on.
 
     Groups are drawn with replacement, as many as there are, again and again (the bootstrap: Efron 1979); a group comes with all
-    its clips, for these succeed and fail together.
+    its clips, for these succeed and fail together. Where all clips are right, or none is, every draw is like that, and the bounds
+    say nothing.
 
     Args:
         right: Whether each clip was named rightly, `(n_clips,)`.

@@ -163,12 +163,14 @@ def write_video(path, frames, fps=FPS):
         fps: Frames a second.
 
     Raises:
-        ValueError: The name ends otherwise, or is a folder's.
+        ValueError: The name ends otherwise, or is a folder's; there are no frames, or they differ in size.
         OSError: The file can't be written.
     """
     path, frames = pathlib.Path(path), iter(frames)
     expect_place(path)
-    first = next(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{path} can't be written; there are no frames to write.")
     try:
         with locked(path.parent), whole(path) as draft:
             _write(path, draft, itertools.chain([first], frames), fps, first.shape[:2])
@@ -186,6 +188,8 @@ def _write(path, draft, frames, fps, size):
     if not writer.isOpened():
         raise OSError(f"{path} can't be written: frames of {width} x {height} pixels, {fps:.4g} a second, can't be coded, or there is no room; write elsewhere.")
     for frame in frames:
+        if frame.shape[:2] != size:  # OpenCV would leave it out without a word
+            raise ValueError(f"{path} can't be written: frame {written} has {frame.shape[1]} x {frame.shape[0]} pixels, not {width} x {height}; make them alike.")
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
     writer.release()

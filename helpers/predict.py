@@ -46,7 +46,7 @@ class Classifier:
         apart: Seconds from one frame of a clip to the next in training.
 
     Raises:
-        ModelError: The network takes or returns something else, or has another number of classes.
+        ModelError: The network takes or returns something else, or has another number of classes; or its frames aren't apart.
     """
 
     model: keras.Model
@@ -61,6 +61,8 @@ class Classifier:
         self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
         if gives[-1] != len(self.class_names):
             raise ModelError(f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order.")
+        if not self.apart > 0:
+            raise ModelError(f"Frames can't be {self.apart} s apart; take a frame step of 1 or more.")
 
     @property
     def n_frames(self):
@@ -73,8 +75,15 @@ class Classifier:
         return self.model.input_shape[2:4]
 
     def probabilities(self, clips):
-        """Return the softmax of the logits of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`."""
-        return get_probabilities(self.model, np.asarray(clips))
+        """Return the softmax of the logits of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`.
+
+        Raises:
+            ModelError: What the network says is not finite.
+        """
+        probabilities = get_probabilities(self.model, np.asarray(clips))
+        if not np.isfinite(probabilities).all():
+            raise ModelError("The network's logits are not finite, for its weights were lost in training; take another model.")
+        return probabilities
 
 
 @dataclasses.dataclass
@@ -140,7 +149,8 @@ def load(path, class_names=None, frame_step=None):
     path = pathlib.Path(path)
     file = path / LAST if path.is_dir() else path
     model, record = _load_model(file), _read_record(file.with_name(RECORD))
-    frame_step = frame_step or record["settings"].get("frame_step")
+    if frame_step is None:
+        frame_step = record["settings"].get("frame_step")
     if frame_step is None:
         raise ModelError(f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes.")
     try:
@@ -180,16 +190,22 @@ def predict_video(classifier, path, batch_size=8, *, hop=None):
         classifier: What `load` returns.
         path: A video of any kind that OpenCV reads. Sound is ignored; rotation as phones note it is heeded.
         batch_size: Windows that the network works on at once.
-        hop: By how many of its frames a window begins after the one before; half of them where not given.
+        hop: By how many of its frames, 1 or more, a window begins after the one before; half of them where not given.
 
     Returns:
         A `Prediction`.
 
     Raises:
         VideoReadError: The file can't be opened or decoded, or is damaged.
+        ModelError: What the network says is not finite.
+        ValueError: The hop is less than 1.
     """
+    if hop is None:
+        hop = max(1, classifier.n_frames // 2)
+    if hop < 1:
+        raise ValueError(f"A window can't begin {hop} frames after the one before; take a hop of 1 or more.")
     frames = Playback(path)
-    windows = _windows(frames, classifier, hop or max(1, classifier.n_frames // 2))
+    windows = _windows(frames, classifier, hop)
     seconds, probabilities = [], []
     while batch := list(itertools.islice(windows, batch_size)):
         seconds += [span for span, _ in batch]
@@ -231,7 +247,7 @@ def annotate(prediction, source, target, top=3):
         prediction: What `predict_video` returned for the video.
         source: The video.
         target: Where the copy goes, `.mp4` or `.avi`; its frames have the source's size, up to 1280 pixels at the longer side, and
-            come at an even rate, the source's mean one.
+            come at an even rate, the source's mean one. Where the source's frames change in size, they are fitted into that of the first.
         top: How many classes are shown.
 
     Raises:
@@ -246,11 +262,14 @@ def annotate(prediction, source, target, top=3):
 
 def _annotated(prediction, source, top):
     """Yield when each frame of a video is shown, and the frame with a panel on it."""
-    frames, shown, panel = Playback(source), None, None
+    frames, shown, panel, size = Playback(source), None, None, None
     for second in frames:
         picture = frames.picture()
         if max(picture.shape) > _LARGEST:
             picture = video.fit(picture, (_LARGEST, _LARGEST))
+        size = size or picture.shape[:2]
+        if picture.shape[:2] != size:  # some cameras turn on the way
+            picture = video.letterbox(picture, size)
         window = int(np.clip(np.searchsorted(prediction.borders, second, side="right") - 1, 0, len(prediction.seconds) - 1))
         if window != shown:
             shown, panel = window, _draw_panel(prediction.top(top, window), picture.shape)

@@ -80,8 +80,9 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, tho
         tensorboard: Folder for TensorBoard's logs, if they are wanted; the run gets a folder of its own in it.
 
     Returns:
-        `(model, record)`; `record` holds the history by epoch, loss, accuracy and confusion matrix on the test set, seconds,
-        hardware, versions, and the clips that were left out, by split.
+        `(model, record)`; `record` holds the history by epoch, seconds, hardware, versions, and the clips that were left out, by
+        split; of a tested network also loss, accuracy and confusion matrix on the test set, and each clip's name, class and
+        probabilities; of a thorough test `orders` and `several_clips`.
 
     Raises:
         TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, or a model can't be

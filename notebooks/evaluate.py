@@ -42,7 +42,7 @@ import warnings
 
 import numpy as np
 from IPython.display import Markdown
-from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
+from sklearn import metrics
 
 from helpers import (
     archive,
@@ -100,7 +100,7 @@ for accuracy in (0.5, 0.75, 0.9):
 
 # %% [markdown]
 # The truth lies within one standard error about two times in three, within two of them about 19 times in 20. Close to 0 and to 1 the formula breaks down: at no mistake in *n* clips it gives an error of 0, but a network that errs on 3/*n* of all clips
-# gets through such a test without a mistake one time in twenty.
+# gets through such a test without a mistake one time in twenty. (The bootstrap of the next section is too sure there as well: of clips that are nearly all right it draws hardly any others.)
 #
 # ## Draw groups, not clips
 #
@@ -150,7 +150,7 @@ for one in real:
 Markdown(
     "The same for three recorded networks on real clips, ten classes of UCF101; a test group has one to four clips:\n\n"
     + records.table(("seed", "test accuracy", "drawing clips", "drawing groups"), rows)
-    + "\n\nDrawing groups makes the bounds wider by about a third. And they tell how far *these test clips* can be trusted only; that the three networks differ is another matter:"
+    + "\n\nDrawing groups makes the bounds wider by about a third. And they tell only how far *these test clips* can be trusted. That the three networks differ is another matter."
 )
 
 # %% [markdown]
@@ -240,7 +240,7 @@ print(f"accuracy of a perfect model, judged in two passes: {np.mean(accuracies):
 # - **an empty column**: one that it never says.
 #
 # On the puppets, a (2+1)D network makes hardly a mistake. So here is one that must: it was trained on the same clips for as long, but with 2D convolutions, so it sees every frame by
-# itself and averages over them. **Predict:** what does its matrix look like?
+# itself and averages over them. **Predict:** what does its matrix look like? (In the code, `drawn`, and below it `best` and `real`, are lists of recorded runs, loaded in hidden cells.)
 
 # %% mystnb={"image": {"alt": "Confusion matrix of a network with 2D convolutions on the puppets. The rows of an action and of its reverse are equal: what one is taken for, so is the other."}} tags=["nbval-check-output"]
 blind = records.pick(drawn, conv="2d")[0]
@@ -265,7 +265,7 @@ for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
     print(f"{pairs.count((a, b)):2} × {classes[a]} taken for {classes[b]}")
 
 # %% [markdown]
-# Three columns are too full: lunges, rope jumping and trampoline jumping. Some of the mistakes can be understood: squats, up and down in one place, are taken for rope jumping. Others can't, from the matrix alone: why should walking on one's hands be a lunge? The matrix tells where to look, and the clips, below, tell why.
+# Three columns are too full: lunges, rope jumping and trampoline jumping. Some of the mistakes can be understood: squats, up and down in one place, are taken for rope jumping. Others can't, from the matrix alone: why should walking on one's hands be a lunge? The matrix tells where to look; why, only clips can tell. (Below we look at those of the puppets.)
 #
 # Now the training set of the (2+1)D network, in one pass:
 
@@ -275,8 +275,8 @@ axis = plots.plot_confusion_matrix(actual_train, predicted_train, labels, "Train
 
 # %% tags=["remove-input"]
 Markdown(
-    f"It gets {np.mean(actual_train == predicted_train):.0%} of the training clips right, "
-    f"and {np.mean(actual == predicted):.0%} of the test clips. "
+    f"It gets {np.mean(actual_train == predicted_train):.0%} of the training clips right, each from a random start, "
+    f"and {np.mean(actual == predicted):.0%} of the test clips, from the middle. "
     "Were the first number much the larger, it would have learnt its clips by heart."
 )
 
@@ -310,7 +310,7 @@ for i in np.argsort(-counts, axis=None, kind="stable")[:5]:
 # - [Precision](../book/glossary.md#precision): when the network says *jump*, how often is it right?
 # - [Recall](../book/glossary.md#recall): of all clips that are *jump*, how many does it find?
 #
-# By hand, on a small matrix: precision goes down a column, recall along a row. F1 is the harmonic mean of the two, which is near the smaller one: a network can't make up for a poor precision by a perfect recall.
+# By hand, on a small matrix: precision goes down a column, recall along a row. F1 is the harmonic mean of the two, which lies nearer to the smaller one, the more so the further they are apart: a network can't make up for a poor precision by a perfect recall.
 
 # %% tags=["nbval-check-output"]
 small = np.array([[6, 2, 0], [1, 5, 2], [0, 1, 3]])  # rows: actual; columns: predicted
@@ -326,12 +326,22 @@ print(np.stack([small_precision, small_recall, f1]).round(2))
 # %% tags=["nbval-check-output"]
 rows, columns = np.indices(small.shape)
 clips = [np.repeat(numbers.ravel(), small.ravel()) for numbers in (rows, columns)]
-found = precision_recall_fscore_support(*clips)[:3]
+found = metrics.precision_recall_fscore_support(*clips)[:3]
 print("scikit-learn agrees:", np.allclose(found, [small_precision, small_recall, f1]))
 
 # %% mystnb={"image": {"alt": "Dot plot with one row for each action: a filled circle for precision, an open diamond for recall."}}
 precision, recall = evaluation.calculate_classification_metrics(actual, predicted, labels)
 axis = plots.plot_precision_recall(precision, recall)
+
+# %% [markdown]
+# With F1 and the number of clips, as scikit-learn reports it:
+
+# %%
+print(
+    metrics.classification_report(
+        actual, predicted, target_names=labels, zero_division=np.nan
+    )
+)
 
 # %% [markdown]
 # What is the precision of an action that is never predicted? No right answers out of no answers: 0/0. The tutorial's division gives `nan`, *not a number*, and a warning about dividing. Here it is `nan` as well, and the warning names the class.
@@ -355,7 +365,9 @@ print(caught[0].message)
 # %% tags=["remove-input", "nbval-check-output"]
 def top(run, k):
     names = range(len(run["class_names"]))
-    return top_k_accuracy_score(run["actual"], run["probabilities"], k=k, labels=names)
+    return metrics.top_k_accuracy_score(
+        run["actual"], run["probabilities"], k=k, labels=names
+    )
 
 
 kinds = {
@@ -373,11 +385,11 @@ Markdown(
 )
 
 # %% [markdown]
-# `top_k_accuracy_score(actual, probabilities, k=2)` from scikit-learn counts it. The 2D network's second guess is the reverse of its first: with two guesses it is nearly always right. Mind what you compare with: by chance, top-*k* among *n* classes is right *k* times in *n*.
+# `metrics.top_k_accuracy_score(actual, probabilities, k=2)` from scikit-learn counts it. The 2D network's second guess is the reverse of its first: with two guesses it is nearly always right. Mind what you compare with: by chance, top-*k* among *n* classes is right *k* times in *n*.
 #
 # ## Ask whether it means what it says
 #
-# The network says more than a name: a probability. If it says 0.8 of a hundred clips, about eighty should be right; then its probabilities are *calibrated*. To see whether they are, sort the predictions by the probability of the class named, the *confidence*, and count in each bin
+# The network says more than a name: a probability. If it says 0.8 of a hundred clips, about eighty should be right; then its probabilities are *calibrated*. To see whether they are, sort the predictions into ten bins by the probability of the class named, the *confidence*, and count in each how many are right
 # ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)).
 
 
@@ -391,14 +403,23 @@ def gather(runs):
 axis = plots.plot_reliability(*evaluation.reliability(*gather(real)))
 
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 def calibration(runs):
     right, confidence = gather(runs)
+    scores = np.mean(confidence), np.mean(right), calibration_error(right, confidence)
+    return [f"{score:.2f}" for score in scores]
+
+
+def calibration_error(right, confidence):
     said, true, number = evaluation.reliability(right, confidence)
-    error = np.sum(number * np.abs(said - true)) / np.sum(number)
-    return [f"{value:.2f}" for value in (np.mean(confidence), np.mean(right), error)]
+    return np.sum(number * np.abs(said - true)) / np.sum(number)
 
 
+_, sure = gather(real)
+rng = np.random.default_rng(0)
+by_chance = [calibration_error(rng.random(len(sure)) < sure, sure) for _ in range(1000)]
+
+# %% tags=["remove-input", "nbval-check-output"]
 header = (
     "recorded, three seeds each",
     "mean confidence",
@@ -408,12 +429,13 @@ header = (
 kinds = {"puppets": records.pick(drawn, conv="2plus1d"), "real clips": real}
 Markdown(
     records.table(header, [(label, *calibration(runs)) for label, runs in kinds.items()])
-    + "\n\nThe expected calibration error is the mean distance from the diagonal, each bin weighted by its clips."
+    + "\n\nThe expected calibration error is the mean distance from the diagonal, each bin weighted by its clips. "
+    f"Were the three networks on real clips calibrated perfectly, {len(sure)} predictions of this confidence would still show {np.mean(by_chance):.2f}, by chance."
 )
 
 # %% [markdown]
-# Below the diagonal a network is surer than it should be, above it less sure. On the puppets it is right more often than it says: six epochs were enough for the answers, it seems, but not for the certainty. On the real clips most dots lie below, and one seed of the three makes most of that. Don't read much into few clips: of 300 predictions
-# even those of a perfectly calibrated network stray from the diagonal, in our case by more than half of what you see here.
+# Below the diagonal a network is surer than it should be, above it less sure. On the puppets it is right more often than it says: six epochs were enough for the answers, it seems, but not for the certainty. On the real clips most dots lie below. Don't read much into few clips, though: even the predictions of a
+# perfectly calibrated network stray from the diagonal, as the sentence below the table says.
 #
 # ## Look at the clips
 #
@@ -452,7 +474,7 @@ Markdown(
 )
 
 # %% [markdown]
-# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart. (The network saw them smaller, too.) If so, the network is. On the puppets you would: nearly all are the reverse of what was named, so this network has not yet learnt the order of frames. Do several come from one group? Then it may be
+# Ask of each: would *you* have known, from these frames? If not, the frames are at fault: too few, too far apart, or too small (the network saw them smaller). If you would, the network is at fault. On the puppets you would: most are the reverse of what was named, so this network has not quite learnt the order of frames yet. Do several come from one group? Then it may be
 # the room or the figure that misleads it, and that is what the interval over groups is about.
 #
 # ## Check yourself

@@ -79,22 +79,26 @@ def colour(frames, evidence):
 # %%
 whole = read(file, run.size, frame_step=1)
 readings = einops.rearrange(whole, "(t s) h w c -> s t h w c", s=run.frame_step)
+named = model.predict(readings, verbose=0).mean(axis=0).argmax()
 evidence = saliency.find_evidence(
-    model, readings, layer="stage2_block1_relu2", pooled=False
+    model, readings, [named] * len(readings), "stage2_block1_relu2", pooled=False
 )
 moving = colour(read(file, 192, frame_step=1), evidence.mean(axis=0))
 plots.show_moving_picture(
-    moving[:: run.frame_step // 2], "A clip in grey; orange spots come and go.", fps=12
+    moving[:: run.frame_step // 2 + 1],
+    "A clip in grey; orange spots come and go.",
+    fps=8,
+    width=384,
 )
 
 # %% [markdown]
-# The clip in grey, and in orange the places and moments that spoke for the action that the network named. (The network takes every so many frames. To colour all of them, it reads the clip again and again, each time beginning one frame later, and the picture shows the mean.) It looks convincing: some of
+# The clip in grey, and in orange the places and moments that spoke for the action that the network named. (The network takes every so many frames. To colour all of them, it reads the clip again and again, each time beginning one frame later, and the picture shows the mean of the maps for one action.) It looks convincing: some of
 # the spots lie on what moves. But others don't, and a picture that looks right is not yet an explanation. This chapter makes such a map, and then tests it.
 #
 # ## Share out a logit
 #
 # All of the book's networks end alike: the last volume is averaged over its places and moments, and a dense layer turns the averages of its channels into logits. Both steps are sums, and sums can be taken in any order. So apply the dense layer first,
-# at each place by itself, and you can see what each place has put into the logit. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
+# at each place by itself, and divide by the number of places: that is what each place has put into the logit. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
 #
 # **Predict:** add up this evidence over all places, and add the bias of the dense layer. What does it come to?
 
@@ -171,7 +175,7 @@ figure = plots.plot_film_strip(strips, list(tries))
 #
 # ## Cover what it points at
 #
-# A map makes a claim: *here is what the network went by*. So take it away. Paint grey the eighth of the pixels that a map ranks highest, and ask the network again: the logit of the action should fall, and by more than for other pixels. For comparison, cover places at random, and the middle of the frames, where most of what people film is anyway.
+# A map makes a claim: *here is what the network went by*. So take it away. Paint grey the eighth of the pixels that a map ranks highest, and ask the network again: the logit of the action should fall, and by more than for other pixels. For comparison, cover places at random (not on the black bars, where there is nothing to lose), and the middle of the frames, where most of what people film is anyway.
 #
 # We are going to choose a map by this, so we do it on validation clips, and keep the test clips for what we say about the choice.
 
@@ -192,12 +196,20 @@ def fall(clips, before, evidence):
     return np.take_along_axis(before - after, best, axis=1)[:, 0]
 
 
+# %%
 x = np.linspace(-1, 1, 32)
 middle = np.exp(-3.5 * (x**2 + x[:, None] ** 2))[None, None]
 rng = np.random.default_rng(0)
 
+
+def at_random(n_clips):
+    places = rng.random((n_clips, 3, 8, 8))
+    places[:, :, [0, -1]] = 0  # the bars
+    return places
+
+
 # %% mystnb={"image": {"alt": "Dot plot: by how much the logit falls, a dot for each validation clip and a line at the mean, for places at random, the middle of the frames, and the maps of three stages. Maps without the mean make it fall most."}}
-maps = {"places at random": rng.random((len(val), 3, 8, 8))}
+maps = {"places at random": at_random(len(val))}
 maps["the middle"] = np.repeat(middle, len(val), axis=0)
 maps["stage4, both"] = saliency.find_evidence(model, val)
 for name, choice in tries.items():
@@ -212,17 +224,17 @@ choice = tries[best]
 print("We take:", best)
 
 # %% [markdown]
-# On the puppets the maps that keep each place's own gradient do best. The others, plain Grad-CAM among them, do no better than a cloud in the middle that knows nothing of the network.
+# On the puppets the maps of stages 2 and 3 that keep each place's own gradient do best. The others, plain Grad-CAM and the last volume, do no better than a cloud in the middle that knows nothing of the network.
 #
 # Now the test clips, once, with the map that was chosen.
 
 # %% tags=["nbval-check-output"]
 evidence = saliency.find_evidence(model, clips, **choice)
 positive = np.maximum(evidence, 0)
-at_random = rng.random((len(clips), 3, 8, 8))
+in_places = at_random(len(clips))
 in_middle = np.repeat(middle, len(clips), axis=0)
 highest, anywhere, central = (
-    fall(clips, logits, each) for each in (positive, at_random, in_middle)
+    fall(clips, logits, each) for each in (positive, in_places, in_middle)
 )
 print("falls more where the map is high:", highest.mean() > anywhere.mean())
 
@@ -234,7 +246,7 @@ def correct(evidence):
 
 scores = {
     "nothing": np.mean(named == actual),
-    "places at random": correct(at_random),
+    "places at random": correct(in_places),
     "the middle": correct(in_middle),
     "where the map is highest": correct(positive),
 }
@@ -242,18 +254,18 @@ rows = [(covered, f"{score:.2f}") for covered, score in scores.items()]
 error = np.sqrt(0.25 / len(clips))
 Markdown(
     f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered "
-    f"(where it is one half, its standard error is {error:.2f}):\n\n"
+    f"(standard error: at most {error:.2f}):\n\n"
     + records.table(("covered", "accuracy"), rows)
     + f"\n\nThe logit falls by {highest.mean():.1f} where the map is highest, by {central.mean():.1f} in the middle; "
     f"it falls more for the map on {np.mean(highest > central):.0%} of the clips."
 )
 
 # %% [markdown]
-# On the puppets the network can do without places at random, but not without those that the map points at. (A network near chance, as after a short run on real clips, has little to lose. Go by the logits then.) Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance; the last line says how often it does.
+# On the puppets the network bears the loss of places at random, but not of those that the map points at. (A network near chance, as after a short run on real clips, has little to lose. Go by the logits then.) Note the row of the middle, though. A cloud that knows nothing of the network, only where people stand, does a good deal of the damage. A map has to beat that, not just chance; the last line says how often it does.
 #
 # ## Figure or backdrop?
 #
-# Does the network look at what moves? Pixels move if they differ from their median over the clip. Take the share of the map that lies on pixels that move at some time, and divide it by the share of the picture that they fill: 1 is no better than everywhere. (The black bars above and below are left out.)
+# Does the network look at what moves? Count a pixel as moving where it differs clearly from its median over the clip. Take the share of the map that lies on pixels that move at any time, and divide it by the share of the picture that they fill: 1 is no better than everywhere. (The black bars above and below are left out.)
 #
 # **Predict:** for the map we chose, for the cloud in the middle, and for the map of the last volume.
 
@@ -278,7 +290,7 @@ scores["stage4, both"] = times_chance(saliency.find_evidence(model, clips))
 axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 
 # %% [markdown]
-# On the puppets the chosen map prefers what moves, and the last volume hardly does. But the cloud in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure, and is none: figures stand in the middle, and so does whatever is centred. Had we chosen our
+# On the puppets the chosen map prefers what moves, and the last volume less so. But the cloud in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure, and is none: figures stand in the middle, and so does whatever is centred. Had we chosen our
 # map by how well it lies on the figure, we would have chosen the cloud.
 #
 # ## Give it random weights
@@ -287,7 +299,7 @@ axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 #
 # We compare the ranks of all places by [Spearman's correlation](../book/glossary.md#rank-correlation): 1 is the same order, 0 no relation. How low is low enough? Let us fix that first: the map passes if, with random weights, it resembles the true one less than **the map of another clip of the same action** does. A map that fails it, on purpose, is the difference of neighbouring frames: it points at what moves, and needs no network at all.
 #
-# Batch normalisations start anew with their layers, because statistics of weights that are gone mean nothing. And the seeds are not the one that the network was trained from, whose first weights it may still resemble.
+# Batch normalisations start anew with their layers, because statistics of weights that are gone mean nothing. And we use other seeds than the training did, for a trained network may still resemble its first weights.
 
 # %%
 few = clips[:: max(1, len(clips) // 10)]
@@ -302,7 +314,7 @@ def after_forgetting(parts, seeds=(1, 2, 3)):
         other = saliency.randomize_weights(model, parts, seed)
         forgot = saliency.find_evidence(other, few, target, **choice)
         similarity.extend(saliency.compare_maps(true, np.maximum(forgot, 0)))
-    return np.array(similarity)
+    return np.nan_to_num(similarity)  # a map of nothing resembles nothing
 
 
 def frame_difference(clips):
@@ -315,8 +327,8 @@ def frame_difference(clips):
 # %% mystnb={"image": {"alt": "Three film strips of one clip: the map of the trained network, that of a network with random weights, whose spots lie elsewhere, and the difference of frames, which lies neatly on what moves."}}
 forgetful = saliency.randomize_weights(model, parts, seed=1)
 three = {
-    "trained": saliency.find_evidence(model, shown, **choice),
-    "random weights": saliency.find_evidence(forgetful, shown, **choice),
+    "trained": saliency.find_evidence(model, shown, [first], **choice),
+    "random weights": saliency.find_evidence(forgetful, shown, [first], **choice),
     "frame difference": frame_difference(shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
@@ -364,7 +376,7 @@ Markdown(
 #
 # ## Ask about another action
 #
-# A map belongs to a class. Does that of another class look different? Take the class that came second, and the one that came last. On the puppets the second is often the reverse of the first: the same frames in another order.
+# A map belongs to a class. Does that of another class look different? Take the class that came second, and the one that came last. On the puppets the second is often the reverse of the first: the same frames in another order. This time we compare all of the evidence, what speaks against an action as well.
 #
 # **Predict:** will the evidence for *StandUp* lie on the same places as that for *SitDown*? And that for *PutDown* on those for *PickUp*?
 
@@ -384,17 +396,12 @@ for first, rival, value in zip(named, order[:, -2], second):
 alike = dict(sorted(alike.items())) | {"first and last": last}
 axis = plots.plot_scores(alike, "rank correlation of the evidence for the two")
 
-# %% tags=["remove-input"]
-Markdown(
-    f"Mean correlation {second.mean():.2f} with the second, {last.mean():.2f} with the last."
-)
-
 # %% [markdown]
-# It depends on the pair. For some, what speaks for an action and what speaks for its reverse lie on nearly the same places: where something happens, something is decided. For others the two have little to do with each other. For the action that came last the order leans the other way: what speaks for the first speaks against it.
+# It depends on the pair. In our run, what speaks for *PickUp* and for *PutDown* lies on nearly the same places: where something happens, something is decided. For *SitDown* and *StandUp* the two have little to do with each other. (A pair without a row never came first and second.) For the action that came last the order leans the other way: what speaks for the first often speaks against it.
 #
 # ## Ask for the moment
 #
-# The map has a time axis. May we read it? Make clips whose moment is known: play the action in the first half and hold the last frame, or hold the first frame and play the action in the second half.
+# The map has a time axis. May we read it? Make clips whose moment is known: play the action twice as fast in the first half and hold its last frame, or hold its first frame and play it in the second half.
 #
 # **Predict:** how much of the evidence will lie in the second half?
 
@@ -415,7 +422,7 @@ for half_played, frames in played.items():
     from_start = halves[
         :, [0, *range(run.n_frames)]
     ]  # a difference for the first frame, too
-    found = saliency.grad_cam(model, halves, **choice)
+    found = saliency.grad_cam(model, halves, named, **choice)
     shares = (in_second_half(each).mean() for each in (frame_difference(from_start), found))
     rows.append((f"{half_played} half", *(f"{share:.2f}" for share in shares)))
 
@@ -426,7 +433,7 @@ Markdown(
 )
 
 # %% [markdown]
-# What moves goes from one half to the other; the evidence hardly follows, if at all. A held pose is evidence, too, and after a few layers each place has looked at several frames around its own. So don't read moments off these maps. The pictures above invite you to, and that is a reason to test.
+# What moves goes from one half to the other; the evidence hardly follows, if at all. A held pose may be evidence, too, and after a few layers each place has looked at several frames around its own. So don't read moments off these maps. The pictures above invite you to, and that is a reason to test.
 #
 # ## Look at the first layer
 #
@@ -493,7 +500,7 @@ figure = plots.plot_film_strip(strips, ["the clip", *channels])
 #
 # - **Why.** It says where evidence came from, not what it was. A figure's arm and the wall beside it may carry the same information.
 # - **When**, as you have seen.
-# - **How sharply.** A place of an earlier layer, too, has looked at its surroundings, and where a spot is drawn is uncertain by about half the distance between two places.
+# - **How sharply.** A place of an earlier layer, too, has looked at its surroundings, and a spot is drawn no finer than the places lie.
 # - **What would happen without it.** For that, cover and ask again.
 #
 # ## Check yourself

@@ -83,7 +83,7 @@ for order in evaluation.ORDERS:
 #
 # ## The same network, with and without time
 #
-# The three networks are one: the book's small residual network, whose convolutions are 2D, (2+1)D or 3D, and with them the number of its weights; nothing else differs ([Build the model](build_model.ipynb)). With 2D convolutions it sees each frame by itself and averages over all of them at the end. It still sees ten frames; it just can't know which came first.
+# The three networks are one: the book's small residual network, of which only the convolutions differ (2D, (2+1)D or 3D), and with them the number of weights ([Build the model](build_model.ipynb)). With 2D convolutions it sees each frame by itself and averages over all of them at the end. It still sees ten frames; it just can't know which came first.
 #
 # **Predict**, before you run anything. On the puppets, whose ten actions are five and their reverses:
 #
@@ -114,15 +114,15 @@ Markdown(records.table(("accuracy on the test clips, one seed", *evaluation.ORDE
 KINDS = {"2d": "2D", "2plus1d": "(2+1)D", "3d": "3D"}
 
 
-def by_order(runs, recipe):
+def by_order(runs, recipe, kinds=KINDS):
     """Return the accuracies of all seeds by network and order."""
     made = {
         conv: records.of_recipe(runs, dataclasses.replace(recipe, conv=conv))
-        for conv in KINDS
+        for conv in kinds
     }
     return {
         (told, order): [run["orders"][order] for run in made[conv]]
-        for conv, told in KINDS.items()
+        for conv, told in kinds.items()
         for order in evaluation.ORDERS
     }
 
@@ -137,7 +137,7 @@ limits = axis.set_xlim(-0.02, 1.02)
 def table(scores):
     rows = [
         (told, *(records.spread(scores[told, order]) for order in evaluation.ORDERS))
-        for told in KINDS.values()
+        for told in dict.fromkeys(told for told, _ in scores)
     ]
     return "Three seeds each; mean, worst and best:\n\n" + records.table(
         ("", *evaluation.ORDERS), rows
@@ -147,7 +147,7 @@ def table(scores):
 Markdown(table(drawn))
 
 # %% [markdown]
-# **Forwards.** Without time the network knows every pair, but not which of its two actions: one half. It can't do better, and not because it is too small or trained too briefly: it gives a clip and its reverse the same answer ([Load video](load_video.ipynb)), and at least one of the two is wrong. With time, nearly all clips are named. (Those networks have
+# **Forwards.** Without time the network finds the right pair, but can't tell which of its two actions it is: one half. It can't do better, and not because it is too small or trained too briefly: it gives a clip and its reverse the same answer ([Load video](load_video.ipynb)), and at least one of the two is wrong. With time, nearly all are named rightly. (Those networks have
 # more than twice as many weights, but by that argument no size would have helped the 2D one.)
 #
 # **Backwards.** The networks with time fall to nothing. Not to chance: to *nothing*. What do they say instead?
@@ -177,17 +177,17 @@ for order in ("backwards", "shuffled"):
     print(f"2D, logits equal when {order}: {np.allclose(*logits, atol=1e-4)}")
 
 # %% [markdown]
-# **Shuffled.** With the steps broken, the networks with time lose all that they had above the one without. They have come to rely on movement, and meet movements now that they have never seen: arms that jump up and down.
+# **Shuffled.** With the steps broken, the networks with time lose all that they had above the one without, and a little more. They have come to rely on movement, and meet movements now that they have never seen: arms that jump up and down.
 #
 # **One frame.** Nothing moves at all. Even the 2D network loses something, as ten frames show more poses than one. The networks with time lose more: a clip that stands still is something that they have never met.
 #
 # ## Ask the same of real clips
 #
-# On the puppets the question was rigged: we drew actions that only time can tell apart. Are there any in UCF101? The recorded networks, trained by the book's recipe on ten classes of people exercising, tell. **Predict** again: 2D against 3D, forwards and backwards.
+# On the puppets the question was rigged: we drew actions that only time can tell apart. Are there any among our ten classes of UCF101? The recorded networks, trained by the book's recipe on ten classes of people exercising, tell. A fourth is among them, *mixed*: 3D convolutions first, then 2D. **Predict** again: 2D against 3D, forwards and backwards.
 
 # %% mystnb={"image": {"alt": "Test accuracies on real clips, a dot for each of three seeds: forwards and backwards all networks lie close together; shuffled, those with time fall and the 2D one stays."}}
 recorded = records.recorded("ucf101-64")
-real = by_order(recorded, RECIPES["book"])
+real = by_order(recorded, RECIPES["book"], KINDS | {"mc3": "mixed"})
 rows = {
     f"{told}, {order}": scores
     for (told, order), scores in real.items()
@@ -207,9 +207,9 @@ Markdown(
 # %% [markdown]
 # Three things, and each is easily overstated:
 #
-# - **Time buys nothing here that these runs could show.** Without it the network is as good as with it. For these ten actions, a look at poses and at what has moved does as well.
+# - **Time buys little here, if anything.** Between the networks of (2+1)D and of 3D convolutions and the one without time these runs show no difference. The mixed one did some points better; that is a handful of clips, and the seeds of one network lie further apart. For these ten actions, a look at poses and at what has moved does nearly as well.
 # - **The direction hardly matters.** A push-up played backwards is a push-up; so is a squat, or a jump. No network should care much, and the accuracies hardly change.
-# - **Yet the networks with time use it.** Shuffled, they lose a good part of their accuracy, and the 2D network nothing. They have learnt to go by the steps from frame to frame, because that, too, tells the actions apart. *Uses* is not *needs*.
+# - **Yet the networks with time use it.** Shuffled, they lose a good part of their accuracy, the mixed one less of it, and the 2D network nothing. They have come to rely on the order of frames, though the 2D network does without. *Uses* is not *needs*.
 #
 # Does the 2D network use no time at all? The book's recipe subtracts from each frame the mean of all frames, and that is a look at other times: a frame shows where something has moved to. It doesn't show the order, which is why shuffling changes nothing. What single pictures would do with the rooms left in,
 # these runs don't say.
@@ -226,15 +226,15 @@ Markdown(
 # <details><summary>Answers</summary>
 #
 # 1. Not necessarily. It may see steps whose direction doesn't matter, as on the push-ups.
-# 2. It ignores the order. It may still use that there are several frames.
-# 3. No. Whatever its answer to a clip, it is its answer to the reverse, too.
+# 2. Probably the order, though two answers may have changed places; compare them clip by clip. It may still use that there are several frames.
+# 3. No. It gives a clip and its reverse the same answer. (The puppets of the chapter before were of another kind: each action had rooms of its own, and those told.)
 # 4. Both are worth knowing, and they are different questions. Shuffling in the test asks what this network uses; training on shuffled clips asks what can be done without order.
 #
 # </details>
 #
 # ## On your own
 #
-# - Train the 3D network on shuffled clips: wrap the training set's batches by `evaluation.reordered(data["train"], "shuffled")`, with another seed each time. Where does it end on the puppets, and why must it?
+# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reordered(data["train"], "shuffled", seed=epoch)`. Where does it end on the puppets, and why must it?
 # - Mirror the test clips instead. *WalkLeft* becomes *WalkRight*; which other classes change their names?
 # - Leave out every second frame, or double the distance between frames. Who notices, and what does that say about the speed at which you may show clips to a trained network?
 #

@@ -67,6 +67,9 @@ def test_scores_against_what_was_varied_have_a_dot_each_and_a_line_through_the_m
 def test_precision_recall_plot_bears_an_undefined_precision():
     axis = plots.plot_precision_recall({"jump": 0.5, "run": float("nan")}, {"jump": 1.0, "run": 0.0})
     assert [label.get_text() for label in axis.get_yticklabels()] == ["jump", "run"]
+    precision, recall = (line.get_xdata() for line in axis.lines)
+    np.testing.assert_array_equal(precision, [0.5, np.nan])
+    np.testing.assert_array_equal(recall, [1, 0])
 
 
 def test_seeds_plot_draws_mean_and_band():

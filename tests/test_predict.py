@@ -156,6 +156,25 @@ def test_windows_are_a_hop_apart(tmp_path, hop):
     assert [window[0] for window in listener.heard] == starts + [70] * (starts[-1] != 70)
 
 
+@pytest.mark.parametrize("hop", [0, -5])
+def test_windows_that_never_come_to_an_end_are_refused(classifier, tmp_path, hop):
+    with pytest.raises(ValueError, match="take a hop of 1 or more"):
+        predict_video(classifier, write_video(tmp_path / "numbers.avi", 60), hop=hop)
+
+
+def test_a_network_whose_weights_are_lost_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2, 8, 8, 3), dtype="uint8"), keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(3)])
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
+    with pytest.raises(ModelError, match="not finite"):
+        predict_video(Classifier(model, COLOURS, 0.2), write_video(tmp_path / "numbers.avi", 60))
+
+
+@pytest.mark.parametrize("frame_step", [0, -5])
+def test_frames_that_are_not_apart_are_refused(run_folder, frame_step):
+    with pytest.raises(ModelError, match="colours.*take a frame step of 1 or more"):
+        predict.load(run_folder, frame_step=frame_step)
+
+
 def test_one_window_takes_the_frames_that_training_takes(tmp_path):
     path = write_video(tmp_path / "numbers.avi", 50)
     windows, _ = heard(path)
@@ -528,6 +547,29 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monk
 
 
 # The shell.
+
+
+def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(classifier, tmp_path, monkeypatch):
+    path = write(tmp_path / "red.avi", plain("red", 60), "MJPG")
+    prediction = predict_video(classifier, path)
+    picture = Playback.picture
+    # No writer here makes such a file; some cameras do.
+    monkeypatch.setattr(Playback, "picture", lambda self: picture(self) if self.count < 30 else picture(self).transpose(1, 0, 2))
+    predict.annotate(prediction, path, tmp_path / "copy.avi")
+    pictures, _ = video.read_pictures(tmp_path / "copy.avi", np.arange, (48, 64))
+    assert len(pictures) == 60
+    assert pictures[10, 5, 60, 0] > 200 and pictures[50, 5, 60, 0] < 50, "bars stand beside what is upright"
+    assert pictures[50, 5, 32, 0] > 200
+
+
+@pytest.mark.parametrize("frames, said", [
+    ([], "copy.mp4 can't be written; there are no frames to write."),
+    ([np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)], "frame 1 has 48 x 64 pixels, not 64 x 48; make them alike"),
+])  # fmt: skip
+def test_frames_that_make_no_video_are_refused(tmp_path, frames, said):
+    with pytest.raises(ValueError, match=said):
+        playback.write_video(tmp_path / "copy.mp4", frames)
+    assert {file.name for file in tmp_path.iterdir()} <= {".lock"}
 
 
 def run(capsys, *arguments):

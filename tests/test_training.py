@@ -15,6 +15,7 @@ from helpers import archive, layers, recipes, records
 from helpers import settings as book_settings
 from helpers import training
 from helpers.batches import ClipBatches
+from helpers.evaluation import bootstrap_accuracy, name_groups
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
 from helpers.training import TrainingError
 from helpers.ucf101 import get_class
@@ -523,13 +524,31 @@ def test_puppets_tell_who_sees_time():
 def test_on_real_clips_the_direction_tells_nothing_and_only_networks_with_time_mind_the_order():
     made = records.recorded("ucf101-64")
     orders = {}
-    for conv in ("2d", "2plus1d", "3d"):
+    for conv in ("2d", "2plus1d", "3d", "mc3"):
         runs = records.of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
         orders[conv] = {order: np.mean([run["orders"][order] for run in runs]) for order in runs[0]["orders"]}
         assert abs(orders[conv]["backwards"] - orders[conv]["forwards"]) < 0.05
         assert all(run["orders"]["one frame"] == 0.1 for run in runs), "their mean subtracted, nothing is left"
     assert orders["2d"]["shuffled"] == orders["2d"]["forwards"]
     assert all(orders[conv]["shuffled"] < orders[conv]["forwards"] - 0.1 for conv in ("2plus1d", "3d"))
+    assert 0.05 < orders["mc3"]["forwards"] - orders["mc3"]["shuffled"] < 0.1
+    assert all(abs(orders[conv]["forwards"] - orders["2d"]["forwards"]) < 0.02 for conv in ("2plus1d", "3d"))
+    assert 0.02 < orders["mc3"]["forwards"] - orders["2d"]["forwards"] < 0.1
+
+
+def test_recorded_runs_are_as_evaluate_says():
+    real = records.of_recipe(records.recorded("ucf101-64"), RECIPES["book"])
+    drawn = records.pick(records.recorded("puppets-short"), network="small_resnet", conv="2plus1d")
+    wider = []
+    for run in real:
+        right = np.equal(run["actual"], run["predicted"])
+        clips, groups = (bootstrap_accuracy(right, unit) for unit in (range(len(right)), name_groups(run["clips"])))
+        wider.append(np.diff(groups) / np.diff(clips))
+    assert np.mean(wider) == pytest.approx(4 / 3, abs=0.05), "wider by about a third"
+    gains = [run["several_clips"]["10"] - run["several_clips"]["1"] for run in drawn]
+    assert sorted(gains)[-1] >= 0.02 > sorted(gains)[-2], "one network of the three gains a few points"
+    scores = {n: [run["several_clips"][n] for run in real] for n in ("1", "10")}
+    assert np.mean(scores["10"]) - np.mean(scores["1"]) < np.ptp(scores["1"]), "no more than the seeds differ by"
 
 
 def test_recorded_splits_show_the_leak():
