@@ -90,7 +90,8 @@ class Playback:
             with _own_videos():
                 # Decodes once more, to tell a wrong header from damage.
                 video.read_pictures(self.path, lambda length: [0], (1, 1))
-            self.notes.append(f"Its header speaks of {declared:.1f} s; it ends after {self.length:.1f} s.")
+            if round(declared, 1) != round(self.length, 1):
+                self.notes.append(f"Its header speaks of {declared:.1f} s; it ends after {self.length:.1f} s.")
         if guessed > self.count / 10:
             self.notes.append(f"Its time stamps make no sense; so it is taken to show {1 / self.usual:.0f} frames a second.")
         if self.count == 1:

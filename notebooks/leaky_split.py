@@ -290,7 +290,7 @@ Markdown(
 # [The tutorial's page](https://www.tensorflow.org/tutorials/video/video_classification) ends with a test accuracy. What does it tell us?
 
 # %% tags=["nbval-check-output"]
-# Under "Evaluate the model", as the page stood in 2026: 13 batches of 8 clips, the last of 4.
+# The page, under "Evaluate the model": 13 batches of 8 clips, the last of 4.
 published, n_clips = 0.73, 100
 error = np.sqrt(published * (1 - published) / n_clips)
 print(

@@ -371,6 +371,7 @@ def test_ten_videos_of_all_kinds_are_read(classifier, tmp_path):
         prediction = predict_video(classifier, path)
         assert prediction.top(1)[0][0] == "green", path.name
         assert [name for _, _, name, _ in prediction.spans()] == ["green"]
+        assert not any("header" in note for note in prediction.notes), "there is nothing odd about these headers"
 
 
 def test_what_is_no_video_is_refused_in_one_sentence(classifier, tmp_path):
