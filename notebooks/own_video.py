@@ -205,11 +205,8 @@ cases = {
 
 # %% mystnb={"image": {"alt": "Film strips: a clip as it is; upside down; played there and back; an almost empty room; black; coloured noise."}}
 def look(frames):
-    """Return the window in the middle, at the frame step of the training where there are enough frames."""
-    n_steps = classifier.n_frames - 1
-    step = min(run.frame_step, (len(frames) - 1) // n_steps)
-    begin = (len(frames) - 1 - step * n_steps) // 2
-    chosen = begin + step * np.arange(n_steps + 1)
+    sizes = len(frames), classifier.n_frames, run.frame_step
+    chosen = video.frame_indices(*sizes, start="center")
     return [video.letterbox(frame, classifier.output_size) for frame in frames[chosen]]
 
 
@@ -291,11 +288,7 @@ for name, place in exported.items():
 # An export that runs need not be one that is right. So give the network and both exports the same clips, windows of our video, and compare the [logits](../book/glossary.md#logit). Nothing in the next cell but TensorFlow knows what a network is.
 
 # %%
-last_start = len(frames) - 1 - run.frame_step * (run.n_frames - 1)
-starts = np.linspace(0, last_start, 8).astype(int)
-batch = np.stack(
-    [video.frames_from_video_file(path, **run.reading, start=s) for s in starts]
-)
+batch = video.clips_from_video_file(path, 8, **run.reading)
 saved = tf.saved_model.load(str(exported["SavedModel"]))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # LiteRT is moving into a package of its own

@@ -358,14 +358,10 @@ print("so does the frame difference:", unmoved.mean() < others.mean())
 
 
 # %% tags=["remove-input"]
-def told(name):
-    values = similarity[name]
-    return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
-
-
+told = {name: records.spread(values) for name, values in similarity.items()}
 Markdown(
-    f"Rank correlation, mean, least and greatest: with another clip of the same action {told('another clip, same action')}; "
-    f"after the logits forgot {told('random logits')}; after all forgot {told('all random')}; "
+    f"Rank correlation, mean, least and greatest: with another clip of the same action {told['another clip, same action']}; "
+    f"after the logits forgot {told['random logits']}; after all forgot {told['all random']}; "
     f"{len(few)} clips, three seeds."
 )
 
@@ -419,9 +415,8 @@ def in_second_half(maps):
 rows = []
 for half_played, frames in played.items():
     halves = clips[:, frames]
-    from_start = halves[
-        :, [0, *range(run.n_frames)]
-    ]  # a difference for the first frame, too
+    # The first frame twice, so that it, too, has a difference.
+    from_start = halves[:, [0, *range(run.n_frames)]]
     found = saliency.grad_cam(model, halves, named, **choice)
     shares = (in_second_half(each).mean() for each in (frame_difference(from_start), found))
     rows.append((f"{half_played} half", *(f"{share:.2f}" for share in shares)))

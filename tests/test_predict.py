@@ -547,9 +547,6 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monk
     assert path.stat().st_size > 0
 
 
-# The shell.
-
-
 def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(classifier, tmp_path, monkeypatch):
     path = write(tmp_path / "red.avi", plain("red", 60), "MJPG")
     prediction = predict_video(classifier, path)
@@ -571,6 +568,9 @@ def test_frames_that_make_no_video_are_refused(tmp_path, frames, said):
     with pytest.raises(ValueError, match=said):
         playback.write_video(tmp_path / "copy.mp4", frames)
     assert {file.name for file in tmp_path.iterdir()} <= {".lock"}
+
+
+# The shell.
 
 
 def run(capsys, *arguments):
