@@ -83,7 +83,7 @@ class FrameCache:
         try:
             stat = path.stat()
         except OSError as error:
-            raise video.VideoReadError(f"{path} is not there; fetch it again with helpers.archive.") from error
+            raise video.VideoReadError(f"{path} is not there; check its name, or fetch it anew.") from error
         state = (stat.st_mtime_ns, stat.st_size)
         entry, known_state = self._entries.get(path, (None, None))
         if anew or state != known_state:

@@ -4,7 +4,7 @@
 the second at which it is shown, for cameras differ in frames a second, and phones change theirs on the way.
 """
 
-import contextlib
+import collections
 import itertools
 import os
 import pathlib
@@ -17,13 +17,14 @@ from helpers.video import VideoReadError
 
 # Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step in training stands for.
 FPS = 25
-# From one frame to the next a time stamp may move on by so many seconds; by fewer, more or backwards, it is wrong.
-_SHORTEST, _LONGEST = 0.001, 10
+# From one frame to the next a time stamp moves on by so many seconds at least; by fewer, or backwards, it is wrong.
+_SHORTEST = 0.001
+# A camera that records motion only may pause for minutes; what is said to be a longer pause is a wrong time stamp.
+_LONGEST = 600
 # A video that ends before this share of its length is looked into.
-_WHOLE = 0.9
+_MOST = 0.9
 # What a written video is coded in, by the end of its name.
 _CODES = {".mp4": "mp4v", ".avi": "MJPG"}
-_WAY_OUT = "convert it with another program, or record it anew"
 
 
 class Playback:
@@ -36,7 +37,7 @@ class Playback:
         usual: Seconds from one frame to the next, by the header; 1/25 where it says nothing that makes sense.
         count: Frames so far.
         last: The second at which the latest one is shown.
-        size: `(height, width)` in pixels of the picture looked at last, upright.
+        size: `(height, width)` in pixels of the picture looked at last, upright, its pixels square.
         notes: Sentences on what is odd about the video, complete at its end.
 
     Raises:
@@ -45,78 +46,81 @@ class Playback:
 
     def __init__(self, path):
         self.path, self.notes = pathlib.Path(path), []
-        _expect_video(self.path)
-        # OpenCV turns frames upright by itself, where a phone has noted how it was held.
-        self.capture = cv2.VideoCapture(os.fsencode(self.path.absolute()), cv2.CAP_FFMPEG)
+        # Whether its first frames are lost, or can't be shown.
+        video.read_pictures(path, lambda length: range(min(length, 2)), (4, 4), to_end=False)
+        self.capture = video.open_video(path)
+        self.aspect = video.pixel_aspect(self.capture)
         rate = self.capture.get(cv2.CAP_PROP_FPS)
-        self.usual = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= _LONGEST else 1 / FPS
+        self.usual = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= 10 else 1 / FPS
         self.count, self.last, self.size = 0, 0.0, None
+        self._steps, self._jumps, self._stuck = collections.Counter(), [], []
 
     @property
     def length(self):
-        """How many seconds the frames so far last."""
-        return self.last + (self.last / (self.count - 1) if self.count > 1 else self.usual)
+        """How many seconds the frames so far last: the latest one as long as most of them."""
+        return self.last + self._step()
 
     def __iter__(self):
-        before, guessed = None, 0
+        before = None
         while self.capture.grab():
             stamp = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if self.count:
-                told = _SHORTEST <= stamp - before <= _LONGEST
-                self.last += stamp - before if told else self.usual
-                guessed += not told
+                self.last += self._believe(stamp - before)
             before, self.count = stamp, self.count + 1
             yield self.last
-        self._end(guessed)
+        self._end()
 
     def picture(self):
-        """Return the present frame, uint8 RGB `(height, width, 3)`."""
+        """Return the present frame as it is shown, uint8 RGB `(height, width, 3)`."""
         there, frame = self.capture.retrieve()
         if not there:
-            raise VideoReadError(f"{self.path} can't be decoded at frame {self.count - 1}; {_WAY_OUT}.")
+            raise VideoReadError(f"{self.path} can't be decoded at frame {self.count - 1}; fetch or record it anew, or leave it out.")
+        if self.aspect != 1:
+            frame = cv2.resize(frame, (max(1, round(frame.shape[1] * self.aspect)), frame.shape[0]), interpolation=cv2.INTER_AREA)
         self.size = frame.shape[:2]
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def read(self, n_frames, output_size):
         """Return the whole video as one clip, uint8 RGB `(n_frames, *output_size, 3)`, its frames spread evenly from first to last."""
-        with _own_videos():
-            return video.frames_from_video_file(self.path, n_frames, output_size, self.count + 1, start=0)
+        return video.frames_from_video_file(self.path, n_frames, output_size, self.count + 1, start=0)
 
-    def _end(self, guessed):
-        # In seconds, because where a file tells no number of frames, OpenCV makes one up from duration and rate.
-        declared = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) * self.usual
+    def _step(self):
+        """Return the seconds that most frames are shown for, or should be by the header."""
+        return self._steps.most_common(1)[0][0] if self._steps else self.usual
+
+    def _believe(self, step):
+        """Return the seconds from one frame to the next: what the time stamps say, or the usual where they can't be right."""
+        if _SHORTEST <= step <= _LONGEST:
+            self._steps[round(step, 4)] += 1
+            return step
+        (self._jumps if step > _LONGEST else self._stuck).append((self.last, step))
+        return self._step()
+
+    def _end(self):
+        declared = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        # Where a file tells no number of frames, OpenCV makes one up from duration and rate, which may be nonsense.
+        seconds = declared * min(self.usual, 1 / max(self.capture.get(cv2.CAP_PROP_FPS), 1e-9))
         self.capture.release()
-        if self.length < _WHOLE * declared:
-            with _own_videos():
-                # Decodes once more, to tell a wrong header from damage.
-                video.read_pictures(self.path, lambda length: [0], (1, 1))
-            if round(declared, 1) != round(self.length, 1):
-                self.notes.append(f"Its header speaks of {declared:.1f} s; it ends after {self.length:.1f} s.")
-        if guessed > self.count / 10:
-            self.notes.append(f"Its time stamps make no sense; so it is taken to show {1 / self.usual:.0f} frames a second.")
+        # Frames may be hidden, such as those before the beginning of a trimmed video; then the header is right.
+        if self.length < _MOST * seconds and video.expect_decoded(self.path, self.count) < _MOST * declared:
+            self.notes.append(f"Its header speaks of {seconds:.1f} s; it ends after {self.length:.1f} s.")
+        self.notes += self._repairs()
         if self.count == 1:
             self.notes.append("It has one frame only, in which nothing can move.")
 
-
-@contextlib.contextmanager
-def _own_videos():
-    """`helpers.video` advises to fetch a damaged clip again; there is no other copy of one's own video."""
-    try:
-        yield
-    except VideoReadError as error:
-        raise VideoReadError(f"{str(error).rpartition(';')[0]}; {_WAY_OUT}.") from error
-
-
-def _expect_video(path):
-    """Raises VideoReadError if it isn't one, or its first frames are lost."""
-    if not path.exists():
-        raise VideoReadError(f"{path} is not there; check its name.")
-    if path.is_dir():
-        raise VideoReadError(f"{path} is a folder; name the videos in it.")
-    if not path.is_file():
-        raise VideoReadError(f"{path} is no file; name a video.")
-    with _own_videos():
-        video.read_pictures(path, lambda length: [0], (1, 1), to_end=False)
+    def _repairs(self):
+        """Return sentences on the time stamps that were not believed."""
+        if len(self._jumps) + len(self._stuck) > self.count / 10:
+            return [f"Its time stamps make no sense; so it is taken to show {1 / self._step():.0f} frames a second."]
+        notes = [
+            f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {_LONGEST} s "
+            "is taken for a mistake in the file."
+            for second, step in self._jumps
+        ]
+        if self._stuck:
+            times = f"{len(self._stuck)} of its {self.count} time stamps are no later than those before them, the first after {self._stuck[0][0]:.1f} s"
+            notes.append(f"{times}; these frames are taken to follow after {self._step():.3f} s.")
+        return notes
 
 
 def expect_place(path, source=None):

@@ -24,6 +24,8 @@ from helpers.evaluation import get_probabilities
 from helpers.playback import FPS, Playback, at_even_rate, expect_place, write_video
 from helpers.training import LAST, RECORD
 
+# A frame that is shown for longer than so many seconds stands still: it is not taken for the nearest one.
+_PAUSE = 1
 # How many pixels the longer side of an annotated copy has at most.
 _LARGEST = 1280
 CAVEAT = (
@@ -223,7 +225,10 @@ def _windows(frames, classifier, hop):
         due = int((second + frames.usual / 2) / apart) + 1 - taken
         picture = video.letterbox(frames.picture(), size) if due > 0 else None
         for _ in range(due):
-            recent.append((second, picture))
+            moment = taken * apart
+            # While the camera paused, the frame before the pause was shown.
+            paused = recent and moment < second - _PAUSE
+            recent.append((moment, recent[-1][1]) if paused else (second, picture))
             taken += 1
             if taken >= n_frames and (taken - n_frames) % hop == 0:
                 yield _window(recent)

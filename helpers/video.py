@@ -5,18 +5,35 @@ how long a clip is, because headers can be wrong.
 """
 
 import contextlib
+import glob
 import os
 import pathlib
+import re
+import shlex
+import warnings
 
 import cv2
 import numpy as np
 
-# A clip of whose frames fewer than this share decode is damaged, not just odd at its end.
-_WHOLE = 0.9
+from helpers import damage
+
+# A file of whose frames fewer than this share decode is looked into; a few may be missing at an odd end.
+_MOST = 0.9
 # A picture is of one colour if it strays less than this from it, of 255.
 _FLAT = 1
-# A key frame of one colour takes no more bytes than these, for each pixel and besides.
-_BYTES_A_PIXEL, _BYTES_BESIDES = 0.03, 500
+# A pixel that is said to be so many times as wide as high, or as high as wide, is a mistake in the header.
+_WIDEST = 8
+_WAY_OUT = "fetch or record it anew, or leave it out"
+# What the names of videos end in; which of them OpenCV reads shows when it opens them.
+SUFFIXES = frozenset(
+    ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4"
+    " .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .tod .ts .vob .webm .wmv .wtv .xvid .y4m".split()
+)
+# Of more files that are passed over not all are named.
+_LISTED = 10
+_USUAL = (".avi", ".mp4", ".mov")
+# What codecs are called by those who don't go by their four letters.
+_CODECS = {"AV01": "AV1"}
 
 
 class VideoReadError(OSError):
@@ -147,25 +164,27 @@ def read_pictures(path, choose, output_size, *, to_end=True):
         if len(pictures) == len(indices) > 0 and (decoded == planned or not whole):
             return _stack(path, pictures), planned
         # The header is wrong about the length; what decodes is not.
-        length = _expect_whole(path, decoded)
+        expect_decoded(path, decoded)
+        length = decoded
 
 
-def fit(frame, output_size):
+def fit(frame, output_size, aspect=1.0):
     """Resize an image to the largest size that fits, keeping its proportions.
 
     Args:
         frame: uint8 `(height, width, 3)`.
         output_size: `(height, width)` in pixels.
+        aspect: How wide a pixel of the image is shown, in pixel heights; those of the result are square.
 
     Returns:
         uint8 `(inner_height, inner_width, 3)`.
     """
     height, width = output_size
-    scale = min(height / frame.shape[0], width / frame.shape[1])
+    scale = min(height / frame.shape[0], width / (frame.shape[1] * aspect))
     inner_height = min(height, max(1, round(frame.shape[0] * scale)))
-    inner_width = min(width, max(1, round(frame.shape[1] * scale)))
+    inner_width = min(width, max(1, round(frame.shape[1] * aspect * scale)))
     # Linear interpolation looks at two pixels a side: below half the size it would pass over some, and is ten times as fast.
-    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if scale * min(aspect, 1) < 0.5 else cv2.INTER_LINEAR
     return cv2.resize(frame, (inner_width, inner_height), interpolation=interpolation)
 
 
@@ -203,24 +222,44 @@ def letterbox(frame, output_size):
     return add_bars(fit(frame, output_size), output_size)
 
 
-def clips_and_labels(path):
+def clips_and_labels(path, class_names=None):
     """List the clips below a split's folder.
 
+    Everything below a class's folder counts, in folders of its own or not. What is hidden is left out; what isn't named like a video is
+    named in a warning.
+
     Args:
-        path: Folder with one folder of .avi files a class.
+        path: Folder with one folder of videos a class, in any container that OpenCV reads.
+        class_names: The classes by number, such as those of the training set; the folders' names in order where not given.
 
     Returns:
         `(files, labels, class_names)`: paths in order, the class of each as a number, the names by number.
 
     Raises:
-        ValueError: There are no clips.
+        ValueError: There are no clips, or `class_names` lacks a class that has some.
     """
     path = pathlib.Path(path)
-    files = sorted(path.glob("*/[!.]*.avi"))  # what begins with a dot is a draft
+    # Leaves out what is hidden, and follows links.
+    shown = sorted(path / name for name in glob.glob("**", root_dir=path, recursive=True))
+    files = [file for file in shown if file.suffix.lower() in SUFFIXES and file.parent != path and file.is_file()]
     if not files:
-        raise ValueError(f"{path} holds no clips (CLASS/*.avi); fetch them with helpers.archive first.")
-    class_names = sorted({file.parent.name for file in files})
-    return files, [class_names.index(file.parent.name) for file in files], class_names
+        raise ValueError(f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive.")
+    classes = [file.relative_to(path).parts[0] for file in files]
+    empty = [folder for folder in shown if folder.parent == path and folder.is_dir() and folder.name not in set(classes)]
+    _tell_of_others(path, [file for file in shown if not file.is_dir() and file not in set(files)], empty)
+    names = sorted(set(classes)) if class_names is None else list(class_names)
+    if unknown := sorted(set(classes) - set(names)):
+        raise ValueError(f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes.")
+    return files, [names.index(name) for name in classes], names
+
+
+def _tell_of_others(path, files, folders):
+    """Warn of what is no clip: files that are not named like videos or lie in no class's folder, and classes without any."""
+    named = f"files that are not named like videos ({', '.join(_USUAL)} and so on) or lie in no class's folder"
+    for what, others in ((named, files), ("folders without a video", folders)):
+        if others:
+            listed = ", ".join(str(other.relative_to(path)) for other in others[:_LISTED]) + ", ..." * (len(others) > _LISTED)
+            warnings.warn(f"{path}: passed over {len(others)} {what}: {listed}.", stacklevel=3)
 
 
 class FrameGenerator:
@@ -231,20 +270,21 @@ class FrameGenerator:
     files' and clips start so that the middle is read.
 
     Args:
-        path: Folder with one folder of .avi files a class.
+        path: Folder with one folder of videos a class, as in `clips_and_labels`.
         n_frames: Frames a clip.
         training: Whether to shuffle.
         output_size: `(height, width)` in pixels.
         frame_step: Frames from one returned frame to the next.
         seed: Seed of order and starts.
+        class_names: The classes by number, such as those of the training set; the folders' names in order where not given.
 
     Raises:
         ValueError: There are no clips.
         VideoReadError: On iterating, a clip can't be read.
     """
 
-    def __init__(self, path, n_frames, training=False, *, output_size=(224, 224), frame_step=15, seed=0):
-        self.files, self.labels, self.class_names = clips_and_labels(path)
+    def __init__(self, path, n_frames, training=False, *, output_size=(224, 224), frame_step=15, seed=0, class_names=None):
+        self.files, self.labels, self.class_names = clips_and_labels(path, class_names)
         self.class_ids_for_name = {name: i for i, name in enumerate(self.class_names)}
         self.n_frames, self.output_size, self.frame_step = n_frames, output_size, frame_step
         self.training = training
@@ -264,20 +304,107 @@ class FrameGenerator:
     __call__ = __iter__
 
 
+def open_video(path, *parameters):
+    """Open a video file.
+
+    Args:
+        path: The video file.
+        parameters: Pairs of OpenCV's properties and their values, one after the other.
+
+    Returns:
+        An open `cv2.VideoCapture`, which turns frames upright by itself.
+
+    Raises:
+        VideoReadError: There is no such file, or it can't be opened as a video.
+    """
+    path = pathlib.Path(path)
+    _expect_file(path)
+    capture = _capture(path, *parameters)
+    if not capture.isOpened():
+        raise _not_decoded(path, "can't be opened as a video")
+    return capture
+
+
+def pixel_aspect(capture):
+    """Return how wide a pixel of an upright frame is shown, in pixel heights: other than 1 in DV, on DVDs and from some cameras."""
+    across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    aspect = across / down if across > 0 and down > 0 else 1.0
+    if not 1 / _WIDEST <= aspect <= _WIDEST:
+        return 1.0
+    return 1 / aspect if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90 else aspect
+
+
+def expect_decoded(path, decoded):
+    """Make sure that a file is not much longer than what was decoded of it.
+
+    Some frames are coded and not shown, for example those before the beginning of a trimmed video. So FFmpeg has to report an error, too.
+
+    Args:
+        path: The video file.
+        decoded: Frames that were decoded.
+
+    Returns:
+        The number of coded frames in the file.
+
+    Raises:
+        VideoReadError: The file is damaged.
+    """
+    found = len(_packets(path))
+    if decoded < _MOST * found and damage.decoding_errors(path):
+        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; {_WAY_OUT}.")
+    return found
+
+
+def _expect_file(path):
+    if re.match("[a-z]{2,}:/", str(path)) and not path.exists():
+        raise VideoReadError(f"{path} is a web address; download the video, and name its file.")
+    if not path.exists():
+        raise VideoReadError(f"{path} is not there; check its name, or fetch it anew.")
+    if not path.is_file():
+        raise VideoReadError(f"{path} is {'a folder; name the videos in it' if path.is_dir() else 'no file; name a video'}.")
+
+
+def _capture(path, *parameters):
+    # As bytes, for a name need not be Unicode; from the root, for FFmpeg takes what stands before a colon for a protocol.
+    return cv2.VideoCapture(os.fsencode(path.absolute()), cv2.CAP_FFMPEG, parameters)
+
+
 @contextlib.contextmanager
 def _opened(path, *parameters):
-    if not path.is_file():
-        raise VideoReadError(f"{path} is not there; fetch it again with helpers.archive.")
-    # As bytes, for a name need not be Unicode; from the root, for FFmpeg takes what stands before a colon for a protocol.
-    capture = cv2.VideoCapture(os.fsencode(path.absolute()), cv2.CAP_FFMPEG, parameters)
+    capture = open_video(path, *parameters)
     try:
-        if not capture.isOpened():
-            raise VideoReadError(f"{path} can't be opened as a video; delete it and fetch it again with helpers.archive.")
         yield capture
     except cv2.error as error:
-        raise VideoReadError(f"{path} can't be decoded ({error.err}); delete it and fetch it again.") from error
+        raise VideoReadError(f"{path} can't be decoded ({error.err}); {_WAY_OUT}.") from error
     finally:
         capture.release()
+
+
+def _packets(path):
+    """Return the sizes in bytes of the coded frames in a file."""
+    capture, sizes = _capture(path, cv2.CAP_PROP_FORMAT, -1), []
+    while capture.grab():
+        sizes.append(capture.retrieve()[1].size)
+    capture.release()
+    return sizes
+
+
+def _not_decoded(path, what):
+    """Return the error of a file without any frame that can be decoded: it is damaged, or coded in a way that OpenCV doesn't know."""
+    capture = _capture(path, cv2.CAP_PROP_FORMAT, -1)
+    codec = int(capture.get(cv2.CAP_PROP_FOURCC)) if capture.grab() else 0
+    capture.release()
+    known = _capture(path).isOpened()
+    if not codec or known and not damage.is_unsupported(path):
+        return VideoReadError(f"{path} {what}; {_WAY_OUT}.")
+    letters = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").upper()
+    return VideoReadError(f"{path} is coded in {_CODECS.get(letters, letters)}, which this OpenCV can't decode; {_conversion(path)}")
+
+
+def _conversion(path, filters=""):
+    """Return how to make a copy of a video that OpenCV reads."""
+    source, copy = (shlex.quote(str(name)) for name in (path, path.with_name(f"{path.stem}-h264.mp4")))
+    return f"convert it, for example by: ffmpeg -i {source} {filters}-c:v libx264 -pix_fmt yuv420p {copy}"
 
 
 def _declared_length(path, capture):
@@ -301,58 +428,34 @@ def _decode(path, capture, indices, output_size, to_end):
     Returns:
         `(pictures, decoded)`: RGB pictures of those frames, fewer where the file ends before; how many frames decoded.
     """
-    pictures, decoded, types, flat = [], 0, set(), False
+    pictures, decoded, types, flat = [], 0, set(), 0
+    aspect = pixel_aspect(capture)
     while (to_end or decoded <= indices[-1]) and capture.grab():
-        frame_type = _frame_type(capture)
+        frame_type = chr(int(capture.get(cv2.CAP_PROP_FRAME_TYPE)))
         types.add(frame_type)
-        if decoded == 0 and frame_type in "PB":
-            # Frames that tell changes only, to a frame that is lost, would decode to grey ones.
-            raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; delete it and fetch it again.")
-        if frame_type == "I" and (decoded == 0 or types != {"I"}):
-            flat |= _is_flat(capture)
+        # Where every frame stands for itself, none is filled up.
+        if frame_type == "I" and (decoded == 0 or types != {"I"}) and _is_flat(capture):
+            flat = decoded + 1
         while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
             whole, frame = capture.retrieve()
             if not whole:
-                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; delete it and fetch it again.")
-            pictures.append(cv2.cvtColor(fit(frame, output_size), cv2.COLOR_BGR2RGB))
+                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; {_WAY_OUT}.")
+            pictures.append(cv2.cvtColor(fit(frame, output_size, aspect), cv2.COLOR_BGR2RGB))
+        if decoded == 0:
+            first = frame_type
         decoded += 1
     if not decoded:
-        raise VideoReadError(f"{path} has no frame that can be decoded; delete it and fetch it again.")
-    if flat:
-        _expect_no_filler(path)
+        raise _not_decoded(path, "has no frame that can be decoded")
+    # Where each picture is the one before, conversion may have failed.
+    if len(set(indices)) > 1 and all(np.array_equal(picture, pictures[0]) for picture in pictures) and damage.is_unconverted(path):
+        raise VideoReadError(f"{path} is interlaced, and this OpenCV can't convert its frames; {_conversion(path, '-vf yadif ')}")
+    # Frames that tell changes only, to a frame that is lost, decode to grey ones. One that a trimmed video hides is not lost.
+    if first in "PB" and damage.decoding_errors(path, 1):
+        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; {_WAY_OUT}.")
+    # Where a key frame is damaged, the decoder fills up with one colour; but it may just as well show a dark room, or a title.
+    if flat and damage.decoding_errors(path, flat):
+        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {_WAY_OUT}.")
     return pictures, decoded
-
-
-def _frame_type(capture):
-    return chr(int(capture.get(cv2.CAP_PROP_FRAME_TYPE)))
-
-
-def _expect_whole(path, decoded):
-    """Return the number of decoded frames, unless many more are in the file: then what decodes is not to be trusted."""
-    with _opened(path, cv2.CAP_PROP_FORMAT, -1) as capture:
-        found = 0
-        while capture.grab():
-            found += 1
-    if decoded < _WHOLE * found:
-        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; delete it and fetch it again.")
-    return decoded
-
-
-def _expect_no_filler(path):
-    """Where a key frame is damaged, the decoder fills up with one colour. A key frame that is of one colour takes few bytes."""
-    types, sizes = [], []
-    with _opened(path, cv2.CAP_PROP_N_THREADS, 1) as frames, _opened(path, cv2.CAP_PROP_FORMAT, -1) as packets:
-        pixels = frames.get(cv2.CAP_PROP_FRAME_WIDTH) * frames.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        # From the first B on, the file has the frames in another order than they are shown in.
-        while "B" not in types and frames.grab() and packets.grab():
-            types.append(_frame_type(frames))
-            if types[-1] == "I" and _is_flat(frames):
-                sizes.append(packets.retrieve()[1].size)
-        breaks_off = sizes and len(types) == 1 < _declared_length(path, frames)
-    # Where every frame stands for itself, none is filled up, and one colour may take many bytes: in a coding without loss.
-    filled = set(types) != {"I"} and max(sizes, default=0) > pixels * _BYTES_A_PIXEL + _BYTES_BESIDES
-    if filled or breaks_off:
-        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; delete it and fetch it again.")
 
 
 def _is_flat(capture):
