@@ -58,7 +58,7 @@ class Playback:
     @property
     def length(self):
         """How many seconds the frames so far last: the latest one as long as most of them."""
-        return self.last + self._step()
+        return self.last + self.step
 
     def __iter__(self):
         before = None
@@ -74,7 +74,7 @@ class Playback:
         """Return the present frame as it is shown, uint8 RGB `(height, width, 3)`."""
         there, frame = self.capture.retrieve()
         if not there:
-            raise VideoReadError(f"{self.path} can't be decoded at frame {self.count - 1}; fetch or record it anew, or leave it out.")
+            raise VideoReadError(f"{self.path} can't be decoded at frame {self.count - 1}; {video.WAY_OUT}.")
         if self.aspect != 1:
             frame = cv2.resize(frame, (max(1, round(frame.shape[1] * self.aspect)), frame.shape[0]), interpolation=cv2.INTER_AREA)
         self.size = frame.shape[:2]
@@ -84,9 +84,11 @@ class Playback:
         """Return the whole video as one clip, uint8 RGB `(n_frames, *output_size, 3)`, its frames spread evenly from first to last."""
         return video.frames_from_video_file(self.path, n_frames, output_size, self.count + 1, start=0)
 
-    def _step(self):
-        """Return the seconds that most frames are shown for, or should be by the header."""
-        return self._steps.most_common(1)[0][0] if self._steps else self.usual
+    @property
+    def step(self):
+        """How many seconds most of the frames so far are shown for, or should be by the header."""
+        ((step, _),) = self._steps.most_common(1) or [(self.usual, 0)]
+        return self.usual if abs(step - self.usual) < _SHORTEST else step
 
     def _believe(self, step):
         """Return the seconds from one frame to the next: what the time stamps say, or the usual where they can't be right."""
@@ -94,7 +96,7 @@ class Playback:
             self._steps[round(step, 4)] += 1
             return step
         (self._jumps if step > _LONGEST else self._stuck).append((self.last, step))
-        return self._step()
+        return self.step
 
     def _end(self):
         declared = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -103,15 +105,16 @@ class Playback:
         self.capture.release()
         # Frames may be hidden, such as those before the beginning of a trimmed video; then the header is right.
         if self.length < _MOST * seconds and video.expect_decoded(self.path, self.count) < _MOST * declared:
-            self.notes.append(f"Its header speaks of {seconds:.1f} s; it ends after {self.length:.1f} s.")
+            if round(seconds, 1) != round(self.length, 1):
+                self.notes.append(f"Its header speaks of {seconds:.1f} s; it ends after {self.length:.1f} s.")
         self.notes += self._repairs()
         if self.count == 1:
             self.notes.append("It has one frame only, in which nothing can move.")
 
     def _repairs(self):
         """Return sentences on the time stamps that were not believed."""
-        if len(self._jumps) + len(self._stuck) > self.count / 10:
-            return [f"Its time stamps make no sense; so it is taken to show {1 / self._step():.0f} frames a second."]
+        if len(self._stuck) > self.count / 10 or len(self._jumps) > max(3, self.count / 10):
+            return [f"Its time stamps make no sense; so it is taken to show {1 / self.step:.0f} frames a second."]
         notes = [
             f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {_LONGEST} s "
             "is taken for a mistake in the file."
@@ -119,7 +122,7 @@ class Playback:
         ]
         if self._stuck:
             times = f"{len(self._stuck)} of its {self.count} time stamps are no later than those before them, the first after {self._stuck[0][0]:.1f} s"
-            notes.append(f"{times}; these frames are taken to follow after {self._step():.3f} s.")
+            notes.append(f"{times}; these frames are taken to follow after {self.step:.3f} s.")
         return notes
 
 

@@ -7,16 +7,19 @@ overlap by half. Frames are decoded once, one after the other, and let go: a lon
 import argparse
 import collections
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import pathlib
 import sys
+import unicodedata
 import zipfile
 
 import cv2
 import keras
 import numpy as np
+from matplotlib import font_manager, ft2font
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers import video
@@ -24,7 +27,7 @@ from helpers.evaluation import get_probabilities
 from helpers.playback import FPS, Playback, at_even_rate, expect_place, write_video
 from helpers.training import LAST, RECORD
 
-# A frame that is shown for longer than so many seconds stands still: it is not taken for the nearest one.
+# Where so many seconds lie between two frames, the camera paused.
 _PAUSE = 1
 # How many pixels the longer side of an annotated copy has at most.
 _LARGEST = 1280
@@ -219,19 +222,26 @@ def predict_video(classifier, path, batch_size=8, *, hop=None):
 def _windows(frames, classifier, hop):
     """Yield `((begin, end), clip)` of each window of a video."""
     n_frames, size, apart = classifier.n_frames, classifier.output_size, classifier.apart
-    taken, recent = 0, collections.deque(maxlen=n_frames)
+    taken, recent, before, newest = 0, collections.deque(maxlen=n_frames), 0.0, None
     for second in frames:
         # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves several.
-        due = int((second + frames.usual / 2) / apart) + 1 - taken
+        due = int((second + frames.step / 2 * (frames.count > 1)) / apart) + 1 - taken
         picture = video.letterbox(frames.picture(), size) if due > 0 else None
+        # While the camera pauses, the frame before the pause is shown.
+        paused = second - before > _PAUSE
+        until = second if paused else (before + second) / 2
+        at_hand = paused or newest == frames.count - 1
         for _ in range(due):
             moment = taken * apart
-            # While the camera paused, the frame before the pause was shown.
-            paused = recent and moment < second - _PAUSE
-            recent.append((moment, recent[-1][1]) if paused else (second, picture))
+            if recent and at_hand and moment < until:
+                recent.append((moment, recent[-1][1]))
+            else:
+                recent.append((second, picture))
+                newest = frames.count
             taken += 1
             if taken >= n_frames and (taken - n_frames) % hop == 0:
                 yield _window(recent)
+        before = second
     if taken < n_frames:
         if frames.count > 1:
             span = (n_frames - 1) * apart
@@ -257,10 +267,12 @@ def annotate(prediction, source, target, top=3):
 
     Raises:
         VideoReadError: The source can't be read.
-        ValueError: The target is the source, or its name ends otherwise.
+        ValueError: The target is the source, or its name ends otherwise; or no font has the letters of a class's name.
         OSError: The target can't be written.
     """
     expect_place(target, source)
+    for name in prediction.class_names:
+        find_font(name)
     fps = prediction.n_frames / prediction.length
     write_video(target, at_even_rate(_annotated(prediction, source, top), fps), fps)
 
@@ -290,13 +302,45 @@ def _draw_panel(classes, shape):
     row = max(12, round(min(shape[:2]) / 14))
     width, height = min(shape[1], 15 * row), min(shape[0], row * len(classes) + row // 2)
     image = Image.new("RGB", (width, height))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(0.8 * row)
+    draw = ImageDraw.Draw(image)
     for i, (name, probability) in enumerate(classes):
         top = row // 4 + i * row
         draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row, top + row * 3 // 4), outline="#8a8f98")
         draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row * probability, top + row * 3 // 4), fill="#ffffff")
-        draw.text((4 * row, top), f"{probability:.2f}  {name}", fill="#ffffff", font=font)
+        # A font of another script may lack figures.
+        for left, text in ((4, f"{probability:.2f}"), (6.2, unicodedata.normalize("NFC", name))):
+            draw.text((left * row, top), text, fill="#ffffff", font=ImageFont.truetype(find_font(text), 0.8 * row))
     return np.array(image)
+
+
+@functools.lru_cache(maxsize=1024)
+def find_font(text):
+    """Return the file of a font that has all letters of a text: Matplotlib's own, or one of this machine's.
+
+    Raises:
+        ValueError: There is none.
+    """
+    letters = {ord(letter) for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) not in ("Zs", "Cf")}
+    own = font_manager.findfont("DejaVu Sans")
+    for file in (own, *sorted(font_manager.findSystemFonts())):
+        missing = letters - _letters(file)
+        if not missing:
+            return file
+        lacking = missing if file == own else lacking
+    raise ValueError(
+        f"{text!r} can't be drawn, because no font of this machine has {chr(min(lacking))!r}; install one that has it, such as Noto "
+        "(on Debian and Ubuntu: apt install fonts-noto fonts-noto-cjk), or give the classes other names with --classes."
+    )
+
+
+@functools.cache
+def _letters(file):
+    """Return the numbers of the letters that a font draws; none of one that can't be used."""
+    try:
+        ImageFont.truetype(file, 16)
+        return ft2font.FT2Font(file).get_charmap().keys()
+    except (OSError, RuntimeError):
+        return set()
 
 
 def _parse(arguments):
@@ -330,8 +374,10 @@ def main(arguments=None):
         return 1
     for path in options.videos:
         try:
-            if options.annotate is not None:
-                expect_place(options.annotate, path)  # better now than after the whole video
+            if options.annotate is not None:  # better now than after the whole video
+                expect_place(options.annotate, path)
+                for name in classifier.class_names:
+                    find_font(name)
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
             said = True

@@ -23,7 +23,7 @@ _MOST = 0.9
 _FLAT = 1
 # A pixel that is said to be so many times as wide as high, or as high as wide, is a mistake in the header.
 _WIDEST = 8
-_WAY_OUT = "fetch or record it anew, or leave it out"
+WAY_OUT = "fetch, convert or record it anew, or leave it out"
 # What the names of videos end in; which of them OpenCV reads shows when it opens them.
 SUFFIXES = frozenset(
     ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4"
@@ -351,7 +351,7 @@ def expect_decoded(path, decoded):
     """
     found = len(_packets(path))
     if decoded < _MOST * found and damage.decoding_errors(path):
-        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; {_WAY_OUT}.")
+        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; {WAY_OUT}.")
     return found
 
 
@@ -375,7 +375,7 @@ def _opened(path, *parameters):
     try:
         yield capture
     except cv2.error as error:
-        raise VideoReadError(f"{path} can't be decoded ({error.err}); {_WAY_OUT}.") from error
+        raise VideoReadError(f"{path} can't be decoded ({error.err}); {WAY_OUT}.") from error
     finally:
         capture.release()
 
@@ -396,7 +396,7 @@ def _not_decoded(path, what):
     capture.release()
     known = _capture(path).isOpened()
     if not codec or known and not damage.is_unsupported(path):
-        return VideoReadError(f"{path} {what}; {_WAY_OUT}.")
+        return VideoReadError(f"{path} {what}; {WAY_OUT}.")
     letters = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").upper()
     return VideoReadError(f"{path} is coded in {_CODECS.get(letters, letters)}, which this OpenCV can't decode; {_conversion(path)}")
 
@@ -439,7 +439,7 @@ def _decode(path, capture, indices, output_size, to_end):
         while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
             whole, frame = capture.retrieve()
             if not whole:
-                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; {_WAY_OUT}.")
+                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; {WAY_OUT}.")
             pictures.append(cv2.cvtColor(fit(frame, output_size, aspect), cv2.COLOR_BGR2RGB))
         if decoded == 0:
             first = frame_type
@@ -451,10 +451,10 @@ def _decode(path, capture, indices, output_size, to_end):
         raise VideoReadError(f"{path} is interlaced, and this OpenCV can't convert its frames; {_conversion(path, '-vf yadif ')}")
     # Frames that tell changes only, to a frame that is lost, decode to grey ones. One that a trimmed video hides is not lost.
     if first in "PB" and damage.decoding_errors(path, 1):
-        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; {_WAY_OUT}.")
+        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; {WAY_OUT}.")
     # Where a key frame is damaged, the decoder fills up with one colour; but it may just as well show a dark room, or a title.
     if flat and damage.decoding_errors(path, flat):
-        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {_WAY_OUT}.")
+        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {WAY_OUT}.")
     return pictures, decoded
 
 

@@ -340,10 +340,10 @@ def test_a_clip_that_cannot_be_read_stops_the_loop_and_is_named(tmp_path, cache,
     (broken,) = break_clips(write_split(tmp_path / "split"), 5)
     for choice in ({}, {"unreadable": "stop"}):
         batches = ClipBatches(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
-        with pytest.raises(VideoReadError, match=f"^{broken} .*fetch it again"):
+        with pytest.raises(VideoReadError, match=f"^{broken} .*anew"):
             list(batches)
         dataset = make_dataset(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
-        with pytest.raises(tf.errors.OpError, match=f"{broken} .*fetch it again"):
+        with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
             list(dataset)
 
 
@@ -357,7 +357,7 @@ def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, 
     assert message.startswith("2 of 7 clips are left out:\n") and message.count("\n") == 2
     assert [file for file, _ in batches.left_out] == broken
     for file, reason in batches.left_out:
-        assert reason.startswith(f"{file} ") and "fetch it again" in reason and reason in message
+        assert reason.startswith(f"{file} ") and "anew" in reason and reason in message
     assert batches.class_names == ["Add", "WalkLeft"] and len(batches) == 2
     for epoch in epochs_of(batches, 2):
         labels = [int(label) for _, labels in epoch for label in labels]

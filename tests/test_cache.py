@@ -369,7 +369,7 @@ def test_a_clip_that_vanishes_is_named(clip, place):
     reads.read(clip)
     clip.unlink()
     for each in (reads, FrameCache(place, **SIZES)):
-        with pytest.raises(VideoReadError, match=f"^{clip} .*fetch it again"):
+        with pytest.raises(VideoReadError, match=f"^{clip} .*anew"):
             each.read(clip)
 
 
@@ -377,7 +377,7 @@ def test_a_clip_that_cannot_be_decoded_is_named_each_time_and_nothing_is_kept(cl
     clip.write_bytes(clip.read_bytes()[:300])
     reads = FrameCache(place, **SIZES)
     for _ in range(2):
-        with pytest.raises(VideoReadError, match=f"^{clip} .*fetch it again"):
+        with pytest.raises(VideoReadError, match=f"^{clip} .*anew"):
             reads.read(clip)
     assert not list(tmp_path.glob("cache/*/*.frames"))
 

@@ -3,6 +3,7 @@
 import sys
 import types
 
+import cv2
 import pytest
 from test_explorer import BROWSER, Browser
 
@@ -57,6 +58,23 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
     # The test picture: green, with a clock in it that goes.
     assert all(picture[..., 1].mean() > picture[..., 0].mean() for picture in pictures)
     assert abs(pictures[0].astype(int) - pictures[-1]).max() > 50
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed")
+@pytest.mark.parametrize("known, recorded", [("vp8|av01", b"VP80"), ("vp9|av01", b"VP90"), ("av01", None)])
+def test_the_browser_is_asked_for_a_format_that_can_be_read(colab, tmp_path, known, recorded):
+    browser = open_page(tmp_path, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    try:
+        browser.ask(f"(MediaRecorder.isTypeSupported = type => /{known}/.test(type), 1)")
+        colab.output.eval_js = run_in(browser)
+        if recorded is None:
+            with pytest.raises(camera.CameraError, match="records neither VP9, VP8 nor H.264; record with another one"):
+                camera.record_from_camera(tmp_path / "camera.webm", seconds=1)
+        else:
+            frames = Playback(camera.record_from_camera(tmp_path / "camera.webm", seconds=1))
+            assert int(frames.capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") == recorded
+    finally:
+        browser.close()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed")

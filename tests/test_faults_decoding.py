@@ -71,7 +71,7 @@ def expect_frames_or_error(paths, size=(180, 240)):
     for path, told in zip(paths, read_apart(paths, size), strict=True):
         if "error" in told:
             told = told["error"]
-            assert told.startswith(f"{path} ") and "fetch it again" in told and "\n" not in told, told
+            assert told.startswith(f"{path} ") and "anew" in told and "\n" not in told, told
         else:
             assert (told["shape"], told["dtype"]) == ([10, *size, 3], "uint8"), (path, told)
             assert told["spread"] > 4 and told["brightest"] > 60, (path, told)
@@ -136,10 +136,16 @@ def write_damaged(clips, folder, count, change):
     return paths
 
 
+# How many of 72 damaged clips give frames, concealed by the decoder as well as it can. Never more: a rule that is loosened shows here.
+READ_AT_MOST = dict(zip(DAMAGE, (69, 0, 69, 65, 24, 65, 58), strict=True))
+
+
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_clip_gives_frames_or_an_error(kind, whole, tmp_path, fault):
     count = 72
-    expect_frames_or_error(write_damaged(whole, tmp_path, count, DAMAGE[kind]))
+    read = expect_frames_or_error(write_damaged(whole, tmp_path, count, DAMAGE[kind]))
+    print(f"{kind}: {read} of {count} give frames")
+    assert read <= READ_AT_MOST[kind]
     fault("decoding", kind, FRAMES_OR_ERROR, count)
 
 
@@ -362,7 +368,7 @@ def test_reading_stops_at_the_first_clip_that_cannot_be_read(split, tmp_path, fa
     cases = [(make, cache, training) for make in MAKES for cache in places(tmp_path) for training in (False, True)]
     for make, cache, training in cases:
         # TensorFlow puts its own words before and after.
-        with pytest.raises((VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*fetch it again"):
+        with pytest.raises((VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*anew"):
             list(make(split, training=training, cache=cache, **SIZES))
     fault("decoding", 'unreadable clips, unreadable="stop"', "error at the first: names the file", len(cases))
 

@@ -4,13 +4,14 @@ from fractions import Fraction
 from functools import partial
 
 import cv2
+import keras
 import numpy as np
 import other_programs
 import pytest
 from conftest import frame_numbers
 from other_programs import anamorphic, dark, pausing, plain, rotated, transparent, trimmed, variable_rate
 
-from helpers import video
+from helpers import predict, video
 from helpers.playback import Playback
 from helpers.video import VideoReadError
 
@@ -112,3 +113,15 @@ def test_interlaced_frames_are_not_garbage(tmp_path, name, codec, options):
         assert "interlaced" in str(error)
     else:
         assert numbers(frames) == shown.numbers
+
+
+def test_a_prediction_and_its_copy_are_not_squeezed(tmp_path):
+    shown = anamorphic(tmp_path / "dvd.mp4")
+    inputs = keras.Input((4, 32, 32, 3), dtype="uint8")
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
+    prediction = predict.predict_video(predict.Classifier(model, ["red", "green", "blue"], 0.2), shown.path)
+    assert prediction.size == shown.size
+    predict.annotate(prediction, shown.path, tmp_path / "copy.mp4")
+    frames = Playback(tmp_path / "copy.mp4")
+    next(iter(frames))
+    assert abs(np.array(frames.picture().shape[:2]) - shown.size).max() <= 1

@@ -126,7 +126,7 @@ def test_a_clip_that_cannot_be_read_is_named(tmp_path, training):
         write_video(tmp_path / "A" / f"v_A_g{group:02d}_c01.avi", 30)
     broken = tmp_path / "A" / "v_A_g02_c01.avi"
     broken.write_bytes(broken.read_bytes()[:300])
-    with pytest.raises(tf.errors.OpError, match=f"{broken} .*fetch it again"):
+    with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
         epoch(make_dataset(tmp_path, training=training, **SIZES))
 
 

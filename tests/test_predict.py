@@ -1,5 +1,6 @@
 """Any video through a network. The network here tells which colour prevails, so what it must say is known."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -260,16 +261,43 @@ class Stamps:
         ([0, 0, 0, 0], float("nan"), [0, 0.04, 0.08, 0.12], True),
         ([0, 40, 20, 60], 25, [0, 0.04, 0.08, 0.12], True),
         ([0, 40, 9e7, 9e7 + 40], 25, [0, 0.04, 0.08, 0.12], True),
-        ([*range(0, 4000, 40), 0], 25, [*np.arange(0, 4.01, 0.04)], False),
+        ([*range(0, 4000, 40), 0], 25, [*np.arange(0, 4.01, 0.04)], True),
     ],
 )
 def test_time_stamps_that_make_no_sense_are_not_believed(tmp_path, monkeypatch, stamps, fps, expected, noted):
     path = write_video(tmp_path / "any.avi", 3)
-    capture = cv2.VideoCapture
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Stamps(stamps, fps) if len(given) == 2 else capture(*given))
+    open_video = video.open_video
+    monkeypatch.setattr(video, "open_video", lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, fps))
     frames = Playback(path)
     assert list(frames) == pytest.approx(expected)
     assert bool(frames.notes) == noted
+
+
+@pytest.mark.parametrize("jump", [700, 90_000])
+def test_a_pause_that_is_left_out_is_said(tmp_path, monkeypatch, jump):
+    path = write_video(tmp_path / "any.avi", 3)
+    stamps = np.cumsum([0] + [40] * 29 + [1000 * jump] + [40] * 29).tolist()
+    open_video = video.open_video
+    monkeypatch.setattr(video, "open_video", lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, 25))
+    frames = Playback(path)
+    assert list(frames) == pytest.approx(np.arange(60) * 0.04)
+    assert frames.notes == [
+        f"After 1.2 s its time stamps jump ahead by {jump} s; this is left out, because a pause of more than 600 s is taken for a mistake in the file."
+    ]
+
+
+@pytest.mark.parametrize("pause", [3_000, 12_000, 60_000])
+def test_while_a_camera_pauses_the_frame_before_the_pause_is_shown(tmp_path, pause):
+    times = [40] * 29 + [pause] + [40] * 30
+    path = write_gif(tmp_path / "pause.gif", [draw_numbers(frame) for frame in range(60)], times)
+    windows, prediction = heard(path)
+    shown = np.cumsum([0, *times]) / 1000
+    assert prediction.length == pytest.approx(shown[-1]) and prediction.notes == []
+    for window, (begin, _) in zip(windows[:-1], prediction.seconds):
+        moments = begin + np.arange(10) * 0.2
+        during = (moments > shown[29] + 0.2) & (moments < shown[30] - 0.2)
+        assert set(np.array(window)[during]) <= {25, 26, 27, 28, 29}
+    assert prediction.seconds[-1][1] == pytest.approx(shown[59], abs=0.2)
 
 
 # What is said.
@@ -351,9 +379,9 @@ def make_bad(folder):
     coded = coded_frames(write_video(folder / "numbers.avi", 120))
     write_avi(folder / "damaged_late.avi", [*coded[:80], bytes(len(coded[80])), *coded[81:]], (SIDE, SIDE))
     write_avi(folder / "no_first_frame.avi", coded_frames(write_coded(folder / "changes.avi", plain("red", 9) + plain("blue", 9)))[1:], (48, 64), b"XVID")
-    way_out = "; convert it with another program, or record it anew."
+    way_out = f"; {video.WAY_OUT}."
     return {
-        folder / "missing.mp4": "is not there; check its name.",
+        folder / "missing.mp4": "is not there; check its name, or fetch it anew.",
         folder / "holiday": "is a folder; name the videos in it.",
         pathlib.Path("/dev/null"): "is no file; name a video.",
         folder / "empty.mp4": f"can't be opened as a video{way_out}",
@@ -418,8 +446,13 @@ def test_a_file_that_breaks_off_is_judged_as_far_as_it_goes_and_that_is_said(cla
 
 def test_an_empty_stream_is_refused(classifier, tmp_path):
     path = write_avi(tmp_path / "none.avi", [], (48, 64))
-    with pytest.raises(VideoReadError, match="convert it with another program"):
+    with pytest.raises(VideoReadError, match="anew"):
         predict_video(classifier, path)
+
+
+def test_a_web_address_is_no_file(classifier):
+    with pytest.raises(VideoReadError, match="example.org/a.mp4 is a web address; download the video"):
+        predict_video(classifier, "https://example.org/a.mp4")
 
 
 # Models.
@@ -504,6 +537,37 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
             assert (panel.min(axis=2) > 200).any() and np.median(panel.max(axis=2)) < 90, "white writing on a dark panel"
         assert np.abs(pictures[5][-60:, :250].astype(int) - pictures[235][-60:, :250]).max() > 50
     assert sorted(file.name for file in copy.parent.iterdir()) == [".lock", "copy.avi", "copy.mp4"]
+
+
+def test_letters_of_any_script_are_drawn(tmp_path):
+    names = ["u", "ü", "é", "ł", "ж", "Ω", "تمرين", "e\u0301tirement"]
+    panels = [predict._draw_panel([(name, 0.5)], (240, 320, 3)) for name in names]
+    assert all((one != other).any() for one, other in itertools.combinations(panels, 2))
+    # A letter that is composed is the same letter.
+    np.testing.assert_array_equal(predict._draw_panel([("e\u0301", 0.5)], (240, 320, 3)), predict._draw_panel([("é", 0.5)], (240, 320, 3)))
+
+
+def test_letters_that_no_font_has_are_refused_before_the_work(run_folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict.font_manager, "findSystemFonts", lambda: [])
+    predict.find_font.cache_clear()
+    path = write_coded(tmp_path / "colours.avi", plain("red", 60))
+    status, said, complained = run(capsys, run_folder, path, "--annotate", tmp_path / "copy.mp4", "--classes", "red", "俯卧撑", "blue")
+    assert status == 1 and said == "" and not (tmp_path / "copy.mp4").exists()
+    assert complained.startswith("'俯卧撑' can't be drawn, because no font of this machine has '俯'; install one that has it")
+    with pytest.raises(ValueError, match="no font of this machine has"):
+        predict._draw_panel([("ä\uffff", 0.5)], (240, 320, 3))
+
+
+def test_letters_are_looked_for_in_the_machines_fonts(tmp_path, monkeypatch):
+    own = predict.font_manager.findfont("DejaVu Sans")
+    broken = tmp_path / "broken.ttf"
+    broken.write_text("no font")
+    letters = predict._letters
+    monkeypatch.setattr(predict.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"])
+    monkeypatch.setattr(predict, "_letters", lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file))
+    predict.find_font.cache_clear()
+    assert predict.find_font("俯") == "machine's.ttf" and predict.find_font("Liegestütze") == own
+    predict.find_font.cache_clear()
 
 
 def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_path):
@@ -594,7 +658,7 @@ def test_shell_goes_on_after_a_video_that_cannot_be_read(run_folder, capsys, tmp
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     status, said, complained = run(capsys, run_folder, tmp_path / "missing.mp4", path)
     assert status == 1 and f"{path}: 2.4 s" in said
-    assert complained == f"{tmp_path / 'missing.mp4'} is not there; check its name.\n"
+    assert complained == f"{tmp_path / 'missing.mp4'} is not there; check its name, or fetch it anew.\n"
 
 
 def test_shell_takes_a_photograph_for_what_it_is(run_folder, capsys, tmp_path):

@@ -1,7 +1,10 @@
 """From a file to frames. The videos' frames tell their numbers, so a test can see which ones it was given."""
 
+import types
+import warnings
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,9 +18,11 @@ from helpers.video import (
     VideoReadError,
     clips_and_labels,
     clips_from_video_file,
+    fit,
     frame_indices,
     frames_from_video_file,
     letterbox,
+    pixel_aspect,
 )
 
 
@@ -249,7 +254,7 @@ def test_a_clip_ends_before_a_frame_near_its_end_that_cannot_be_decoded(video, t
 @pytest.mark.parametrize("start", ["random", "center", 50])
 def test_a_clip_most_of_which_lies_behind_a_frame_that_cannot_be_decoded_is_an_error(video, tmp_path, start):
     path = write_without(tmp_path / "lost.avi", coded_frames(video), 6)
-    with pytest.raises(VideoReadError, match=f"^{path} is damaged: of its 60 frames 6 can be decoded; .*fetch it again"):
+    with pytest.raises(VideoReadError, match=f"^{path} is damaged: of its 60 frames 6 can be decoded; .*anew"):
         frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=start)
 
 
@@ -269,7 +274,7 @@ def test_a_clip_coded_as_changes_to_a_first_frame_that_is_lost_is_an_error(pictu
     path = write_coded(tmp_path / "changes.avi", pictures)
     write_avi(path, coded_frames(path)[1:], (96, 128), b"XVID")
     for choice in choices(5):
-        with pytest.raises(VideoReadError, match=f"^{path} has lost its first frames, .*fetch it again"):
+        with pytest.raises(VideoReadError, match=f"^{path} has lost its first frames, .*anew"):
             frames_from_video_file(path, 5, frame_step=2, **choice)
 
 
@@ -281,7 +286,7 @@ def test_a_clip_coded_as_changes_to_a_first_frame_that_is_damaged_is_an_error(pi
     assert decode_all(path)[0].std(axis=(0, 1)).max() < 1
     # Wherever the frames are taken from, also from behind the next key frame.
     for choice in choices(5):
-        with pytest.raises(VideoReadError, match=f"^{path} is damaged: a frame that others build on is lost; .*fetch it again"):
+        with pytest.raises(VideoReadError, match=f"^{path} is damaged: a frame that others build on is lost; .*anew"):
             frames_from_video_file(path, 5, frame_step=2, **choice)
 
 
@@ -315,7 +320,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(video, tmp_path, c
     path = tmp_path / "v_A_g01_c01.avi"
     if content:
         path.write_bytes(content(video.read_bytes()))
-    with pytest.raises(VideoReadError, match=f"^{path} .*fetch it again") as caught:
+    with pytest.raises(VideoReadError, match=f"^{path} .*anew") as caught:
         frames_from_video_file(str(path), 10, start=start)
     assert isinstance(caught.value, OSError)
 
@@ -357,6 +362,21 @@ def test_an_image_of_the_right_size_is_left_as_it_is():
     np.testing.assert_array_equal(letterbox(image, (64, 48)), image)
 
 
+@pytest.mark.parametrize(
+    "aspect, output, content",
+    [(16 / 11, (90, 90), (50, 90)), (4 / 3, (40, 200), (40, 67)), (8 / 9, (90, 90), (81, 90)), (1 / 4, (64, 64), (64, 20)), (8, (64, 64), (6, 64))],
+)
+def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(aspect, output, content):
+    image = np.full((576, 720, 3), 200, np.uint8)
+    assert fit(image, output, aspect).shape == (*content, 3)
+
+
+@pytest.mark.parametrize("ratio, orientation, aspect", [((0, 1), 0, 1), ((1, 0), 0, 1), ((16, 11), 0, 16 / 11), ((16, 11), 180, 16 / 11), ((16, 11), 270, 11 / 16), ((500, 1), 0, 1)])
+def test_the_shape_of_pixels_turns_with_the_frame_and_has_bounds(ratio, orientation, aspect):
+    told = {cv2.CAP_PROP_SAR_NUM: ratio[0], cv2.CAP_PROP_SAR_DEN: ratio[1], cv2.CAP_PROP_ORIENTATION_META: orientation}
+    assert pixel_aspect(types.SimpleNamespace(get=told.get)) == pytest.approx(aspect)
+
+
 def test_frames_of_a_file_are_letterboxed(tmp_path):
     path = write_images(tmp_path / "wide.avi", [np.full((48, 96, 3), 255, np.uint8)] * 3)
     frames = frames_from_video_file(path, 2, (40, 64))
@@ -388,6 +408,57 @@ def test_clips_and_labels_are_in_order(split):
     files, labels, class_names = clips_and_labels(str(split))
     assert files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
     assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])
+
+
+def make_own_clips(folder, names):
+    """Write clips in containers of all sorts, one frame more each; return their paths."""
+    files = [folder / name for name in names]
+    for n_frames, file in enumerate(files, start=20):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / "draft.avi", n_frames).rename(file)
+    return files
+
+
+def test_videos_of_every_container_count_wherever_they_lie_in_a_classs_folder(tmp_path):
+    names = ["pull ups/a.avi", "pull ups/GOPR0001.MP4", "pull ups/phone.mov", "push ups/anna/1.WebM", "push ups/anna/may/2.mkv", "squats/3.m4v"]
+    files = make_own_clips(tmp_path, names)
+    make_own_clips(tmp_path, [".ipynb_checkpoints/1.avi", "squats/.trash/2.avi", "squats/._3.avi"])
+    with warnings.catch_warnings(action="error"):
+        found, labels, class_names = clips_and_labels(tmp_path)
+    assert found == sorted(files) and class_names == ["pull ups", "push ups", "squats"]
+    assert [class_names[label] for label in labels] == [file.relative_to(tmp_path).parts[0] for file in sorted(files)]
+    generator = FrameGenerator(tmp_path, 3, output_size=(SIDE, SIDE), frame_step=5)
+    assert [label for _, label in generator] == labels
+
+
+def test_a_linked_folder_is_a_class(tmp_path):
+    make_own_clips(tmp_path / "elsewhere", ["anna/1.mp4"])
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "squats").symlink_to(tmp_path / "elsewhere")
+    assert clips_and_labels(tmp_path / "split")[1:] == ([0], ["squats"])
+
+
+def test_what_is_passed_over_is_named(tmp_path):
+    make_own_clips(tmp_path, ["squats/1.avi", "loose.mp4"])
+    (tmp_path / "lunges").mkdir()
+    for name in ("lunges/1.zip", "squats/notes.txt", "squats/no suffix"):
+        (tmp_path / name).write_text("no video")
+    with pytest.warns(UserWarning) as warned:
+        assert len(clips_and_labels(tmp_path)[0]) == 1
+    files, folders = (str(each.message) for each in warned)
+    assert files.startswith(f"{tmp_path}: passed over 4 files") and files.endswith(": loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt.")
+    assert folders == f"{tmp_path}: passed over 1 folders without a video: lunges."
+
+
+def test_another_split_takes_the_training_sets_class_names(tmp_path):
+    make_own_clips(tmp_path / "train", ["pull ups/1.avi", "push ups/1.avi", "squats/1.avi"])
+    make_own_clips(tmp_path / "val", ["squats/2.avi"])
+    class_names = clips_and_labels(tmp_path / "train")[2]
+    _, labels, names = clips_and_labels(tmp_path / "val", class_names)
+    assert (labels, names) == ([2], ["pull ups", "push ups", "squats"])
+    assert FrameGenerator(tmp_path / "val", 3, class_names=class_names).class_ids_for_name["squats"] == 2
+    with pytest.raises(ValueError, match=f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; "):
+        clips_and_labels(tmp_path / "val", ["lunges", "pull ups"])
 
 
 def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):
