@@ -257,7 +257,8 @@ except video.VideoReadError as error:
 # %% [markdown]
 # ## Go through all clips
 #
-# `FrameGenerator` goes through the clips of a folder and yields frames and label, one clip at a time. It keeps the tutorial's name.
+# `FrameGenerator` goes through the clips of a folder and yields frames and label, one clip at a time. It keeps the tutorial's name. Below each class's folder every video counts, whatever its container; what is passed over
+# is named in a warning.
 
 # %% tags=["nbval-check-output"]
 generator = video.FrameGenerator(folders["val"], **run.reading)

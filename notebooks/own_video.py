@@ -146,14 +146,14 @@ once, twice = (each.probabilities.argmax(axis=1) for each in (prediction, double
 print(f"windows that are named alike: {np.sum(once == twice)} of {len(once)}")
 
 # %% [markdown]
-# Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. Where the stamps can't be right, it goes by the frame rate in the file's header, or else by 25, and tells you. A video shorter than a window is sampled more densely, from its first
+# Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. While a camera pauses, as those that record motion only do, the frame before the pause is shown. Where the stamps can't be right, it goes by the usual distance of the frames and tells you. A video shorter than a window is sampled more densely, from its first
 # frame to its last, as in the chapter [Load video](load_video.ipynb), and that is said as well.
 #
 # A video is decoded once, and frames are let go as soon as the window has passed them, so a film of two hours takes hardly more memory than one of two minutes.
 #
 # ## Take yours
 #
-# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
+# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound, trimmed or not; the network gets what a player shows. A video that this OpenCV can't decode, such as one in AV1, is refused with the command that converts it. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
 
 # %%
 from helpers import camera  # for Colab, see below
