@@ -13,7 +13,8 @@ import numpy as np
 
 # pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours wrong where a clip changes its pixel format.
 if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13):
-    raise ImportError(f"OpenCV {cv2.__version__} is too old for helpers.video; update it: pip install --upgrade opencv-python")
+    wheels = "opencv-python or opencv-python-headless, whichever pip list names"
+    raise ImportError(f"OpenCV {cv2.__version__} is too old for helpers.video; update it by pip install --upgrade ({wheels}).")
 
 # A clip of whose frames fewer than this share decode is damaged, not just odd at its end.
 _WHOLE = 0.9
