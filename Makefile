@@ -4,13 +4,15 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup book test test-colab test-backends faults bench notebooks pictures address clean
+.PHONY: help setup book test test-colab test-backends test-oldest test-long faults bench notebooks pictures address clean
 
 help:
 	@echo "make book        execute every chapter and render the book at _build/html/index.html"
 	@echo "make test        run everything that guards the project"
 	@echo "make test-colab  run every chapter with Colab's versions, away from this checkout"
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
+	@echo "make test-oldest  run the helpers' tests with the oldest versions that pyproject.toml allows"
+	@echo "make test-long   run what takes too long for every day"
 	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
 	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
@@ -37,6 +39,11 @@ test-colab: setup
 
 test-backends: setup
 	$(BIN)/python tools/run_backends.py
+
+test-oldest: setup
+	$(BIN)/python tools/run_with_oldest.py
+
+test-long: test-oldest
 
 faults: setup
 	$(BIN)/python -m pytest --record-faults tests/test_faults_downloading.py tests/test_faults_decoding.py tests/test_faults_caching.py tests/test_faults_training.py tests/test_training.py

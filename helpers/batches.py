@@ -11,6 +11,10 @@ import numpy as np
 from helpers.cache import FrameCache
 from helpers.video import VideoReadError, clips_and_labels, frames_from_video_file
 
+# Before 3.5 Keras doesn't tell when an epoch ends, and each one would be the first again, without a word.
+if not hasattr(keras.utils.PyDataset, "on_epoch_begin"):
+    raise ImportError(f"Keras {keras.__version__} is too old for helpers.batches; update it by pip install --upgrade keras.")
+
 STOP, LEAVE_OUT = "stop", "leave out"
 
 

@@ -17,6 +17,11 @@ import numpy as np
 
 from helpers import damage
 
+# pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours wrong where a clip changes its pixel format.
+if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13):
+    wheels = "opencv-python or opencv-python-headless, whichever pip list names"
+    raise ImportError(f"OpenCV {cv2.__version__} is too old for helpers.video; update it by pip install --upgrade ({wheels}).")
+
 # A file of whose frames fewer than this share decode is looked into; a few may be missing at an odd end.
 _MOST = 0.9
 # A picture is of one colour if it strays less than this from it, of 255.

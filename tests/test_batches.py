@@ -1,6 +1,7 @@
 """Batches: the same whoever makes them, in whatever order."""
 
 import hashlib
+import importlib
 import os
 import pathlib
 import subprocess
@@ -270,6 +271,12 @@ def test_keras_trains_on_the_epochs_that_tf_data_gives(split, workers):
     for name, values in histories[0].items():
         np.testing.assert_allclose(values, histories[1][name], rtol=1e-5)
     assert batches.epoch == 2
+
+
+def test_a_keras_that_would_repeat_the_first_epoch_is_refused(monkeypatch):
+    monkeypatch.delattr(keras.utils.PyDataset, "on_epoch_begin")
+    with pytest.raises(ImportError, match=f"Keras {keras.__version__} is too old .*; update it"):
+        importlib.reload(sys.modules["helpers.batches"])
 
 
 SCRIPT = """

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
+from packaging.version import Version
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -121,6 +123,30 @@ def test_every_requirement_has_its_version():
         return {match.group().lower().replace("_", "-") for match in found if match}
 
     assert names("requirements.txt") <= names("constraints.txt")
+
+
+def pinned(file):
+    """Return the versions that a list of requirements names exactly."""
+    return dict(re.findall(r"^([\w.-]+)==(.+)$", file.read_text(), re.M))
+
+
+def lower_bounds():
+    """Return the oldest version of each package that the helpers need."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    needed += re.findall("^opencv.*$", (ROOT / "requirements.txt").read_text(), re.M)
+    return dict(line.split(">=") for line in needed)
+
+
+def test_the_oldest_versions_are_those_that_are_tested():
+    oldest = pinned(ROOT / "tests/oldest/python-3.11.txt")
+    assert len(lower_bounds()) == 15 and {name: oldest.get(name) for name in lower_bounds()} == lower_bounds()
+
+
+@pytest.mark.parametrize("versions", sorted((ROOT / "tests/colab").glob("*.txt")) + [ROOT / "constraints.txt"], ids=lambda file: file.stem)
+def test_colab_and_the_book_have_versions_that_are_new_enough(versions):
+    """Or the setup cell would replace what Colab brings along."""
+    for name, version in pinned(versions).items():
+        assert Version(version) >= Version(lower_bounds().get(name, "0")), name
 
 
 def test_no_large_file_is_tracked():

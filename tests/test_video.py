@@ -1,5 +1,7 @@
 """From a file to frames. The videos' frames tell their numbers, so a test can see which ones it was given."""
 
+import importlib
+import sys
 import types
 import warnings
 import zipfile
@@ -40,6 +42,12 @@ def split(tmp_path_factory):
         class_name = "Zip" if clip < 3 else "Add"
         write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
     return folder
+
+
+def test_an_opencv_that_is_too_old_is_refused(monkeypatch):
+    monkeypatch.setattr(cv2, "__version__", "4.12.0")
+    with pytest.raises(ImportError, match="OpenCV 4.12.0 is too old .*; update it"):
+        importlib.reload(sys.modules["helpers.video"])
 
 
 def numbers(path, n_frames, frame_step=15, **kwargs):

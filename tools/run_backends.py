@@ -24,7 +24,7 @@ def make_environment():
     """Return the Python of a virtual environment with JAX and PyTorch and without TensorFlow, made anew where versions changed."""
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = [*(name for name in needed if name != "tensorflow"), "opencv-python-headless", *VERSIONS]
+    wanted = [*(name for name in needed if not name.startswith("tensorflow")), "opencv-python-headless", *VERSIONS]
     pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "tensorflow" not in line]
     stamp, versions = folder / "installed", "\n".join([*wanted, *pinned])
     if not stamp.exists() or stamp.read_text() != versions:

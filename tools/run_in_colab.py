@@ -31,14 +31,14 @@ def find_python(version):
     return None
 
 
-def make_environment(version, requirements):
-    """Return the Python of a virtual environment with Colab's versions, made anew where they have changed."""
-    folder = ROOT / f".venv-colab-{version}"
+def make_environment(name, version, requirements):
+    """Return the Python of a virtual environment with the versions that a file lists, made anew where they have changed."""
+    folder = ROOT / f".venv-{name}"
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != requirements.read_text():
         subprocess.run([find_python(version), "-m", "venv", "--clear", folder], check=True)
         install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "-r", requirements, "nbclient"], check=True)
+        subprocess.run([*install, "-r", requirements], check=True)
         stamp.write_text(requirements.read_text())
     return folder / "bin/python"
 
@@ -99,7 +99,7 @@ def main():
             print(f"SKIPPED Colab's Python {version}: there is no python{version} here")
             skipped += len(chapters())
             continue
-        python = make_environment(version, requirements)
+        python = make_environment(f"colab-{version}", version, requirements)
         with tempfile.TemporaryDirectory() as trained:
             for notebook in chapters():
                 begin = time.monotonic()
