@@ -172,7 +172,12 @@ def as_float32(model):
     in_float32 = _in_float32(config)
     if in_float32 == config:
         return model
-    copy = type(model).from_config(in_float32)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # networks in a network have no precision of their own in the configuration
+    try:
+        copy = type(model).from_config(in_float32)
+    finally:
+        keras.config.set_dtype_policy(before)
     copy.set_weights(model.get_weights())
     return copy
 

@@ -84,14 +84,15 @@ class Classifier:
         return probabilities
 
 
-def _shapes(tensors):
-    """Return the shape of a symbolic tensor, or the shapes of several as they are held, in a list or under names."""
-    return None if tensors is None else keras.tree.map_structure(lambda tensor: tensor.shape, tensors)
+def _shape(model, end):
+    """Return the shape of a network's `"input"` or `"output"`, or the shapes as they are held, in a list or under names; None where it has none."""
+    held = getattr(model, end, None)  # a sequential network knows its shapes only
+    return getattr(model, f"{end}_shape", None) if held is None else keras.tree.map_structure(lambda tensor: tensor.shape, held)
 
 
 def _expect_clips_to_logits(model):
     """Return the shape of a network's outputs; raise a ModelError unless it takes clips as they are and gives logits or their softmax."""
-    takes, gives = (_shapes(getattr(model, end, None)) for end in ("input", "output"))
+    takes, gives = _shape(model, "input"), _shape(model, "output")
     clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
     if not clips or not isinstance(gives, tuple) or len(gives) != 2:
         raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")

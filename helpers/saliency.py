@@ -21,7 +21,7 @@ def grad_cam(model, clips, classes=None, layer=None, **choice):
         ValueError: The network has no such layer, or a shortcut leads past it.
     """
     evidence = find_evidence(model, clips, classes, layer, **choice)
-    return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4])
+    return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4]).astype("float32")
 
 
 def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_size=16):
