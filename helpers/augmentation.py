@@ -36,23 +36,26 @@ class Augmentation:
             frames: uint8 RGB `(n_frames, height, width, 3)`.
             class_name: The clip's class.
             seed: What `numpy.random.default_rng` takes; the same seed gives the same change.
-            out: Where the copy goes; a new array where none is given.
+            out: Where the copy goes, uint8 of the same shape; a new array where none is given.
 
         Returns:
             uint8 RGB of the same shape.
+
+        Raises:
+            ValueError: `out` can't hold the copy.
         """
         rng = np.random.default_rng(seed)
         share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
         mirror = rng.random() < 0.5
         brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
-        changed = crop_and_enlarge(frames, share, down, right, out)
+        changed = crop_and_enlarge(frames, share, down, right, out if _is_plain(out, frames) else None)
         # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where they were.
         pile = changed.reshape(-1, *frames.shape[2:])
         if self.flip and mirror and not (is_sided(class_name) or class_name in self.sided):
             cv2.flip(pile, 1, dst=pile)
         if self.colour:
             cv2.transform(pile, np.diag(brightness * np.array(tint)), dst=pile)
-        return changed
+        return _put(changed, out)
 
 
 def is_sided(class_name):
@@ -69,17 +72,36 @@ def crop_and_enlarge(frames, share, down, right, out=None):
         share: Height and width of the window as a share of the frames', above 0 and at most 1.
         down: Where it lies between top, 0, and bottom, 1.
         right: Where it lies between left, 0, and right, 1.
-        out: Where the result goes; a new array where none is given.
+        out: Where the result goes, uint8 of the same shape; a new array where none is given.
 
     Returns:
         uint8 of the same shape.
+
+    Raises:
+        ValueError: `out` can't hold the result.
     """
     height, width = frames.shape[1:3]
     inner_height, inner_width = max(1, round(height * share)), max(1, round(width * share))
     top, left = round((height - inner_height) * down), round((width - inner_width) * right)
     windows = frames[:, top : top + inner_height, left : left + inner_width]
-    result = np.empty(frames.shape, np.uint8) if out is None else out
+    result = out if _is_plain(out, frames) else np.empty(frames.shape, np.uint8)
     for window, enlarged in zip(windows, result):
         cv2.resize(window, (width, height), dst=enlarged, interpolation=cv2.INTER_LINEAR)
-    return result
+    return _put(result, out)
+
+
+def _is_plain(out, frames):
+    """Return whether OpenCV can write a clip's frames right into an array; where it can't, it may write elsewhere without a word."""
+    fits = out is not None and out.dtype == np.uint8 and out.shape == frames.shape and out.flags.c_contiguous
+    return fits and not np.may_share_memory(out, frames)
+
+
+def _put(result, out):
+    """Return a result in the place that was asked for."""
+    if out is None or out is result:
+        return result
+    if out.dtype != np.uint8 or out.shape != result.shape:
+        raise ValueError(f"out is uint8 {result.shape}, like the frames, not {out.dtype} {out.shape}.")
+    out[...] = result
+    return out
 

@@ -100,17 +100,33 @@ class ClipBatches(keras.utils.PyDataset):
         self._begun = False
 
     def batch(self, epoch, i):
-        """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`."""
-        chosen = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`.
+
+        Raises:
+            IndexError: An epoch has no such batch; -1 is its last one, as in a list.
+            VideoReadError: A clip can't be read.
+        """
+        begin = self._number(i) * self.batch_size
+        chosen = self.order(epoch)[begin : begin + self.batch_size]
         frames = np.empty((len(chosen), *self.shape), np.uint8)
         for out, clip in zip(frames, chosen.tolist()):
             self._put_clip(epoch, clip, out)
         return frames, self.labels[chosen]
 
+    def _number(self, i):
+        """Return the number of batch `i`, which counts from the end if it is negative."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"There is no batch {i}: an epoch has {len(self)}, from 0 to {len(self) - 1}.")
+        return int(i) % len(self)
+
     def _take(self, epoch, i):
         """Return batch `i` of an epoch, and have threads make the next ones."""
+        i = self._number(i)
         last = min(len(self), i + 1 + 2 * self.threads)
         wanted = [(epoch, j) for j in range(i, last)]
+        begun = self._coming.get(wanted[0])
+        if begun and begun.done() and begun.exception():
+            del self._coming[wanted[0]]  # what was in its way may have been mended since
         self._coming = {key: self._coming.get(key) or self._makers.submit(self.batch, *key) for key in wanted}
         try:
             return self._coming[wanted[0]].result()
@@ -125,13 +141,15 @@ class ClipBatches(keras.utils.PyDataset):
 
     def _put_clip(self, epoch, clip, out):
         file, seed = self.files[clip], (self.seed, epoch, clip)
+        # The order is drawn from (seed, epoch), and NumPy fills a seed up with zeros: (seed, epoch, 0, 0) would be the same.
+        start = (*seed, 0 if clip else 2)
         if self.augment is None:
-            self._read(file, (*seed, 0), out)
+            self._read(file, start, out)
             return
         # Each thread has one place for clips on their way: to ask for new memory each time takes longer than to fill it.
         if not hasattr(self._own, "frames"):
             self._own.frames = np.empty(self.shape, np.uint8)
-        self._read(file, (*seed, 0), self._own.frames)
+        self._read(file, start, self._own.frames)
         self.augment(self._own.frames, self.class_names[self.labels[clip]], (*seed, 1), out)
 
     def _read(self, file, seed, out):

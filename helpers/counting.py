@@ -93,7 +93,8 @@ def conv2plus1d_multiply_adds(in_channels, out_channels, kernel_size, output_siz
     Returns:
         The multiply-adds of both convolutions for one clip whose frames the strides divide.
     """
-    mid_channels = mid_channels or out_channels
+    if mid_channels is None:
+        mid_channels = out_channels
     time, height, width = kernel_size
     frames, *area = output_size
     spatial = conv3d_multiply_adds(in_channels, mid_channels, (1, height, width), (frames * strides[0], *area))

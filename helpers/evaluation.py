@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
+from helpers.models import last_activation
 from helpers.ucf101 import get_class, get_group
 from helpers.video import clips_from_video_file
 
@@ -47,9 +48,9 @@ def predict_probabilities(model, dataset):
 
 
 def get_probabilities(model, frames):
-    """Return the softmax of a network's logits for a batch of clips: float `(batch, n_classes)`."""
-    logits = model.predict_on_batch(keras.ops.convert_to_numpy(frames))
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    """Return the softmax of a network's logits for a batch of clips, or what it gives where it ends in a softmax: float32 `(batch, n_classes)`."""
+    outputs = keras.ops.cast(model.predict_on_batch(keras.ops.convert_to_numpy(frames)), "float32")
+    return keras.ops.convert_to_numpy(outputs if last_activation(model).startswith("softmax") else keras.ops.softmax(outputs))
 
 
 def predict_clips(model, files, n_clips, reading):

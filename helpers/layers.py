@@ -21,12 +21,12 @@ def batch_norm(name=None):
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation of videos: under TensorFlow one operation, where Keras's own reads and writes the video a dozen times.
 
-    The numbers are the same. Args are those of `keras.layers.BatchNormalization`, without masks and renormalisation.
+    The numbers are the same. Args are those of `keras.layers.BatchNormalization`; what the one operation can't do, Keras's own does.
     """
 
-    def call(self, video, training=None):
-        if not (training and self.trainable and keras.backend.backend() == "tensorflow"):
-            return super().call(video, training=training)
+    def call(self, video, training=None, mask=None):
+        if not (training and self.trainable and mask is None and self._is_fused(video)):
+            return super().call(video, training=training, mask=mask)
         import tensorflow as tf  # what is fused has no name in keras.ops
 
         frames = rearrange(video, "b t h w c -> (b t) h w c")
@@ -37,22 +37,33 @@ class BatchNorm(keras.layers.BatchNormalization):
         self._move(self.moving_variance, variance * (count - 1) / count)
         return rearrange(frames, "(b t) h w c -> b t h w c", t=video.shape[1])
 
+    def _is_fused(self, video):
+        """Return whether TensorFlow has one operation for this video and the layer's arguments."""
+        plain = self.scale and self.center and not self.synchronized and not getattr(self, "renorm", False)
+        # It takes smaller epsilons for 1.001e-5, without a word.
+        numbers = self.epsilon > 1.001e-5 and self.compute_dtype != "float64"
+        shape = len(video.shape) == 5 and video.shape[1] is not None and self.axis in (-1, 4)
+        return keras.backend.backend() == "tensorflow" and plain and numbers and shape
+
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class LayerNorm(keras.layers.LayerNormalization):
-    """Layer normalisation over the channels, whose means are matrix products: for few channels quicker than Keras's own.
+    """Layer normalisation over the channels, in fewer steps than Keras's own: for few channels that is quicker.
 
-    The numbers are the same. Args are those of `keras.layers.LayerNormalization`.
+    The numbers are the same. The means are no matrix products, which a GPU may round to 10 bits (TF32).
+
+    Args are those of `keras.layers.LayerNormalization`; over other axes, or in part, Keras's own does it.
     """
 
     def call(self, x):
-        channels = x.shape[-1]
-        mean = ops.full((channels, 1), 1 / channels)
-        centred = ops.matmul(ops.cast(x, "float32"), ops.eye(channels) - ops.transpose(mean))
-        variance = ops.matmul(ops.square(centred), mean)
+        if self.gamma is None or self.beta is None or self.axis not in ([-1], [len(x.shape) - 1]):
+            return super().call(x)
+        x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        centred = x - ops.mean(x, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return ops.cast(centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta, self.compute_dtype)
 
 
@@ -64,10 +75,12 @@ class VideoConv(keras.layers.Conv3D):
     kernel looks at one pixel at a time: a 1D convolution along time, here a 2D one over a picture that is one pixel a column
     and one frame a row. Only a kernel that reaches over both is computed as a 3D convolution.
 
-    Args are those of `keras.layers.Conv3D`, without dilation, groups and activation.
+    Args are those of `keras.layers.Conv3D`; with dilation, groups or the channels first, every kernel is computed as Keras does.
     """
 
     def call(self, video):
+        if self.groups > 1 or max(self.dilation_rate) > 1 or self.data_format == "channels_first":
+            return super().call(video)
         kernel_time, *kernel_area = self.kernel_size
         stride_time, *stride_area = self.strides
         if kernel_time == 1:
@@ -82,12 +95,33 @@ class VideoConv(keras.layers.Conv3D):
         return super().call(video)
 
     def _convolve(self, images, kernel, strides):
-        images = ops.conv(images, kernel, strides=strides, padding=self.padding)
-        return images + self.bias if self.use_bias else images
+        images = ops.conv(images, kernel, strides=strides, padding=self.padding, data_format="channels_last")
+        images = images + self.bias if self.use_bias else images
+        return images if self.activation is None else self.activation(images)
+
+
+class _Chain(keras.layers.Layer):
+    """A layer that is a chain of others, `seq`."""
+
+    def _chain(self, *layers):
+        self.seq = keras.Sequential(layers)
+        self.seq.trainable = self.trainable
+        # All in its own precision: a saved layer may be made anew under another global policy.
+        for layer in self.seq._flatten_layers():
+            layer.dtype_policy = self.dtype_policy
+
+    def build(self, input_shape):
+        self.seq.build(input_shape)
+
+    def call(self, x, training=None):
+        return self.seq(x, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.seq.compute_output_shape(input_shape)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
-class Conv2Plus1D(keras.layers.Layer):
+class Conv2Plus1D(_Chain):
     """A 3D convolution taken apart: first over space, then over time.
 
     As the tutorial writes it, `Conv2Plus1D(filters, kernel_size, padding)`, the two convolutions follow each other
@@ -106,24 +140,15 @@ class Conv2Plus1D(keras.layers.Layer):
     def __init__(self, filters, kernel_size, padding, *, mid_filters=None, strides=(1, 1, 1), normalized=False, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
-        self.mid_filters, self.strides, self.normalized = mid_filters or filters, tuple(strides), normalized
+        self.mid_filters, self.strides, self.normalized = filters if mid_filters is None else mid_filters, tuple(strides), normalized
         time, height, width = self.kernel_size
         common = {"padding": padding, "use_bias": not normalized}
         between = [batch_norm(), keras.layers.ReLU()] if normalized else []
-        self.seq = keras.Sequential([
+        self._chain(
             VideoConv(self.mid_filters, (1, height, width), strides=(1, *self.strides[1:]), **common),
             *between,
             VideoConv(filters, (time, 1, 1), strides=(self.strides[0], 1, 1), **common),
-        ])
-
-    def build(self, input_shape):
-        self.seq.build(input_shape)
-
-    def call(self, x, training=None):
-        return self.seq(x, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return self.seq.compute_output_shape(input_shape)
+        )
 
     def get_config(self):
         return super().get_config() | {
@@ -133,7 +158,7 @@ class Conv2Plus1D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="helpers")
-class ResidualMain(keras.layers.Layer):
+class ResidualMain(_Chain):
     """The main branch of the tutorial's residual block: convolution, layer normalisation, ReLU, and once more without ReLU.
 
     Args:
@@ -145,29 +170,20 @@ class ResidualMain(keras.layers.Layer):
     def __init__(self, filters, kernel_size, conv="2plus1d", **kwargs):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.conv = filters, tuple(kernel_size), conv
-        self.seq = keras.Sequential([
+        self._chain(
             plain_convolution(conv, filters, self.kernel_size),
             LayerNorm(),
             keras.layers.ReLU(),
             plain_convolution(conv, filters, self.kernel_size),
             LayerNorm(),
-        ])
-
-    def build(self, input_shape):
-        self.seq.build(input_shape)
-
-    def call(self, x):
-        return self.seq(x)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
+        )
 
     def get_config(self):
         return super().get_config() | {"filters": self.filters, "kernel_size": self.kernel_size, "conv": self.conv}
 
 
 @keras.saving.register_keras_serializable(package="helpers")
-class Project(keras.layers.Layer):
+class Project(_Chain):
     """Give the shortcut the main branch's channels: a dense layer, then normalisation.
 
     Args:
@@ -177,16 +193,7 @@ class Project(keras.layers.Layer):
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
         self.units = units
-        self.seq = keras.Sequential([keras.layers.Dense(units), LayerNorm()])
-
-    def build(self, input_shape):
-        self.seq.build(input_shape)
-
-    def call(self, x):
-        return self.seq(x)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
+        self._chain(keras.layers.Dense(units), LayerNorm())
 
     def get_config(self):
         return super().get_config() | {"units": self.units}
@@ -206,14 +213,15 @@ class ResizeVideo(keras.layers.Layer):
     def __init__(self, height, width, **kwargs):
         super().__init__(**kwargs)
         self.height, self.width = height, width
-        self.resizing = keras.layers.Resizing(height, width)
+        self.resizing = keras.layers.Resizing(height, width, data_format="channels_last", dtype=self.dtype_policy)
 
     def build(self, input_shape):
         self.resizing.build((None, *input_shape[2:]))
 
     def call(self, video):
+        video = ops.cast(video, self.compute_dtype)  # the mean of whole numbers need not be one
         if tuple(video.shape[2:4]) == (2 * self.height, 2 * self.width):
-            return ops.average_pool(video, (1, 2, 2), strides=(1, 2, 2))
+            return ops.average_pool(video, (1, 2, 2), strides=(1, 2, 2), data_format="channels_last")
         images = rearrange(video, "b t h w c -> (b t) h w c")
         return rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
 

@@ -157,3 +157,70 @@ def add_paper_block(x, kind, filters, middle, stride, name):
         shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)
         shortcut = batch_norm(f"{name}_shortcut_norm")(shortcut)
     return keras.layers.ReLU(name=f"{name}_relu2")(keras.layers.add([shortcut, x], name=f"{name}_add"))
+
+
+def as_float32(model):
+    """Return a network that computes in float32 throughout, with the same weights, such as an export needs.
+
+    Few programs but TensorFlow know the 16 bits in which a network trained with `--mixed` computes. One that computes in float32
+    already is returned as it is; a copy isn't compiled.
+
+    Args:
+        model: A functional or sequential network, or another one that can be made anew from its configuration.
+    """
+    config = model.get_config()
+    in_float32 = _in_float32(config)
+    if in_float32 == config:
+        return model
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # networks in a network have no precision of their own in the configuration
+    try:
+        copy = type(model).from_config(in_float32)
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _in_float32(config):
+    """Return a configuration with every 16-bit precision in it, of layers in layers too, replaced by float32."""
+    if isinstance(config, dict):
+        return {key: "float32" if key == "dtype" and _is_16_bit(value) else _in_float32(value) for key, value in config.items()}
+    return type(config)(map(_in_float32, config)) if type(config) in (list, tuple) else config
+
+
+def _is_16_bit(dtype):
+    """Return whether a dtype, or a dtype policy as it is saved, is of 16 bits."""
+    name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+    return isinstance(name, str) and name.endswith(("float16", "bfloat16"))
+
+
+def last_activation(model):
+    """Return what a network's outputs have gone through at the end: `"softmax"`, `"sigmoid"`, ..., or `"linear"` where that is nothing.
+
+    Layers that leave it at that, such as `Flatten` or an average, are looked through, and so are networks within a network. What can't
+    be looked into, such as a subclass of `keras.Model`, is taken for linear.
+    """
+    outputs = getattr(model, "outputs", None)
+    return _activation(outputs[0]) if outputs else "linear"
+
+
+# What leaves values as they are, or takes the mean of several.
+_PASSING = ("Activation", "Average", "AveragePooling", "Cast", "Dropout", "Flatten", "GlobalAveragePooling", "Identity", "Mean", "Reshape", "Squeeze")
+
+
+def _activation(output):
+    """Return what a symbolic tensor has gone through at the end."""
+    layer, node, position = output._keras_history
+    inputs = layer._inbound_nodes[node].input_tensors
+    if isinstance(layer, keras.layers.Wrapper):
+        layer = layer.layer
+    if isinstance(layer, keras.Model):
+        return _activation(layer.outputs[position]) if getattr(layer, "outputs", None) else "linear"
+    kind, function = type(layer).__name__, getattr(layer, "activation", None)
+    name = getattr(function, "__name__", type(function).__name__).lower() if function else "linear"
+    if any(word in kind.lower() for word in ("softmax", "sigmoid")):
+        return kind.lower()
+    if name == "linear" and kind.rstrip("123D") in _PASSING:
+        return _activation(inputs[0])
+    return name

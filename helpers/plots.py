@@ -2,6 +2,7 @@
 colour-blind readers can tell apart (Okabe and Ito)."""
 
 import base64
+import html
 import io
 import itertools
 
@@ -82,7 +83,7 @@ def show_moving_picture(frames, description, fps=10, width=None):
     """
     data = base64.b64encode(encode_gif(frames, fps)).decode()
     width = width or frames.shape[2]
-    return HTML(f'<img alt="{description}" width="{width}" src="data:image/gif;base64,{data}">')
+    return HTML(f'<img alt="{html.escape(description)}" width="{width}" src="data:image/gif;base64,{data}">')
 
 
 def encode_gif(frames, fps=10, loops=2):

@@ -24,6 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from helpers import video
 from helpers.evaluation import get_probabilities
+from helpers.models import last_activation
 from helpers.playback import FPS, Playback, at_even_rate, expect_place, write_video
 from helpers.training import LAST, RECORD
 
@@ -43,10 +44,10 @@ class ModelError(ValueError):
 
 @dataclasses.dataclass
 class Classifier:
-    """A network of logits, with what it doesn't know itself.
+    """A network of logits, or of their softmax, with what it doesn't know itself.
 
     Args:
-        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits `(batch, n_classes)`.
+        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits `(batch, n_classes)`, or their softmax.
         class_names: The classes' names, by number; "class 0", "class 1", ... where it is None.
         apart: Seconds from one frame of a clip to the next in training.
 
@@ -59,10 +60,7 @@ class Classifier:
     apart: float
 
     def __post_init__(self):
-        takes, gives = getattr(self.model, "input_shape", None), getattr(self.model, "output_shape", None)
-        clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
-        if not clips or not isinstance(gives, tuple) or len(gives) != 2:
-            raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")
+        gives = _expect_clips_to_logits(self.model)
         self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
         if gives[-1] != len(self.class_names):
             raise ModelError(f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order.")
@@ -80,7 +78,7 @@ class Classifier:
         return self.model.input_shape[2:4]
 
     def probabilities(self, clips):
-        """Return the softmax of the logits of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`.
+        """Return the probabilities of the classes of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`.
 
         Raises:
             ModelError: What the network says is not finite.
@@ -89,6 +87,30 @@ class Classifier:
         if not np.isfinite(probabilities).all():
             raise ModelError("The network's logits are not finite, for its weights were lost in training; take another model.")
         return probabilities
+
+
+def _shape(model, end):
+    """Return the shape of a network's `"input"` or `"output"`, or the shapes as they are held, in a list or under names; None where it has none."""
+    held = getattr(model, end, None)  # a sequential network knows its shapes only
+    return getattr(model, f"{end}_shape", None) if held is None else keras.tree.map_structure(lambda tensor: tensor.shape, held)
+
+
+def _expect_clips_to_logits(model):
+    """Return the shape of a network's outputs; raise a ModelError unless it takes clips as they are and gives logits or their softmax."""
+    takes, gives = _shape(model, "input"), _shape(model, "output")
+    clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
+    if not clips or not isinstance(gives, tuple) or len(gives) != 2:
+        raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")
+    if (dtype := model.inputs[0].dtype) != "uint8":
+        raise ModelError(
+            f'A model that takes {dtype} may want pixels from 0 to 1 or to 255; put keras.Input({takes[1:]}, dtype="uint8") before it, '
+            "and a keras.layers.Rescaling to the range that it was trained on, and save the two as one model."
+        )
+    if gives[-1] == 1:
+        raise ModelError("A model of one output has no logit for each class, and softmax would always be 1; take one of two outputs or more.")
+    if "sigmoid" in (end := last_activation(model)):
+        raise ModelError(f"A model that ends in a {end} judges each class by itself, and this takes one class of several; take one of logits.")
+    return gives
 
 
 @dataclasses.dataclass

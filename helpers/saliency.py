@@ -21,7 +21,7 @@ def grad_cam(model, clips, classes=None, layer=None, **choice):
         ValueError: The network has no such layer, or a shortcut leads past it.
     """
     evidence = find_evidence(model, clips, classes, layer, **choice)
-    return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4])
+    return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4]).astype("float32")
 
 
 def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_size=16):
@@ -51,10 +51,11 @@ def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_
     evidence = []
     for begin in range(0, len(clips), batch_size):
         batch = slice(begin, begin + batch_size)
-        activations = body(clips[batch], training=False)
+        activations = body(clips[batch], training=False)  # in 16 bits, where the network computes so
         chosen = ops.argmax(head(activations, training=False), axis=-1) if classes is None else np.asarray(classes)[batch]
         wanted = ops.one_hot(chosen, model.output_shape[-1])
         weights = _gradient(lambda x: ops.sum(head(x, training=False) * wanted), activations)
+        weights, activations = ops.cast(weights, "float32"), ops.cast(activations, "float32")
         if pooled:
             weights = ops.mean(weights, axis=(1, 2, 3), keepdims=True)
         evidence.append(ops.convert_to_numpy(ops.sum(weights * activations, axis=-1)))

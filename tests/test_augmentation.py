@@ -48,6 +48,33 @@ def test_clips_that_are_views_or_read_only_are_taken(clip):
     np.testing.assert_array_equal(Augmentation()(clip[::2, :, ::-1], "Jump", 1), expected)
 
 
+PLACES = {
+    "whole": np.zeros((3, 40, 51, 3), np.uint8),
+    "upside down": np.zeros((3, 40, 51, 3), np.uint8)[:, ::-1],
+    "colours the other way round": np.zeros((3, 40, 51, 3), np.uint8)[..., ::-1],
+    "every other frame": np.zeros((6, 40, 51, 3), np.uint8)[::2],
+    "part of a picture": np.zeros((3, 40, 57, 3), np.uint8)[:, :, 3:-3],
+}
+
+
+@pytest.mark.parametrize("out", PLACES.values(), ids=PLACES)
+def test_the_copy_goes_into_any_array_of_the_clips_size(clip, out):
+    for seed in range(4):
+        assert Augmentation()(clip, "Jump", seed, out) is out
+        np.testing.assert_array_equal(out, Augmentation()(clip, "Jump", seed))
+
+
+def test_a_clip_may_be_changed_in_its_place(clip):
+    expected, place = Augmentation()(clip, "Jump", 1), clip.copy()
+    np.testing.assert_array_equal(Augmentation()(place, "Jump", 1, place), expected)
+
+
+def test_a_place_that_cannot_hold_the_copy_is_refused(clip):
+    for out in (np.zeros(clip.shape, np.float32), np.zeros(clip[1:].shape, np.uint8)):
+        with pytest.raises(ValueError, match="^out is uint8"):
+            Augmentation()(clip, "Jump", 0, out)
+
+
 def test_the_same_seed_gives_the_same_change_and_others_give_others(clip):
     augmentation = Augmentation()
     changed = [augmentation(clip, "Jump", seed) for seed in range(20)]

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -339,7 +340,60 @@ def test_as_many_threads_as_cores_unless_told(split):
     assert ClipBatches(split, workers=3).threads == 3
 
 
+def test_batches_are_counted_like_a_list(split):
+    batches = ClipBatches(split, training=True, **SIZES)
+    for i in (-1, -3):
+        for one, other in ((batches[i], batches[3 + i]), (batches.batch(1, i), batches.batch(1, 3 + i))):
+            expect_same([[one]], [[other]])
+    for i in (3, -4):
+        for ask in (lambda: batches[i], lambda: batches.batch(0, i)):
+            with pytest.raises(IndexError, match=f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"):
+                ask()
+
+
+def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
+    seeds, draw = [], np.random.default_rng
+
+    def note(seed):
+        seeds.append(tuple(np.random.SeedSequence(seed).generate_state(4)))
+        return draw(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", note)
+    batches = ClipBatches(split, training=True, augment=Augmentation(), **SIZES | {"batch_size": N_CLIPS})
+    for epoch in range(3):
+        batches.batch(epoch, 0)
+    # One order, and a start and an augmentation of each clip, but for the short one, which has no choice of starts.
+    assert len(set(seeds)) == len(seeds) >= 3 * (1 + 2 * (N_CLIPS - 1))
+
+
 # Clips that can't be read.
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_clip_that_was_mended_is_read_again(tmp_path, cache, ahead):
+    write_split(tmp_path / "split")
+    file = clips_and_labels(tmp_path / "split")[0][5]  # in the second batch
+    healthy = file.read_bytes()
+    file.write_bytes(healthy[:300])
+    batches = ClipBatches(tmp_path / "split", cache=cache, **SIZES)
+    if ahead:
+        batches[0]
+        batches._makers.shutdown()
+        batches._makers = ThreadPoolExecutor(1)
+    else:
+        with pytest.raises(VideoReadError):
+            batches[1]
+    file.write_bytes(healthy)
+    assert [clip_number(clip) for clip in batches[1][0]] == [3, 4, 5]
+
+
+def test_a_cache_that_can_be_written_again_is_written(split, tmp_path):
+    (tmp_path / "cache").write_text("not a folder")
+    batches = ClipBatches(split, cache=tmp_path / "cache", **SIZES)
+    with pytest.raises(OSError):
+        batches[0]
+    (tmp_path / "cache").unlink()
+    assert len(batches[0][1]) == 3
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -85,6 +85,103 @@ def test_video_convolution_is_keras_3d_convolution(kernel_size, strides, padding
     assert ours(VIDEO).shape == kerass(VIDEO).shape == ours.compute_output_shape(VIDEO.shape)
 
 
+ARGUMENTS = [
+    (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (1, 3, 3)}),
+    (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (3, 1, 1), "use_bias": False}),
+    (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (3, 3, 3)}),
+    (VideoConv, "Conv3D", {"filters": 6, "dilation_rate": (1, 2, 2), "kernel_size": (1, 3, 3), "padding": "same"}),
+    (VideoConv, "Conv3D", {"filters": 6, "dilation_rate": (2, 1, 1), "kernel_size": (3, 1, 1), "padding": "same"}),
+    (BatchNorm, "BatchNormalization", {"axis": 1}),
+    (BatchNorm, "BatchNormalization", {"axis": 4}),
+    (BatchNorm, "BatchNormalization", {"scale": False}),
+    (BatchNorm, "BatchNormalization", {"center": False}),
+    (BatchNorm, "BatchNormalization", {"renorm": True, "momentum": 0.5}),
+    (BatchNorm, "BatchNormalization", {"epsilon": 1e-8}),
+    (BatchNorm, "BatchNormalization", {"dtype": "float64"}),
+    (LayerNorm, "LayerNormalization", {"axis": (-3, -2, -1)}),
+    (LayerNorm, "LayerNormalization", {"axis": [4]}),
+    (LayerNorm, "LayerNormalization", {"axis": 1}),
+    (LayerNorm, "LayerNormalization", {"scale": False}),
+    (LayerNorm, "LayerNormalization", {"center": False}),
+    (LayerNorm, "LayerNormalization", {"rms_scaling": True}),
+]
+
+
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+@pytest.mark.parametrize("ours, kerass, arguments", ARGUMENTS, ids=[f"{kerass}, {given}" for _, kerass, given in ARGUMENTS])
+def test_arguments_do_what_they_do_in_keras_own(ours, kerass, arguments):
+    # Dark here and there, so that small epsilons count.
+    video = VIDEO.astype(arguments.get("dtype", "float32")) * (0.001 if "epsilon" in arguments else 1)
+    expect_same_function(ours(**arguments), getattr(keras.layers, kerass)(**arguments), video)
+
+
+@pytest.mark.parametrize("kernel_size", [(1, 3, 3), (3, 1, 1)])
+def test_groups_and_channels_first_are_left_to_keras(kernel_size, monkeypatch):
+    # TensorFlow has neither on a CPU.
+    monkeypatch.setattr(keras.layers.Conv3D, "call", lambda self, video: "Keras's own")
+    for choice in ({"groups": 2}, {"data_format": "channels_first"}):
+        layer = VideoConv(6, kernel_size, **choice)
+        layer.build(VIDEO.shape)
+        assert layer.call(VIDEO) == "Keras's own"
+
+
+def test_videos_have_their_channels_last_whatever_the_global_format():
+    layers = ResizeVideo(4, 5), ResizeVideo(3, 4), VideoConv(5, (1, 3, 3), data_format="channels_last")
+    expected = [np.array(layer(VIDEO)) for layer in layers]
+    before = keras.backend.image_data_format()
+    keras.backend.set_image_data_format("channels_first")
+    try:
+        for layer, output in zip((ResizeVideo(4, 5), ResizeVideo(3, 4), layers[-1]), expected):
+            np.testing.assert_array_equal(np.array(layer(VIDEO)), output)
+    finally:
+        keras.backend.set_image_data_format(before)
+
+
+def test_batch_norm_leaves_out_what_is_masked():
+    mask = np.arange(6) < [[4], [6]]
+    mask = np.broadcast_to(mask[..., None, None], VIDEO.shape[:-1])
+    ours, kerass = BatchNorm(), keras.layers.BatchNormalization()
+    outputs = [np.array(layer(VIDEO, training=True, mask=mask)) for layer in (ours, kerass)]
+    np.testing.assert_allclose(*outputs, atol=1e-5)
+    np.testing.assert_allclose(ours.moving_mean, kerass.moving_mean, rtol=1e-5)
+
+
+def test_means_lose_nothing_where_matrix_products_are_rounded(monkeypatch):
+    """GPUs round what goes into matrix products to 10 bits after the point (TF32), unless told otherwise."""
+
+    def rounded(x):
+        mantissa, exponent = np.frexp(np.array(x))
+        return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent)
+
+    matmul = keras.ops.matmul
+    monkeypatch.setattr(keras.ops, "matmul", lambda a, b: matmul(rounded(a), rounded(b)))
+    video = VIDEO + 30
+    expected = (video - video.mean(axis=-1, keepdims=True)) / np.sqrt(video.var(axis=-1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(np.array(LayerNorm()(video)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (3, 4)])
+def test_whole_numbers_are_resized_like_others(size):
+    video = (VIDEO * 255).astype(np.uint8)
+    np.testing.assert_allclose(np.array(ResizeVideo(*size)(video)), np.array(ResizeVideo(*size)(video.astype(np.float32))), atol=1e-4)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_layer_is_made_anew_in_its_own_precision(make):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = make()
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy = type(mixed).from_config(mixed.get_config())
+    for layer in (mixed, copy):
+        layer.build(VIDEO.shape)
+    copy.set_weights(mixed.get_weights())
+    assert {each.compute_dtype for each in copy._flatten_layers() if not isinstance(each, keras.layers.InputLayer)} == {"bfloat16"}
+    np.testing.assert_array_equal(np.array(copy(VIDEO), np.float32), np.array(mixed(VIDEO), np.float32))
+
+
 @pytest.mark.parametrize("shift", [0, 3])
 def test_normalisations_are_keras_own(shift):
     video = VIDEO + shift

@@ -74,6 +74,68 @@ def test_model_saves_and_loads_with_the_same_logits(build, tmp_path):
     np.testing.assert_array_equal(loaded.predict(FRAMES, verbose=0), model.predict(FRAMES, verbose=0))
 
 
+@pytest.fixture
+def mixed():
+    """What is built computes in 16 bits meanwhile."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def precisions(model):
+    return {layer.compute_dtype for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)}
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_a_mixed_network_loads_and_is_cloned_in_the_same_precision(build, mixed, tmp_path):
+    model = build(num_classes=5, **SIZE)
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")
+    loaded, cloned = keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)
+    cloned.set_weights(model.get_weights())
+    for copy in (loaded, cloned):
+        np.testing.assert_array_equal(copy.predict(FRAMES, verbose=0), model.predict(FRAMES, verbose=0))
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_a_mixed_network_in_float32_is_the_one_that_was_built_so(build, mixed):
+    model = build(num_classes=5, **SIZE)
+    keras.config.set_dtype_policy("float32")
+    plain = build(num_classes=5, **SIZE)
+    plain.set_weights(model.get_weights())
+    copy = models.as_float32(model)
+    assert precisions(copy) == {"float32"} and "bfloat16" in precisions(model)
+    np.testing.assert_array_equal(copy.predict(FRAMES, verbose=0), plain.predict(FRAMES, verbose=0))
+    assert np.abs(copy.predict(FRAMES, verbose=0) - model.predict(FRAMES, verbose=0)).max() > 0
+    assert models.as_float32(plain) is plain
+
+
+def test_layers_in_layers_and_operations_come_into_float32_too(mixed):
+    inner = keras.Sequential([keras.layers.TimeDistributed(keras.layers.Dense(3)), keras.layers.Flatten()])
+    frames = keras.Input(FRAMES.shape[1:], dtype="uint8")
+    x = keras.ops.cast(inner(keras.layers.Rescaling(1 / 255)(frames)), "float16")
+    model = keras.Model(frames, keras.layers.Bidirectional(keras.layers.GRU(2))(keras.layers.Reshape((4, -1))(x)))
+    copy = models.as_float32(model)
+    assert precisions(copy) == {"float32"}
+    assert {tensor.dtype for operation in copy.operations for tensor in keras.tree.flatten(operation.output)} == {"uint8", "float32"}
+    np.testing.assert_allclose(copy.predict(FRAMES, verbose=0), model.predict(FRAMES, verbose=0).astype("float32"), atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["SavedModel", "LiteRT"])
+def test_a_mixed_network_in_float32_can_be_exported(kind, mixed, tmp_path):
+    copy = models.as_float32(build_small_resnet(num_classes=5, **SIZE))
+    path = str(tmp_path / "network.tflite")
+    copy.export(path, format={"SavedModel": "tf_saved_model", "LiteRT": "litert"}[kind], verbose=False)
+    if kind == "SavedModel":
+        saved = tf.saved_model.load(path)
+        logits = saved.serve(FRAMES).numpy()
+    else:
+        lite = tf.lite.Interpreter(path).get_signature_runner()
+        logits = np.concatenate([lite(frames=clip[None])["output_0"] for clip in FRAMES])
+    np.testing.assert_allclose(logits, copy.predict_on_batch(FRAMES), atol=1e-3)
+
+
 def test_small_resnet_has_the_tutorials_widths_and_one_block_each():
     model = build_small_resnet()
     adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]

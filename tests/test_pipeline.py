@@ -1,11 +1,13 @@
 """From a split's files to batches."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SIDE, clip_number, frame_numbers, write_video
+from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 
 from helpers import batches
 from helpers.pipeline import make_dataset
@@ -128,6 +130,30 @@ def test_a_clip_that_cannot_be_read_is_named(tmp_path, training):
     broken.write_bytes(broken.read_bytes()[:300])
     with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
         epoch(make_dataset(tmp_path, training=training, **SIZES))
+
+
+ON_TWO_DEVICES = """
+import sys, time
+import keras, tensorflow as tf
+from helpers import batches, pipeline
+
+read = batches.frames_from_video_file
+batches.frames_from_video_file = lambda *given, **choice: time.sleep(0.02) or read(*given, **choice)
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = keras.Sequential([keras.Input((3, 16, 16, 3), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+sizes = {"n_frames": 3, "batch_size": 2, "output_size": (16, 16), "frame_step": 5}
+train, val = (pipeline.make_dataset(sys.argv[1], training=training, **sizes) for training in (True, False))
+print(len(model.fit(train, validation_data=val, epochs=5, verbose=0).history["val_loss"]), "epochs")
+"""
+
+
+def test_several_devices_may_share_the_batches(split):
+    # In a process of its own: what went wrong was a segmentation fault, and devices are set up once.
+    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES, split], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "5 epochs\n"), done.stderr[-2000:]
 
 
 def test_no_clips_are_refused(tmp_path):

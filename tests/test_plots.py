@@ -2,6 +2,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import html.parser
 import io
 
 import matplotlib.pyplot as plt
@@ -127,11 +128,21 @@ def test_film_strip_shows_first_and_last_frame():
     np.testing.assert_array_equal(images[3], FRAMES[-1])
 
 
+def test_any_text_may_describe_a_moving_picture():
+    text = """The "moon" & it's <b>walk</b>"""
+
+    class Finder(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            assert tag == "img" and dict(attributes)["alt"] == text and set(dict(attributes)) == {"alt", "width", "src"}
+
+    Finder().feed(plots.show_moving_picture(FRAMES, text).data)
+
+
 def test_moving_picture_holds_all_frames_and_says_what_it_shows():
     gif = Image.open(io.BytesIO(plots.encode_gif(FRAMES, fps=5)))
     assert gif.n_frames == 5 and gif.info["duration"] == 200
-    html = plots.show_moving_picture(FRAMES, "A figure jumps.").data
-    assert 'alt="A figure jumps."' in html and "base64," in html
+    shown = plots.show_moving_picture(FRAMES, "A figure jumps.").data
+    assert 'alt="A figure jumps."' in shown and "base64," in shown
 
 
 def test_pictures_are_opaque():

@@ -25,6 +25,7 @@ from helpers.video import VideoReadError
 
 COLOURS = ["red", "green", "blue"]
 RGB = dict(zip(COLOURS, np.eye(3)))
+CLIPS = np.random.default_rng(0).integers(0, 256, (4, 2, 8, 8, 3), np.uint8)
 
 
 def colour_model(n_frames=10, height=8, width=8):
@@ -168,6 +169,86 @@ def test_a_network_whose_weights_are_lost_is_refused(tmp_path):
     model.set_weights([weight * np.nan for weight in model.get_weights()])
     with pytest.raises(ModelError, match="not finite"):
         predict_video(Classifier(model, COLOURS, 0.2), write_video(tmp_path / "numbers.avi", 60))
+
+
+def network(*end, dtype="uint8", **last):
+    """Return a network of two frames that ends in some layers, or in a dense one with the arguments given."""
+    frames = keras.Input((2, 8, 8, 3), dtype=dtype)
+    x = keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(frames))
+    for layer in end or [keras.layers.Dense(3, **last)]:
+        x = layer(x)
+    return keras.Model(frames, x)
+
+
+def dense(**choice):
+    return keras.layers.Dense(3, **choice)
+
+
+SOFTMAX = {
+    "dense": lambda: network(activation="softmax"),
+    "activation": lambda: network(dense(), keras.layers.Activation("softmax", dtype="float32")),
+    "layer": lambda: network(dense(), keras.layers.Softmax()),
+    "operation": lambda: network(dense(), keras.ops.softmax),
+    "before a cast": lambda: network(dense(activation="softmax"), keras.layers.Activation("linear", dtype="float32")),
+    "in a sequence": lambda: network(keras.Sequential([keras.Input((3,)), dense(activation="softmax")])),
+    "in a network in a network": lambda: network(network_of_two()),
+    "mean of two": lambda: network(lambda x: keras.layers.average([dense(activation="softmax")(x) for _ in range(2)])),
+    "mean over time": lambda: network(
+        keras.layers.RepeatVector(4), keras.layers.TimeDistributed(dense(activation="softmax")), keras.layers.GlobalAveragePooling1D()
+    ),
+}
+
+
+def network_of_two():
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, keras.Sequential([keras.Input((3,)), dense(), keras.layers.Softmax()])(inputs))
+
+
+@pytest.mark.parametrize("make", SOFTMAX.values(), ids=SOFTMAX)
+def test_softmax_is_taken_once(make, tmp_path):
+    make().save(tmp_path / "model.keras")
+    classifier = predict.load(tmp_path / "model.keras", COLOURS, 5)
+    outputs = classifier.model.predict_on_batch(CLIPS)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(classifier.probabilities(CLIPS), outputs, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "log_softmax"])
+def test_softmax_is_taken_of_what_is_none(activation):
+    model = network(activation=activation)
+    outputs = np.exp(model.predict_on_batch(CLIPS))
+    np.testing.assert_allclose(Classifier(model, COLOURS, 0.2).probabilities(CLIPS), outputs / outputs.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+REFUSED = {
+    "sigmoid": (lambda: network(activation="sigmoid"), "ends in a sigmoid judges each class by itself"),
+    "sigmoid, by a layer": (lambda: network(dense(), keras.layers.Activation("sigmoid")), "ends in a sigmoid"),
+    "sigmoid, in a sequence": (lambda: network(keras.Sequential([keras.Input((3,)), dense(activation="hard_sigmoid")])), "hard_sigmoid"),
+    "one sigmoid": (lambda: network(keras.layers.Dense(1, activation="sigmoid")), "of one output .* take one of two outputs or more"),
+    "one logit": (lambda: network(keras.layers.Dense(1)), "of one output"),
+    "floats": (lambda: network(dtype="float32"), r'takes float32 .*keras.Input\(\(2, 8, 8, 3\), dtype="uint8"\) before it'),
+    "whole numbers": (lambda: network(dtype="int32"), "takes int32 may want pixels from 0 to 1 or to 255"),
+    "floats, in a sequence": (
+        lambda: keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.Flatten(), dense()]), "takes float32 .* save the two as one model"
+    ),
+    "a name for the input": (lambda: keras.Model({"video": (x := keras.Input((2, 8, 8, 3), dtype="uint8", name="video"))}, dense()(keras.layers.Flatten()(x))), "video"),
+    "two outputs": (lambda: network(lambda x: [dense()(x), dense()(x)]), "no network from clips of one size to logits"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make, sentence", REFUSED.values(), ids=REFUSED)
+def test_networks_of_another_meaning_are_refused(make, sentence, tmp_path):
+    make().save(tmp_path / "model.keras")
+    with pytest.raises(ModelError, match=f"^{tmp_path / 'model.keras'} can't be used: A model .*{sentence}"):
+        predict.load(tmp_path / "model.keras", None, 5)
+
+
+def test_a_network_of_floats_can_be_used_as_the_refusal_says(tmp_path):
+    inner = keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.GlobalAveragePooling3D(), dense(activation="softmax")])
+    frames = keras.Input((2, 8, 8, 3), dtype="uint8")
+    keras.Model(frames, inner(keras.layers.Rescaling(1 / 255)(frames))).save(tmp_path / "model.keras")
+    probabilities = predict.load(tmp_path / "model.keras", COLOURS, 5).probabilities(CLIPS)
+    np.testing.assert_allclose(probabilities, inner.predict_on_batch(CLIPS / 255), atol=1e-5)
 
 
 @pytest.mark.parametrize("frame_step", [0, -5])

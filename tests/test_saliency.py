@@ -50,6 +50,23 @@ def watcher(colour, place, strides=(1, 1, 1), frames=(12, 16, 16)):
     return model
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_evidence_in_a_mixed_network_is_float32_and_nearly_the_same(pooled):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = models.build_small_resnet(**SIZES)
+    finally:
+        keras.config.set_dtype_policy(before)
+    plain = models.as_float32(mixed)
+    expected, evidence = (find_evidence(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed))
+    assert evidence.dtype == grad_cam(mixed, CLIPS).dtype == np.float32
+    np.testing.assert_allclose(evidence, expected, atol=0.05 * np.abs(expected).max())
+    assert (compare_maps(evidence, expected) > 0.99).all()
+    forgot = randomize_weights(mixed, ["logits"])
+    assert [layer.compute_dtype for layer in forgot.layers[1:]] == [layer.compute_dtype for layer in mixed.layers[1:]]
+
+
 def test_evidence_of_the_last_volume_adds_up_to_the_logit(network):
     logits = network.predict(CLIPS, verbose=0)
     bias = network.layers[-1].get_weights()[1]
