@@ -125,13 +125,15 @@ def read_split(path):
         path: A file with the columns `file` and `split`; others are passed over, and so are folders before a clip's name.
 
     Raises:
-        ValueError: The file can't be read, lacks one of the columns, or names a clip for two splits.
+        ValueError: The file can't be read, lacks one of the columns, names no clip, or one for two splits.
     """
     table = {}
     for row in _rows(path):
         name, split = last_part(row["file"]), row["split"]
         if table.setdefault(name, split) != split:
             raise ValueError(f"{path} names {name} for {table[name]} and for {split}; leave one of the two.")
+    if not table:
+        raise ValueError(f"{path} names no clip: no line has both a file and a split; fill its columns.")
     return table
 
 

@@ -229,6 +229,7 @@ def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
         (b"name;part\nx;y\n", "is no table .*: its first line is 'name;part'; name two of its columns so"),
         (b"file,split\nGr\xf6\xdfe.avi,train\n", "is no text in UTF-8; save it as CSV UTF-8"),
         (b'file,split\n"v_Up_g01_c01.avi,train\n', "can't be read as a table .*; save it anew as CSV"),
+        (b"file,split\nv_Up_g01_c01.avi;train\n", "names no clip: no line has both"),
         (b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n", "names v_Up_g01_c01.avi for train and for test; leave one"),
     ],
 )
