@@ -154,7 +154,8 @@ def _expect_file(source):
     """Raise an OSError in a sentence where a ZIP's path names none."""
     path = pathlib.Path(source)
     if "://" in str(source):
-        raise OSError(f"{source} is a URL that can't be read from, for only http:// and https:// can; download the ZIP and set UCF101_ZIP to its path.")
+        way_out = "download the ZIP and set UCF101_ZIP to its path"
+        raise OSError(f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}.")
     if path.is_dir():
         beside = path.resolve().with_name(f"{path.resolve().name}.zip")
         to_zip = shlex.join(["python", "-m", "zipfile", "-c", str(beside), str(source)])

@@ -33,8 +33,9 @@ CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
 INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
-# What TensorFlow, PyTorch, JAX and NumPy say where memory runs out.
-OUT_OF_MEMORY = ("resource_exhausted", "out of memory", "oom when allocating", "can't allocate memory", "unable to allocate")
+# What TensorFlow, PyTorch, JAX and NumPy raise and say where memory runs out.
+OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+SAID_OF_MEMORY = ("resource_exhausted", "out of memory", "can't allocate memory", "not enough memory", "to allocate", "alloc_failed")
 
 
 class TrainingError(Exception):
@@ -111,7 +112,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, tho
                 model, record = _learn(data, settings, recipe, folder, resume, log, logs)
         else:
             model, record = finished
-            _expect_same_clips(record["clips_trained_on"], _describe(data), folder)
+            _expect_same_clips(record.get("clips_trained_on"), _describe(data), folder)
         if test and not judged:
             with _enough_memory(settings, recipe, folder, "judging"):
                 record |= _judge(model, data["test"], thorough)
@@ -231,7 +232,9 @@ def _writing(path):
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
-        raise TrainingError(f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and run the same again: it goes on.") from error
+        raise TrainingError(
+            f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and run the same again, without --restart: it goes on."
+        ) from error
 
 
 def _kept(folder):
@@ -246,7 +249,7 @@ def _enough_memory(settings, recipe, folder, doing):
     try:
         yield
     except (MemoryError, *_backend_errors()) as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)):
+        if type(error).__name__ not in OUT_OF_MEMORY and not any(words in str(error).lower() for words in SAID_OF_MEMORY):
             raise
         size, less = settings.size, ["a smaller --size or fewer --frames"]
         if settings.batch_size > 1:
@@ -317,9 +320,12 @@ def _go_on(model, folder, clips):
         return []
     try:
         saved, rows = keras.models.load_model(folder / LAST), json.loads((folder / HISTORY).read_text())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{folder} holds a run that can't be gone on from ({error}); begin anew with --restart (in Python resume=False).") from error
-    _expect_same_clips(rows[0]["clips"], clips, folder)
+        before = rows[0]["clips"]
+    except (OSError, ValueError, TypeError, LookupError, zipfile.BadZipFile) as error:
+        raise TrainingError(
+            f"{folder} holds a run that can't be gone on from ({error}); begin anew with --restart (in Python resume=False)."
+        ) from error
+    _expect_same_clips(before, clips, folder)
     done = int(saved.optimizer.iterations) // clips["batches"]
     if len(rows) < done:
         return []
@@ -342,8 +348,8 @@ def _describe(data):
 
 
 def _expect_same_clips(old, new, folder):
-    """Raise a TrainingError where a run was trained on other clips than are there now."""
-    if old != new:
+    """Raise a TrainingError where a run was trained on other clips than are there now; `save_run` isn't told which (None)."""
+    if old is not None and old != new:
         raise TrainingError(
             f"{folder} holds a run on other clips ({old['batches']} batches an epoch, now {new['batches']}): some were mended, left out, or "
             "come from another ZIP; get the same ones again, or begin anew with --restart (in Python resume=False)."
@@ -352,7 +358,7 @@ def _expect_same_clips(old, new, folder):
 
 def _source(settings):
     """Return a hash of where a run's clips come from, which tells no path."""
-    return hashlib.sha256(settings.zip.encode()).hexdigest()[:8] if settings.dataset == "ucf101" else settings.dataset
+    return hashlib.sha256(str(settings.zip).encode()).hexdigest()[:8] if settings.dataset == "ucf101" else settings.dataset
 
 
 def _replace_run(model, folder):
@@ -461,9 +467,9 @@ def _parse(arguments):
     add("--batch-size", type=_at_least(1), help="clips a batch; fewer take less memory (default: those of BOOK_RUN)")
     add("--classes", type=_at_least(2), help="how many classes, the first ones by name (default: those of BOOK_RUN)")
     add("--per-class", type=_at_least(1), nargs=3, metavar=("TRAIN", "VAL", "TEST"), help="clips of each class a split (default: those of BOOK_RUN)")
-    add("--split", help="group, clip, or a .csv file with the columns file and split (default: group)")
+    add("--split", help="group, clip, or a table (.csv) with the columns file and split (default: group)")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--resume", action="store_true", help="go on after the last whole epoch of a run that was interrupted, as without it, and say why where there is none")
+    how.add_argument("--resume", action="store_true", help="go on after the last whole epoch of a run, as by default; say why where that can't be")
     how.add_argument("--restart", action="store_true", help="begin anew; what an earlier run saved stays until the first epoch is saved")
     add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
     add("--no-test", action="store_true", help="leave the test clips alone, as one should while choosing")
@@ -531,8 +537,9 @@ def _why_anew(settings, recipe):
     if (folder / LAST).exists():
         return f"{folder / LAST} has no history beside it"
     named = re.compile(rf"{re.escape(recipe.name)}-(\d+)epochs-\w+")
-    others = {path: int(match[1]) for path in sorted(folder.parent.glob("*")) if (path / LAST).exists() and (match := named.fullmatch(path.name))}
-    for path, epochs in others.items():
+    others = [path.parent for path in sorted(folder.parent.glob(f"*/{LAST}")) if named.fullmatch(path.parent.name)]
+    for path in others:
+        epochs = int(named.fullmatch(path.name)[1])
         if path == run_folder(dataclasses.replace(settings, epochs=epochs), recipe):
             because = "its learning rate falls over all of them" if recipe.cosine else "their number is part of what a run is"
             return f"a run of {epochs} epochs is another one, because {because}"
