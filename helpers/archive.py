@@ -5,14 +5,20 @@ the table and the members asked for, and nothing else.
 """
 
 import contextlib
+import lzma
+import mimetypes
 import pathlib
+import shlex
 import shutil
+import struct
 import time
+import warnings
 import zipfile
 import zlib
 
 import remotezip
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ProxyError, SSLError
 from tqdm import tqdm
@@ -21,11 +27,19 @@ from urllib3.util import Retry
 from helpers import puppets
 from helpers.files import locked, whole
 from helpers.settings import home
-from helpers.ucf101 import files_by_class, get_class, is_clip, last_part, read_split, split_by_clip, split_by_group, split_by_table
+from helpers.ucf101 import (
+    FORM, files_by_class, get_class, is_clip, is_table, last_part, read_split, split_by_clip, split_by_group, split_by_table,
+)  # fmt: skip
 
 ATTEMPTS = 4
 PAUSE = 1.0
 TIMEOUT = 30
+# What a connection, and what zipfile and its decompressors make of a damaged ZIP: places before its beginning or beyond all
+# numbers (ValueError, OverflowError), what they can't unpack (RuntimeError), or its end (EOFError). requests' are OSErrors.
+FAILURES = (
+    OSError, urllib3.exceptions.HTTPError, remotezip.RemoteZipError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError, RuntimeError,
+)  # fmt: skip
 
 
 def list_files(source):
@@ -35,13 +49,14 @@ def list_files(source):
         source: URL or path of the ZIP.
 
     Returns:
-        The members' names in the ZIP's order. Folders and files that are not named like clips are left out.
+        The members' names in the ZIP's order. Folders and files that are not named like clips are left out, videos among them
+        with a warning.
 
     Raises:
         OSError: The ZIP can't be reached or read.
     """
     with _open_zip(source) as archive:
-        return [info.filename for info in _clips(archive).values()]
+        return [info.filename for info in _clips(source, archive).values()]
 
 
 def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_by="group", seed=0):
@@ -56,8 +71,8 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         num_classes: How many classes, the first ones by name; with a .csv file, the first of those that it names.
         splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
-        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial does), or the path of a .csv
-            file that names the clips of each split (see `helpers.ucf101.read_split`).
+        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial does), or the path of a table
+            (.csv, .tsv or .txt) that names the clips of each split (see `helpers.ucf101.read_split`).
         seed: Seed of the split.
 
     Returns:
@@ -65,14 +80,18 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
 
     Raises:
         ValueError: `split_by` is none of these, fewer than one class or clip are asked for, the ZIP has too few classes, clips or
-            groups, or `download_dir` holds clips of another split.
+            groups, or none named like a clip, or `download_dir` holds clips of another split.
         OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks space for the clips or can't
             be written to.
     """
     split, named = _way_to_split(split_by)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
-        clips = {name: info for name, info in _clips(archive).items() if named is None or name in named}
+        clips = _clips(source, archive)
+        if not clips:
+            raise ValueError(_tell_of_other_names(source, archive))
+        if named is not None:
+            clips = _choose(clips, named, source, split_by)
         plan = _plan(source if named is None else f"Of what {split_by} names, {source}", clips, num_classes, splits, split, seed)
         targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
         with _tell_of_folder(download_dir), locked(download_dir):
@@ -106,31 +125,43 @@ def fetch_clips(settings):
     Returns:
         The folders by split, as from `download_ucf101_subset`.
     """
-    # Each split has a folder of its own; the usual one has the run's name.
-    way = "" if settings.split_by == "group" else f"-{pathlib.Path(settings.split_by).stem}"
-    folder = home() / "data" / f"{settings.name}{way}"
+    folder = home() / "data" / settings.clips_name
     choice = {"split_by": settings.split_by, "seed": settings.seed}
     return download_ucf101_subset(get_source(settings), settings.num_classes, settings.splits, folder, **choice)
 
 
 def _way_to_split(split_by):
     """Return the function that splits, its arguments those of `split_by_group`, and the clips that it knows, or None for all."""
-    if str(split_by).endswith(".csv"):
+    if is_table(split_by):
         table = read_split(split_by)
         return lambda files, splits, seed: split_by_table(files, splits, table), set(table)
     ways = {"group": split_by_group, "clip": split_by_clip}
     if split_by not in ways:
-        raise ValueError(f'split_by is "group", "clip" or the path of a .csv file, not {split_by!r}.')
+        raise ValueError(f'split_by (in a shell --split) is "group", "clip" or the path of a .csv file, not {split_by!r}.')
     return ways[split_by], None
 
 
 @contextlib.contextmanager
 def _open_zip(source):
     """Open a ZIP, trying again after failures that may pass."""
-    if not _is_url(source) and not pathlib.Path(source).is_file():
-        raise FileNotFoundError(f"{source} is not there; set UCF101_ZIP to the URL or the path of UCF101's ZIP.")
+    if not _is_url(source):
+        _expect_file(source)
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(_try_again(source, lambda: _connect(source, stack)))
+
+
+def _expect_file(source):
+    """Raise an OSError in a sentence where a ZIP's path names none."""
+    path = pathlib.Path(source)
+    if "://" in str(source):
+        way_out = "download the ZIP and set UCF101_ZIP to its path"
+        raise OSError(f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}.")
+    if path.is_dir():
+        beside = path.resolve().with_name(f"{path.resolve().name}.zip")
+        to_zip = shlex.join(["python", "-m", "zipfile", "-c", str(beside), str(source)])
+        raise IsADirectoryError(f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {beside}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"{source} is not there; set UCF101_ZIP to the URL or the path of UCF101's ZIP.")
 
 
 def _connect(source, stack):
@@ -158,7 +189,7 @@ class _WholeRanges(remotezip.RemoteFetcher):
         first, last = data_range
         if last is not None and not 0 <= first <= last:
             # A server would answer with the whole ZIP.
-            raise ValueError("the table of contents names a place that is none")
+            raise zipfile.BadZipFile("the table of contents names a place that is none")
         return super().fetch(data_range, stream=False)
 
 
@@ -168,9 +199,9 @@ def _try_again(source, action):
         try:
             return action()
         except remotezip.RangeNotSupported as error:
-            message = f"{source} can't be read in parts: its server ignores byte ranges. Download the ZIP and give its path."
+            message = f"{source} is a page, or can't be read in parts: its server ignores byte ranges. Download the ZIP and give its path."
             raise OSError(message) from error
-        except Exception as error:  # A damaged ZIP makes zipfile and its decompressors raise almost anything.
+        except FAILURES as error:
             if attempt == ATTEMPTS - 1 or not _is_url(source) or _is_final(error):
                 raise OSError(f"{source} can't be read {_cause_and_way_out(error)}") from error
             time.sleep(PAUSE * 2**attempt)
@@ -197,20 +228,56 @@ def _cause_and_way_out(error):
             "download the ZIP in another way and give its path."
         )
     cause = str(error) or "it ends too early"
+    if cause == "File is not a zip file":
+        cause = "it is no ZIP, such as a web page, or only part of one"
     return f"({cause}); check the address, or the path, and the connection, or get the ZIP anew; then run this again."
 
 
 def _is_url(source):
-    return str(source).startswith(("http://", "https://"))
+    return str(source).lower().startswith(("http://", "https://"))
 
 
-def _clips(archive):
+def _clips(source, archive):
     """Return the ZIP's clips by name, without folders: `{name: ZipInfo}`. Of two with one name the first counts."""
     clips = {}
     for info in archive.infolist():
         if is_clip(info.filename):
             clips.setdefault(last_part(info.filename), info)
+    others = [name for name in archive.namelist() if _is_video(name) and not is_clip(name)]
+    if clips and others:
+        warnings.warn(f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.", stacklevel=4)
     return clips
+
+
+def _is_video(fname):
+    """Return whether a name is that of a video; macOS puts into a ZIP a hidden file beside each."""
+    name = last_part(fname)
+    return not name.startswith(".") and (mimetypes.guess_type(name)[0] or "").startswith("video/")
+
+
+def _tell_of_other_names(source, archive):
+    """Return what is wrong with a ZIP in which nothing is named like a clip."""
+    files = [name for name in archive.namelist() if not name.endswith("/")]
+    if not files:
+        return f"{source} is an empty ZIP; set UCF101_ZIP to another one."
+    example = next(filter(_is_video, files), files[0])
+    return (
+        f"{source} has {len(files)} files, but none is named like a clip of UCF101, {FORM} (one is {example!r}); rename them so, "
+        "clips of one recording with one group, and zip them anew, or set UCF101_ZIP to another ZIP."
+    )
+
+
+def _choose(clips, named, source, table):
+    """Return the clips that a table names."""
+    missing = sorted(named - set(clips))
+    if len(missing) == len(named):
+        raise ValueError(
+            f"None of the {len(named)} clips that {table} names, such as {missing[0]!r}, is in {source}, which has such as "
+            f"{min(clips)!r}; name clips of this ZIP, or set UCF101_ZIP to another one."
+        )
+    if missing:
+        warnings.warn(f"{source} lacks {len(missing)} of the {len(named)} clips that {table} names, such as {missing[0]!r}.", stacklevel=3)
+    return {name: info for name, info in clips.items() if name in named}
 
 
 def _plan(source, clips, num_classes, splits, split, seed):
@@ -219,14 +286,17 @@ def _plan(source, clips, num_classes, splits, split, seed):
         raise ValueError(f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}.")
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
-        raise ValueError(f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer, or take another ZIP.")
+        raise ValueError(
+            f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer (num_classes, in a "
+            "shell --classes N), or take another ZIP."
+        )
     chosen = [file for class_name in list(by_class)[:num_classes] for file in by_class[class_name]]
     return split(chosen, splits, seed)
 
 
 def _refuse_strays(download_dir, splits, targets):
     """Refuse a folder that holds other clips: they would be trained on or, worse, tested on unseen."""
-    strays = {path for name in splits for path in (download_dir / name).glob("*/*.avi")} - set(targets)
+    strays = {path for name in splits for path in (download_dir / name).glob("*/*") if _is_video(path)} - set(targets)
     if strays:
         raise ValueError(
             f"{download_dir} holds {len(strays)} clips that are not in this split, such as {min(strays).name}; "

@@ -13,7 +13,7 @@ import keras
 
 from helpers.files import locked, whole
 from helpers.settings import home
-from helpers.ucf101 import read_split
+from helpers.ucf101 import is_table, read_split
 
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
@@ -32,7 +32,7 @@ def run_folder(settings, recipe):
 
 def fingerprint(settings, recipe):
     """Return a hash of what a run depends on: its settings, its recipe, the table of its split, the backend and the helpers' source."""
-    table = read_split(settings.split_by) if settings.split_by.endswith(".csv") else None
+    table = read_split(settings.split_by) if is_table(settings.split_by) else None
     said = [public(settings), dataclasses.asdict(recipe), table, keras.backend.backend()]
     return hashlib.sha256(json.dumps(said).encode() + SOURCE).hexdigest()[:8]
 
@@ -109,16 +109,32 @@ def read_records(path):
         records = json.loads(path.read_text()) if path.exists() else []
         if all({"recipe", "settings"} <= set(record) for record in records):
             return records
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror or error}); name another file for the records.") from error
     except (TypeError, ValueError):
         pass
     raise ValueError(f"{path} is no JSON list of runs; name another file for the records.")
 
 
 def add_record(path, record):
-    """Add a run's record to a file of them, in place of one of the same recipe and settings."""
-    with locked(path.parent):
-        others = [old for old in read_records(path) if (old["recipe"], old["settings"]) != (record["recipe"], record["settings"])]
-        write_json(path, [*others, record])
+    """Add a run's record to a file of them, in place of one of the same recipe, settings and backend.
+
+    Versions and hardware don't count: the same run, made anew, takes the old one's place.
+
+    Raises:
+        ValueError: It is another sort of file, or can't be written.
+    """
+    try:
+        with locked(path.parent):
+            write_json(path, [*(old for old in read_records(path) if _identity(old) != _identity(record)), record])
+    except OSError as error:
+        raise ValueError(f"{path} can't be written ({error.strerror or error}); name another file for the records.") from error
+
+
+def _identity(record):
+    """Return what makes a run another one: its recipe, its settings, and the backend's name without its version."""
+    backend = record.get("versions", {}).get("backend", "")
+    return record["recipe"], record["settings"], backend.partition(" ")[0]
 
 
 def write_json(path, content):

@@ -49,6 +49,15 @@ class Settings:
         return f"{self.dataset}-{self.run}"
 
     @property
+    def clips_name(self):
+        """What the folder of its clips is called: as the run, unless other classes, numbers or splits are chosen."""
+        usual = Settings(self.dataset, self.run, self.frame_step, **_CHOICES[self.dataset, self.run])
+        counts = "-".join(map(str, self.splits.values()))
+        chosen = (self.num_classes, self.splits) != (usual.num_classes, usual.splits)
+        parts = [self.name] + [f"{self.num_classes}x{counts}"] * chosen
+        return "-".join(parts + [pathlib.Path(self.split_by).stem] * (self.split_by != "group"))
+
+    @property
     def reading(self):
         """How `make_dataset` and `FrameGenerator` read a clip, as keyword arguments."""
         return {"n_frames": self.n_frames, "output_size": (self.size, self.size), "frame_step": self.frame_step}

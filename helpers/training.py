@@ -4,13 +4,17 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import importlib.util
+import itertools
 import json
 import math
 import pathlib
 import platform
+import re
 import sys
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -29,6 +33,9 @@ CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
 INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
+# What TensorFlow, PyTorch, JAX and NumPy raise and say where memory runs out.
+OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+SAID_OF_MEMORY = ("resource_exhausted", "out of memory", "can't allocate memory", "not enough memory", "to allocate", "alloc_failed")
 
 
 class TrainingError(Exception):
@@ -74,7 +81,8 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, tho
         epochs: Epochs, where not the settings' own.
         test: Whether to evaluate the network on the test set. While you choose among recipes, don't.
         thorough: Whether to test it also with frames in other orders, and with several clips a video; that takes far longer.
-        resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew.
+        resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew, even where a run is
+            finished. What the old run saved stays until the first epoch of the new one is saved.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
         log: Is called with a line of text after each epoch.
         tensorboard: Folder for TensorBoard's logs, if they are wanted; the run gets a folder of its own in it.
@@ -85,45 +93,54 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, tho
         probabilities; of a thorough test `orders` and `several_clips`.
 
     Raises:
-        TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, or a model can't be
-            saved. What was saved before is still there.
+        TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, memory doesn't suffice,
+            the run that was interrupted had other clips, or a model can't be saved. What was saved before is still there.
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
     logs = [_tensorboard(pathlib.Path(tensorboard, folder.name))] if tensorboard else []
     with locked(folder):
-        finished = load_run(settings, recipe)
+        finished = load_run(settings, recipe) if resume else None
+        judged = finished is not None and (("orders" if thorough else "test") in finished[1] or not test)
         if finished is not None:
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
-            if ("orders" if thorough else "test") in finished[1] or not test:
+            if judged and finished[1].get("source") == _source(settings):
                 return finished
         data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
-        model, record = finished or _learn(data, settings, recipe, folder, resume, log, logs)
-        return model, _finish(record | (_judge(model, data["test"], thorough) if test else {}), folder)
+        if finished is None:
+            with _enough_memory(settings, recipe, folder, "training"):
+                model, record = _learn(data, settings, recipe, folder, resume, log, logs)
+        else:
+            model, record = finished
+            _expect_same_clips(record.get("clips_trained_on"), _describe(data), folder)
+        if test and not judged:
+            with _enough_memory(settings, recipe, folder, "judging"):
+                record |= _judge(model, data["test"], thorough)
+        return model, _finish(record | {"source": _source(settings)}, folder)
 
 
 def _learn(data, settings, recipe, folder, resume, log, callbacks):
     """Train a network, from the beginning or from where an interrupted run was; return `(model, record)`, not judged yet."""
     train = data["train"]
     model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(train))
-    rows = _go_on(model, folder, len(train)) if resume else []
+    clips = _describe(data)
+    rows = _go_on(model, folder, clips) if resume else []
     check_fit(model, train)
     if rows:
         log(f"going on after epoch {len(rows)}")
-    else:
-        _clear(folder)
-    callbacks = [_Epochs(folder, settings.epochs, rows, train, log), *callbacks]
+    callbacks = [_Epochs(folder, settings.epochs, rows, train, clips, log), *callbacks]
     sets = {"x": train, "validation_data": data["val"], "shuffle": False}  # the training set is shuffled already
     try:
         model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
-    except Exception:
+    except _backend_errors():
         # TensorFlow wraps what the reading of a clip raises in an error of its own.
         if error := next((batches.error for batches in data.values() if batches.error), None):
             raise error from None
         raise
-    history = {name: [row[name] for row in rows] for name in rows[0]}
+    history = {name: [row[name] for row in rows] for name in rows[0] if name != "clips"}
     left_out = {split: batches.left_out for split, batches in data.items()}
-    return model, _record(model, history, settings, recipe, left_out) | {"class_names": train.class_names}
+    record = _record(model, history, settings, recipe, left_out)
+    return model, record | {"class_names": train.class_names, "clips_trained_on": clips}
 
 
 def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
@@ -139,12 +156,21 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
 
     Returns:
         The record.
+
+    Raises:
+        TrainingError: The network is not the one that the recipe builds for these settings, the history is of another number
+            of epochs, the test set has other clips or classes, or a file can't be written. Nothing is saved then.
     """
     folder, epochs = run_folder(settings, recipe), len(history["loss"])
-    record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}) | _judge(model, test)
+    _expect_recipe(model, recipe, settings)
+    check_fit(model, test)
+    if epochs != settings.epochs:
+        raise TrainingError(f"The history is of {epochs} epochs, and the settings say {settings.epochs}; set their epochs to {epochs}.")
+    record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}) | {"source": _source(settings)}
+    with _enough_memory(settings, recipe, folder, "judging"):
+        record |= _judge(model, test)
     with locked(folder):
-        _clear(folder)
-        save_model(model, folder / LAST)
+        _replace_run(model, folder)
         return _finish(record, folder)
 
 
@@ -170,6 +196,25 @@ def check_fit(model, batches):
         )
 
 
+def _expect_recipe(model, recipe, settings):
+    """Raise a TrainingError if a network is not the one that a recipe builds for these settings."""
+    expected = build_model(recipe, settings)
+    for one, other in itertools.zip_longest(model.layers, expected.layers):
+        if one is None or other is None or _structure(one) != _structure(other):
+            has, needs = (f"{layer.name} ({layer.count_params():,} parameters)" if layer else "nothing" for layer in (one, other))
+            raise TrainingError(
+                f"The network is not the one that the recipe {recipe.name} builds for these settings: it has {has} where that has {needs}; "
+                "give the recipe and the settings that it was made by, such as recipes.Recipe(conv=\"2d\")."
+            )
+
+
+def _structure(layer):
+    """Return what makes a layer another one, whatever its name and its weights' values."""
+    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")}
+    # JSON makes a list of a tuple, as loading does.
+    return type(layer), [tuple(weight.shape) for weight in layer.weights], json.dumps(config, default=str, sort_keys=True)
+
+
 def save_model(model, path):
     """Save a model to a file that is there whole or not at all.
 
@@ -187,7 +232,9 @@ def _writing(path):
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
-        raise TrainingError(f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and go on with --resume.") from error
+        raise TrainingError(
+            f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and run the same again, without --restart: it goes on."
+        ) from error
 
 
 def _kept(folder):
@@ -196,12 +243,39 @@ def _kept(folder):
     return f"{last} still holds the model of the last whole epoch" if last.exists() else "no epoch had been saved before"
 
 
+@contextlib.contextmanager
+def _enough_memory(settings, recipe, folder, doing):
+    """Tell in a sentence that memory ran out, of which batches, what takes less, and which model is still there."""
+    try:
+        yield
+    except (MemoryError, *_backend_errors()) as error:
+        if type(error).__name__ not in OUT_OF_MEMORY and not any(words in str(error).lower() for words in SAID_OF_MEMORY):
+            raise
+        size, less = settings.size, ["a smaller --size or fewer --frames"]
+        if settings.batch_size > 1:
+            less.insert(0, f"--batch-size {settings.batch_size // 2}")
+        if not recipe.mixed:
+            less.append("--mixed")
+        again = "end what else takes memory and run the same again, which only judges, or " if doing == "judging" else ""
+        raise TrainingError(
+            f"Memory does not suffice for {doing} with batches of {settings.batch_size} clips of {settings.n_frames} x {size} x {size} x 3 "
+            f"({_kept(folder)}); {again}begin another run that takes less, with {', '.join(less[:-1])} or {less[-1]} (in Python the "
+            "settings' batch_size, size and n_frames, and the recipe's mixed)."
+        ) from error
+
+
+def _backend_errors():
+    """Return what Keras's backend raises. PyTorch's and JAX's errors are RuntimeErrors, TensorFlow's are its own."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (RuntimeError, tensorflow.errors.OpError) if tensorflow else (RuntimeError,)
+
+
 class _Epochs(keras.callbacks.Callback):
     """Gives the data the epoch's number, and keeps after each epoch what is needed to go on."""
 
-    def __init__(self, folder, epochs, rows, train, log):
+    def __init__(self, folder, epochs, rows, train, clips, log):
         super().__init__()
-        self.folder, self.epochs, self.rows, self.data, self.log = folder, epochs, rows, train, log
+        self.folder, self.epochs, self.rows, self.data, self.clips, self.log = folder, epochs, rows, train, clips, log
 
     def on_epoch_begin(self, epoch, logs=None):
         self.data.epoch, self.begin = epoch, time.monotonic()
@@ -216,7 +290,9 @@ class _Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs):
         # What the last batch's step has done shows here only.
         self._check(logs["val_loss"], f"the validation of epoch {len(self.rows) + 1}")
-        row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin}
+        row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin, "clips": self.clips}
+        if not self.rows:
+            _replace_run(self.model, self.folder)
         if all(row["val_accuracy"] > earlier["val_accuracy"] for earlier in self.rows):
             save_model(self.model, self.folder / BEST)
         self.rows.append(row)
@@ -238,12 +314,19 @@ def _tensorboard(folder):
     return keras.callbacks.TensorBoard(folder)
 
 
-def _go_on(model, folder, batches):
+def _go_on(model, folder, clips):
     """Give a model the state that it had after the last whole epoch; return the rows of the history up to there, or none."""
-    if not ((folder / LAST).exists() and (folder / HISTORY).exists()):
+    if not _can_go_on(folder):
         return []
-    saved, rows = keras.models.load_model(folder / LAST), json.loads((folder / HISTORY).read_text())
-    done = int(saved.optimizer.iterations) // batches
+    try:
+        saved, rows = keras.models.load_model(folder / LAST), json.loads((folder / HISTORY).read_text())
+        before = rows[0]["clips"]
+    except (OSError, ValueError, TypeError, LookupError, zipfile.BadZipFile) as error:
+        raise TrainingError(
+            f"{folder} holds a run that can't be gone on from ({error}); begin anew with --restart (in Python resume=False)."
+        ) from error
+    _expect_same_clips(before, clips, folder)
+    done = int(saved.optimizer.iterations) // clips["batches"]
     if len(rows) < done:
         return []
     model.set_weights(saved.get_weights())
@@ -254,11 +337,37 @@ def _go_on(model, folder, batches):
     return rows[:done]
 
 
-def _clear(folder):
-    """Remove what an earlier run has left."""
-    # The record goes first, for it vouches for the model; then the model, for a run goes on wherever there is one.
-    for name in (RECORD, LAST, HISTORY, BEST):
-        (folder / name).unlink(missing_ok=True)
+def _can_go_on(folder):
+    return (folder / LAST).exists() and (folder / HISTORY).exists()
+
+
+def _describe(data):
+    """Return what a run that goes on relies on: the batches of an epoch, and a hash of the names of the clips it learns by."""
+    names = [[f"{file.parent.name}/{file.name}" for file in data[split].files] for split in ("train", "val")]
+    return {"batches": len(data["train"]), "names": hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}
+
+
+def _expect_same_clips(old, new, folder):
+    """Raise a TrainingError where a run was trained on other clips than are there now; `save_run` isn't told which (None)."""
+    if old is not None and old != new:
+        raise TrainingError(
+            f"{folder} holds a run on other clips ({old['batches']} batches an epoch, now {new['batches']}): some were mended, left out, or "
+            "come from another ZIP; get the same ones again, or begin anew with --restart (in Python resume=False)."
+        )
+
+
+def _source(settings):
+    """Return a hash of where a run's clips come from, which tells no path."""
+    return hashlib.sha256(str(settings.zip).encode()).hexdigest()[:8] if settings.dataset == "ucf101" else settings.dataset
+
+
+def _replace_run(model, folder):
+    """Save the first model of a new run, and only once it is all there remove what an earlier run has left."""
+    with _writing(folder / LAST), whole(folder / LAST) as draft:
+        model.save(draft)
+        # The record goes first, for it vouches for the model; without a history no run goes on.
+        for name in (RECORD, HISTORY, BEST):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _judge(model, test, thorough=False):
@@ -332,6 +441,12 @@ def _at_least(least):
     return number
 
 
+def _local(text):
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is a URL; name a place on this machine")
+    return pathlib.Path(text)
+
+
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.training",
@@ -349,12 +464,17 @@ def _parse(arguments):
     add("--epochs", type=_at_least(1), help="epochs (default: those of BOOK_RUN)")
     add("--size", type=_at_least(16), help="height and width of the frames in pixels (default: those of BOOK_RUN)")
     add("--frames", type=_at_least(1), help="frames a clip (default: those of BOOK_RUN)")
-    add("--split", help="group, clip, or a .csv file with the columns file and split (default: group)")
-    add("--resume", action="store_true", help="go on after the last whole epoch of a run that was interrupted")
+    add("--batch-size", type=_at_least(1), help="clips a batch; fewer take less memory (default: those of BOOK_RUN)")
+    add("--classes", type=_at_least(2), help="how many classes, the first ones by name (default: those of BOOK_RUN)")
+    add("--per-class", type=_at_least(1), nargs=3, metavar=("TRAIN", "VAL", "TEST"), help="clips of each class a split (default: those of BOOK_RUN)")
+    add("--split", help="group, clip, or a table (.csv) with the columns file and split (default: group)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--resume", action="store_true", help="go on after the last whole epoch of a run, as by default; say why where that can't be")
+    how.add_argument("--restart", action="store_true", help="begin anew; what an earlier run saved stays until the first epoch is saved")
     add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
     add("--no-test", action="store_true", help="leave the test clips alone, as one should while choosing")
-    add("--record", type=pathlib.Path, metavar="FILE", help="add the records to this JSON file, a list of runs")
-    add("--tensorboard", metavar="FOLDER", help="write logs for TensorBoard")
+    add("--record", type=_local, metavar="FILE", help="add the records to this JSON file, a list of runs")
+    add("--tensorboard", type=_local, metavar="FOLDER", help="write logs for TensorBoard")
     add("--deterministic", action="store_true", help="get the same bits from the same seed, at some cost of time")
     return parser.parse_args(arguments)
 
@@ -373,7 +493,8 @@ def main(arguments=None):
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; the same command with --resume goes on after the last whole epoch.", file=sys.stderr)
+        again = "the same command without --restart" if options.restart else "the same command"
+        print(f"Interrupted; {again} goes on after the last whole epoch.", file=sys.stderr)
         return 130
     return 0
 
@@ -382,11 +503,12 @@ def _train_one(options, seed):
     own = {"network": options.network, "conv": options.conv, "learning_rate": options.learning_rate, "mixed": options.mixed or None}
     recipe = dataclasses.replace(RECIPES[options.recipe], seed=seed, **_given(own))
     recipe = dataclasses.replace(recipe, **{name: INGREDIENTS[name] for name in options.without})
-    own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
-    settings = dataclasses.replace(current(), **_given(own))
+    settings = _settings(options)
     print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
+    if options.resume and (reason := _why_anew(settings, recipe)):
+        print(f"nothing to go on from: {reason}; it begins anew", flush=True)
     _, record = train(
-        settings, recipe, resume=options.resume, test=not options.no_test, thorough=options.record is not None,
+        settings, recipe, resume=not options.restart, test=not options.no_test, thorough=options.record is not None,
         unreadable="leave out" if options.leave_out else "stop", log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
     )  # fmt: skip
     scores = {"validation": record["history"]["val_accuracy"][-1]} | ({} if options.no_test else {"test": record["test"]["accuracy"]})
@@ -397,6 +519,33 @@ def _train_one(options, seed):
             print(f"left out of {split}, for they can't be read: {', '.join(names)}", flush=True)
     if options.record:
         add_record(options.record, record)
+
+
+def _settings(options):
+    own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
+    own |= {"batch_size": options.batch_size, "num_classes": options.classes}
+    if options.per_class:
+        own["splits"] = dict(zip(("train", "val", "test"), options.per_class))
+    return dataclasses.replace(current(), **_given(own))
+
+
+def _why_anew(settings, recipe):
+    """Return why there is no run to go on from, or None where there is one."""
+    folder = run_folder(settings, recipe)
+    if (folder / RECORD).exists() or _can_go_on(folder):
+        return None
+    if (folder / LAST).exists():
+        return f"{folder / LAST} has no history beside it"
+    named = re.compile(rf"{re.escape(recipe.name)}-(\d+)epochs-\w+")
+    others = [path.parent for path in sorted(folder.parent.glob(f"*/{LAST}")) if named.fullmatch(path.parent.name)]
+    for path in others:
+        epochs = int(named.fullmatch(path.name)[1])
+        if path == run_folder(dataclasses.replace(settings, epochs=epochs), recipe):
+            because = "its learning rate falls over all of them" if recipe.cosine else "their number is part of what a run is"
+            return f"a run of {epochs} epochs is another one, because {because}"
+    if others:
+        return f"{', '.join(path.name for path in others)} differs in settings, recipe, backend or the helpers' source"
+    return f"no run of {recipe.name} is in {folder.parent}"
 
 
 def _given(options):

@@ -1,15 +1,24 @@
 """UCF101's names, and how its clips are split. Taught in the chapter *Load video*.
 
-A clip is called `v_<Class>_g<group>_c<clip>.avi`. All clips of a group are cut from one upload: the same person in the
+A clip is called `v_<Class>_g<group>_c<clip>.avi`; the class may be of several words, as in `v_Push_Ups_g01_c01.avi`, and the
+suffix in capitals. All clips of a group are cut from one upload: the same person in the
 same room (Soomro et al. 2012). A split that ignores the groups tests on rooms that it trained on.
 """
 
+import codecs
 import csv
+import math
+import pathlib
 import random
 import re
 from collections import defaultdict
 
-NAME = re.compile(r"v_(?P<class_name>[^\W_]+)_g(?P<group>\d+)_c(?P<clip>\d+)\.avi")
+# The last _g and _c count, so that a class of several words is told without doubt.
+NAME = re.compile(r"v_(?P<class_name>[^\W_]+(?:[ _-]+[^\W_]+)*)_g(?P<group>\d+)_c(?P<clip>\d+)\.(?i:avi)")
+FORM = "v_<Class>_g<group>_c<clip>.avi"
+# How to ask for fewer, in Python and in a shell.
+FEWER_CLIPS = "ask for fewer clips (splits, in a shell --per-class TRAIN VAL TEST)"
+_TABLES = (".csv", ".tsv", ".txt")
 
 
 def last_part(fname):
@@ -76,7 +85,7 @@ def split_by_group(files, splits, seed=0):
         if split_of is None:
             raise ValueError(
                 f"{class_name} has {len(class_files)} clips in {len(groups)} groups, which can't be dealt out so that "
-                f"{_wanted(splits)} share no group; ask for fewer clips."
+                f"{_wanted(splits)} share no group; {FEWER_CLIPS}."
             )
         for name, count in splits.items():
             own = [by_group[group] for group in groups if split_of[group] == name]
@@ -101,20 +110,64 @@ def split_by_clip(files, splits, seed=0):
     return result
 
 
+def is_table(split_by):
+    """Return whether what splits clips is a table's path, for `read_split`, and not the name of a way to split them."""
+    return str(split_by).lower().endswith(_TABLES)
+
+
 def read_split(path):
-    """Return the split of each clip that a .csv file names.
+    """Return the split of each clip that a table names.
+
+    The table is a .csv file, or what Excel makes of one: with commas, semicolons or tabs, in UTF-8 or UTF-16, with a byte
+    order mark or without, its titles in capitals or not, with lines left blank.
 
     Args:
-        path: A .csv file with the columns `file` and `split`; others are passed over.
+        path: A file with the columns `file` and `split`; others are passed over, and so are folders before a clip's name.
 
     Raises:
-        ValueError: The file can't be read, or lacks one of the columns.
+        ValueError: The file can't be read, lacks one of the columns, names no clip, or one for two splits.
     """
+    table = {}
+    for row in _rows(path):
+        name, split = last_part(row["file"]), row["split"]
+        if table.setdefault(name, split) != split:
+            raise ValueError(f"{path} names {name} for {table[name]} and for {split}; leave one of the two.")
+    if not table:
+        raise ValueError(f"{path} names no clip: no line has both a file and a split; fill its columns.")
+    return table
+
+
+def _rows(path):
+    """Return the rows of a table that have a file and a split, as dictionaries by title."""
+    lines = [line for line in _read_text(path).splitlines() if line.strip()]
+    if lines and lines[0].lower().startswith("sep="):  # Excel's own line about what stands between two columns
+        lines = lines[1:]
+    for separator in ",;\t":
+        titles = [title.strip().lower() for title in next(csv.reader(lines[:1], delimiter=separator), [])]
+        if {"file", "split"} <= set(titles):
+            break
+    else:
+        found = f"its first line is {lines[0][:80]!r}" if lines else "it is empty"
+        raise ValueError(f"{path} is no table with the columns file and split: {found}; name two of its columns so.")
     try:
-        with open(path, newline="") as file:
-            return {last_part(row["file"]): row["split"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} can't be read as a .csv file with the columns file and split; check its path.") from error
+        rows = [dict(zip(titles, map(str.strip, row))) for row in csv.reader(lines[1:], delimiter=separator, strict=True)]
+    except csv.Error as error:
+        raise ValueError(f"{path} can't be read as a table ({error}); save it anew as CSV, with the columns file and split.") from error
+    return [row for row in rows if row.get("file") and row.get("split")]
+
+
+def _read_text(path):
+    """Return a table's text, in UTF-16 where its first bytes say so, in UTF-8 otherwise."""
+    if "://" in str(path):
+        raise ValueError(f"{path} is a URL, and a table is read from a file; download it and give its path.")
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a .csv file with the columns file and split.") from error
+    try:
+        return content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8; save it as CSV UTF-8, with the columns file and split.") from error
 
 
 def split_by_table(files, splits, table):
@@ -123,7 +176,7 @@ def split_by_table(files, splits, table):
     Args:
         files: Names of clips.
         splits: How many clips of each class a split gets, in the order of their names.
-        table: The split by name of clip; clips that it does not name get none.
+        table: The split by name of clip, in capitals or not; clips that it does not name get none.
 
     Returns:
         The names by split, class after class.
@@ -134,9 +187,12 @@ def split_by_table(files, splits, table):
     result = {name: [] for name in splits}
     for class_name, class_files in files_by_class(files).items():
         for name, count in splits.items():
-            chosen = sorted(file for file in class_files if table.get(file) == name)
+            chosen = sorted(file for file in class_files if table.get(file, "").lower() == name.lower())
             if len(chosen) < count:
-                raise ValueError(f"The table names {len(chosen)} clips of {class_name} for {name}, not {count}; ask for fewer.")
+                raise ValueError(
+                    f"The table names {len(chosen)} clips of {class_name} for {name}, not {count} (its splits: "
+                    f"{', '.join(sorted(filter(None, set(table.values()))))}); {FEWER_CLIPS}, or add some to it."
+                )
             result[name] += chosen[:count]
     return result
 
@@ -169,7 +225,7 @@ def _wanted(splits):
 def _check_enough(class_name, class_files, splits):
     if len(class_files) < sum(splits.values()):
         raise ValueError(
-            f"{class_name} has {len(class_files)} clips, but {_wanted(splits)} are asked for; ask for fewer clips."
+            f"{class_name} has {len(class_files)} clips, but {_wanted(splits)} are asked for; {FEWER_CLIPS}."
         )
 
 
@@ -183,25 +239,45 @@ def _deal(sizes, splits):
     Returns:
         The split by group, or None where no way exists.
     """
-    groups, names = list(sizes), list(splits)
-    share = {name: sum(sizes.values()) * count / sum(splits.values()) for name, count in splits.items()}
-    failed = set()
+    counts, names = list(sizes.values()), list(splits)
+    share = {name: sum(counts) * count / sum(splits.values()) for name, count in splits.items()}
+    left, unit = _left(counts)
+    dealt, chosen, failed = dict.fromkeys(names, 0), [], set()
 
-    def deal(position, dealt):
-        missing = tuple(max(0, splits[name] - dealt[name]) for name in names)
-        if position == len(groups):
-            return {} if not any(missing) else None
-        if (position, missing) in failed:
-            return None
-        size = sizes[groups[position]]
-        for name in sorted(names, key=lambda name: dealt[name] - share[name]):
-            rest = deal(position + 1, dealt | {name: dealt[name] + size})
-            if rest is not None:
-                return rest | {groups[position]: name}
-        failed.add((position, missing))
-        return None
+    def state():
+        return len(chosen), tuple(max(0, splits[name] - dealt[name]) for name in names)
 
-    return deal(0, dict.fromkeys(names, 0))
+    def hopeless():
+        position, missing = state()
+        needed = sum(-(-clips // unit[position]) * unit[position] for clips in missing)
+        return needed > left[position] or (position, missing) in failed
+
+    def choices():
+        return iter(() if hopeless() else sorted(names, key=lambda name: dealt[name] - share[name]))
+
+    stack = [choices()]  # not recursion, which Python ends at a thousand groups
+    while stack and (len(chosen) < len(counts) or hopeless()):
+        name = next(stack[-1], None)
+        if name is None:
+            failed.add(state())
+            stack.pop()
+            if chosen:
+                name = chosen.pop()
+                dealt[name] -= counts[len(chosen)]
+        else:
+            dealt[name] += counts[len(chosen)]
+            chosen.append(name)
+            stack.append(choices())
+    return dict(zip(sizes, chosen)) if stack else None
+
+
+def _left(counts):
+    """Return how many clips are left from each position on, and what divides the sizes of the groups that are left."""
+    left, unit = [0], [0]
+    for count in reversed(counts):
+        left.append(left[-1] + count)
+        unit.append(math.gcd(unit[-1], count))
+    return left[::-1], [size or 1 for size in reversed(unit)]
 
 
 def _take_turns(groups):

@@ -156,7 +156,7 @@ figure = plots.plot_history(history)
 #
 # ## Keep the result
 #
-# `save_run` evaluates the model on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
+# `save_run` makes sure that the model is the one that the recipe builds, evaluates it on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
 
 # %%
 record = training.save_run(model, history.history, run, test=test_ds, seconds=seconds)
@@ -177,9 +177,9 @@ print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 # BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe tutorial
 # ```
 #
-# After each epoch it saves the model, and beside it the one that did best on the validation clips so far. If it is interrupted, even killed, add `--resume` to the same command: it goes on after the last whole epoch. On one machine, with TensorFlow on its CPU and `--deterministic`, it ends with the same weights, to the last bit, as if nothing had happened. On a GPU, under
+# After each epoch it saves the model, and beside it the one that did best on the validation clips so far. If it is interrupted, even killed, run the same command again: it goes on after the last whole epoch. (`--restart` begins anew.) On one machine, with TensorFlow on its CPU and `--deterministic`, it ends with the same weights, to the last bit, as if nothing had happened. On a GPU, under
 # another backend or on another machine sums are added up in another order, and the weights are only about the same. (In Colab the disk goes with the session; mount a drive, and work there.) With `--seed 0 1 2` it trains three times, and with `--record FILE` it
-# adds what came out to a file; the page [Results](../book/results.md) is made from such files. `--conv`, `--size` and `--frames` choose other networks and sizes; `--tensorboard logs` writes the curves for [TensorBoard](https://www.tensorflow.org/tensorboard); `--help` lists all.
+# adds what came out to a file; the page [Results](../book/results.md) is made from such files. `--conv`, `--size` and `--frames` choose other networks and sizes, `--batch-size` smaller batches where memory runs out; `--tensorboard logs` writes the curves for [TensorBoard](https://www.tensorflow.org/tensorboard); `--help` lists all.
 #
 # ### What comes out
 #

@@ -1,7 +1,9 @@
 """From a ZIP, near or far, to folders of clips: what travels, what survives, what is refused."""
 
 import contextlib
+import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -223,10 +225,70 @@ def test_more_clips_of_the_same_kind_are_added(small_zip, tmp_path):
     expect_whole(tmp_path, small_zip, 3)
 
 
-@pytest.mark.parametrize("source", ["missing.zip", "."])
-def test_a_path_without_a_zip_is_told(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match=f"^{tmp_path / source} is not there; set UCF101_ZIP"):
-        list_files(tmp_path / source)
+def test_a_path_without_a_zip_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"^{tmp_path / 'missing.zip'} is not there; set UCF101_ZIP"):
+        list_files(tmp_path / "missing.zip")
+
+
+def test_a_folder_is_told_with_what_makes_a_zip_of_it(small_zip, tmp_path):
+    folder = tmp_path / "my clips"
+    with zipfile.ZipFile(small_zip) as file:
+        file.extractall(folder)
+    with pytest.raises(OSError, match=f"^{folder} is a folder, not a ZIP; make one of it by python .* and set UCF101_ZIP to {folder}.zip.$") as caught:
+        list_files(folder)
+    command = shlex.split(str(caught.value).partition(" by ")[2].rpartition(" and set")[0])
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    assert sorted(map(last_part, list_files(f"{folder}.zip"))) == sorted(map(last_part, list_files(small_zip)))
+
+
+@pytest.mark.parametrize("source", ["ftp://a.org/b.zip", "s3://bucket/b.zip", "file:///b.zip"])
+def test_a_url_that_cannot_be_read_from_is_told(source):
+    with pytest.raises(OSError, match=f"^{source} is a URL that can't be read from, .*download the ZIP and set UCF101_ZIP to its path"):
+        list_files(source)
+
+
+# Names of one's own.
+
+OTHER_NAMES = [f"{name}/clip {i}.mp4" for name in ("fight", "normal") for i in range(9)]
+
+
+def test_a_zip_of_other_names_is_told_with_one_of_them(tmp_path):
+    own = write_members(tmp_path / "own.zip", ["README.txt", *OTHER_NAMES], 10)
+    message = f"^{own} has 19 files, but none is named like a clip of UCF101, v_<Class>_g<group>_c<clip>.avi .one is 'fight/clip 0.mp4'.; rename"
+    with pytest.raises(ValueError, match=message):
+        download_ucf101_subset(own, 1, SPLITS, tmp_path / "clips")
+    with pytest.raises(ValueError, match=r"empty.zip is an empty ZIP; set UCF101_ZIP"):
+        download_ucf101_subset(write_members(tmp_path / "empty.zip", ["folder/"]), 1, SPLITS, tmp_path / "clips")
+
+
+def test_videos_of_other_names_are_passed_over_with_a_warning(tmp_path):
+    own = write_members(tmp_path / "own.zip", [*names_of("Ape"), "README.txt", "__MACOSX/._v_Ape_g01_c01.avi", *OTHER_NAMES], 10)
+    with pytest.warns(UserWarning, match=f"^18 videos in {own} are passed over, .*such as 'fight/clip 0.mp4'"):
+        download_ucf101_subset(own, 1, SPLITS, tmp_path / "clips")
+    expect_whole(tmp_path / "clips", own, 1)
+
+
+def test_names_of_several_words_and_suffixes_in_capitals_are_fetched(tmp_path):
+    own = write_members(tmp_path / "own.zip", [name.replace(".avi", ".AVI") for name in names_of("Push_Ups")], 10)
+    download_ucf101_subset(own, 1, SPLITS, tmp_path / "clips")
+    expect_whole(tmp_path / "clips", own, 1)
+    with pytest.raises(ValueError, match=r"holds \d+ clips that are not in this split"):
+        download_ucf101_subset(own, 1, {"train": 2, "val": 2}, tmp_path / "clips")
+
+
+def test_a_table_of_clips_that_the_zip_lacks_is_told(small_zip, tmp_path):
+    (tmp_path / "none.csv").write_text("file,split\nv_Dog_g01_c01.avi,train\n")
+    with pytest.raises(ValueError, match=r"^None of the 1 clips that .*none.csv names, such as 'v_Dog.* is in .*small.zip, .*'v_Ape_g01_c01.avi'"):
+        download_ucf101_subset(small_zip, 1, {"train": 1}, tmp_path / "clips", split_by=tmp_path / "none.csv")
+    (tmp_path / "some.txt").write_text("file\tsplit\nv_Dog_g01_c01.avi\ttrain\nv_Ape_g01_c01.avi\ttrain\n", "utf-16")
+    with pytest.warns(UserWarning, match=r"lacks 1 of the 2 clips that .*some.txt names, such as 'v_Dog"):
+        download_ucf101_subset(small_zip, 1, {"train": 1}, tmp_path / "clips", split_by=tmp_path / "some.txt")
+
+
+def test_a_mistake_in_the_program_is_not_told_as_one_of_the_connection(small_zip, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_read", lambda *args: None + 1)
+    with pytest.raises(TypeError):
+        download_ucf101_subset(small_zip, 1, SPLITS, tmp_path)
 
 
 @pytest.mark.parametrize("far", [False, True])
@@ -271,8 +333,10 @@ def test_pauses_grow(small_zip, monkeypatch):
 def test_fetch_clips_keeps_the_clips_of_a_run_in_a_folder_of_its_own(small_zip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Settings("ucf101", "short", frame_step=15, size=64, epochs=1, zip=str(small_zip), num_classes=2, splits=SPLITS)
-    assert archive.fetch_clips(run) == {name: tmp_path / "data" / "ucf101-short" / name for name in SPLITS}
-    expect_whole(tmp_path / "data" / "ucf101-short", small_zip)
+    assert archive.fetch_clips(run) == {name: tmp_path / "data" / "ucf101-short-2x4-2-2" / name for name in SPLITS}
+    expect_whole(tmp_path / "data" / "ucf101-short-2x4-2-2", small_zip)
+    fewer = dataclasses.replace(run, splits={"train": 3, "val": 1, "test": 1}, split_by="clip")
+    assert archive.fetch_clips(fewer)["val"] == tmp_path / "data" / "ucf101-short-2x3-1-1-clip" / "val"
 
 
 def test_fetch_clips_draws_puppets_without_a_network(puppet_zip, tmp_path, monkeypatch):

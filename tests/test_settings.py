@@ -1,5 +1,6 @@
 """What the environment asks for."""
 
+import dataclasses
 import importlib.util
 import os
 
@@ -102,6 +103,14 @@ def test_settings_of_two_calls_share_no_splits(monkeypatch, dataset):
     before = dict(settings.current().splits)
     settings.current().splits.clear()
     assert settings.current().splits == before
+
+
+@pytest.mark.parametrize("dataset", ["puppets", "ucf101"])
+def test_clips_of_a_usual_run_have_its_name(monkeypatch, dataset):
+    monkeypatch.setenv("BOOK_DATASET", dataset)
+    run = settings.current()
+    assert run.clips_name == run.name == f"{dataset}-short"
+    assert dataclasses.replace(run, num_classes=2, split_by="a/b.csv").clips_name.startswith(f"{dataset}-short-2x")
 
 
 def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypatch, tmp_path):

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,8 +11,9 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from helpers import archive, layers, recipes, records
+from helpers import archive, layers, models, recipes, records
 from helpers import settings as book_settings
 from helpers import training
 from helpers.batches import ClipBatches
@@ -162,8 +164,34 @@ def test_interrupted_run_begins_anew_where_that_is_asked_for(small, monkeypatch)
     assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_run_begun_anew_leaves_the_one_before_until_its_first_epoch_is_saved(small, monkeypatch, finished):
+    with monkeypatch.context() as patch, contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=9 if finished else 1)
+        training.train(small, log=quiet)
+    folder = records.run_folder(small, Recipe())
+    before = contents(folder)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=0)
+        training.train(small, resume=False, log=quiet)
+    assert contents(folder) == before
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="can't be written"):
+        patch.setattr(keras.Model, "save", lambda self, path: pathlib.Path("/dev/full").write_text("model"))
+        training.train(small, resume=False, log=quiet)
+    assert contents(folder) == before
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=1)
+        training.train(small, resume=False, log=quiet)
+    assert set(contents(folder)) == {".lock", "best.keras", "last.keras", "history.json"}
+    assert contents(folder)["history.json"] != before["history.json"], "the seconds are others"
+
+
 def test_run_begun_anew_takes_nothing_from_the_one_before(small, monkeypatch):
-    """Where the second run is killed as well, just before it saves its first model."""
+    """Where the second run is killed as well, just before it saves the model that goes with its history."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, at=2)
         training.train(small, epochs=3, log=quiet)
@@ -173,7 +201,7 @@ def test_run_begun_anew_takes_nothing_from_the_one_before(small, monkeypatch):
         training.train(small, epochs=3, resume=False, log=quiet)
     lines = []
     training.train(small, epochs=3, log=lines.append)
-    assert [line[:11] for line in lines] == ["epoch   1/3", "epoch   2/3", "epoch   3/3"]
+    assert [line.split("   loss")[0] for line in lines] == ["going on after epoch 1", "epoch   2/3", "epoch   3/3"]
 
 
 def stop(*args):
@@ -191,6 +219,47 @@ def test_model_saved_without_its_record_is_trained_anew(small, monkeypatch):
     assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
 
 
+def test_run_goes_on_with_the_same_clips_only(small, monkeypatch, tmp_path, capsys):
+    """The batches of an epoch tell how many of them are done."""
+    monkeypatch.setattr(training, "current", lambda: small)
+    with monkeypatch.context() as patch:
+        interrupt(patch, at=1)
+        assert training.main([]) == 130
+    folder = records.run_folder(small, Recipe())
+    before = weights(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args)))
+        assert training.main([]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"{folder} holds a run on other clips (2 batches an epoch, now 2)") and "--restart" in told
+    for one, other in zip(before, weights(folder), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert training.main(["--resume"]) == 0
+    assert "going on after epoch 1" in capsys.readouterr().out
+    monkeypatch.setattr(training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args)))
+    monkeypatch.setattr(training, "current", lambda: dataclasses.replace(small, zip="other.zip"))
+    monkeypatch.setattr(training, "fetch_clips", lambda settings: archive.fetch_clips(small))
+    assert training.main([]) == 1, "nor is a finished run taken for one on the clips of another ZIP"
+    assert "holds a run on other clips" in capsys.readouterr().err
+    assert training.main(["--restart"]) == 0
+
+
+def drop(data):
+    """Leave out the first training clip."""
+    data["train"].files, data["train"].labels = data["train"].files[1:], data["train"].labels[1:]
+    return data
+
+
+def test_a_history_that_cannot_be_read_is_told(small, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at=1)
+        training.train(small, log=quiet)
+    folder = records.run_folder(small, Recipe())
+    (folder / "last.keras").write_bytes(b"no model")
+    with pytest.raises(TrainingError, match=f"^{folder} holds a run that can't be gone on from .*--restart"):
+        training.train(small, log=quiet)
+
+
 def test_row_without_its_model_is_forgotten(small, monkeypatch):
     """Where a run is killed between its history and its model."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -201,6 +270,37 @@ def test_row_without_its_model_is_forgotten(small, monkeypatch):
     history.write_text(json.dumps([*rows, rows[0] | {"loss": 99.0}]))
     _, record = training.train(small, log=quiet)
     assert len(record["history"]["loss"]) == 2 and 99 not in record["history"]["loss"]
+
+
+@pytest.mark.parametrize(
+    "build, other",
+    [
+        ({"conv": "2d"}, {}),
+        ({"subtract_mean": True}, {}),
+        ({}, {"size": 32}),
+        ({}, {"n_frames": 3}),
+        ({}, {"num_classes": 3}),
+    ],
+)
+def test_network_of_another_recipe_or_size_is_not_saved(small, monkeypatch, build, other):
+    monkeypatch.setitem(recipes.NETWORKS, "small_resnet", models.build_small_resnet)
+    model = models.build_small_resnet(**small.input_size, **build)
+    run = dataclasses.replace(small, **other)
+    with pytest.raises(TrainingError, match=r"^The network is not the one that the recipe small_resnet-2plus1d-.* builds .* \(.* parameters\)"):
+        training.save_run(model, {"loss": [1.0, 1.0]}, run, test=None, seconds=1)
+    assert not records.run_folder(run, Recipe()).exists()
+
+
+def test_network_of_the_recipe_is_saved_and_a_history_of_other_epochs_is_not(small, monkeypatch):
+    monkeypatch.setitem(recipes.NETWORKS, "small_resnet", models.build_small_resnet)
+    test = training.make_datasets(archive.fetch_clips(small), small)["test"]
+    model = compile_model(models.build_small_resnet(**small.input_size), Recipe(), steps=4)
+    history = {name: [1.0, 1.0] for name in ("loss", "accuracy")}
+    with pytest.raises(TrainingError, match="history is of 2 epochs, and the settings say 5"):
+        training.save_run(model, history, dataclasses.replace(small, epochs=5), test=test, seconds=1)
+    training.save_run(model, history, small, test=test, seconds=1)
+    loaded, record = training.load_run(small)
+    assert training.save_run(loaded, history, small, test=test, seconds=1) == record
 
 
 def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(small, tmp_path, capsys, monkeypatch):
@@ -392,13 +492,84 @@ def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path
     assert (tmp_path / "other.json").read_text() == content
 
 
+@pytest.mark.parametrize("option", ["--record", "--tensorboard"])
+def test_urls_are_refused_where_files_are_written(option, capsys):
+    with pytest.raises(SystemExit):
+        training.main([option, "https://example.org/runs.json"])
+    assert "https://example.org/runs.json is a URL; name a place on this machine" in capsys.readouterr().err
+
+
+def test_sizes_of_batches_and_splits_can_be_chosen(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "current", lambda: small)
+    seen = []
+    monkeypatch.setattr(training, "train", lambda settings, recipe, **kwargs: seen.append(settings) or stop())
+    assert training.main(["--batch-size", "1", "--classes", "3", "--per-class", "3", "1", "2"]) == 130
+    assert (seen[0].batch_size, seen[0].num_classes, seen[0].splits) == (1, 3, {"train": 3, "val": 1, "test": 2})
+
+
+# As TensorFlow, PyTorch, JAX and NumPy have it.
+class OutOfMemoryError(RuntimeError):
+    pass
+
+
+OUT_OF_MEMORY = [
+    tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,10,112,112,64]"),
+    OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+    RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 21474836480 bytes."),
+    MemoryError("Unable to allocate 20.0 GiB for an array"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method, doing, kept", [("fit", "training", "no epoch had been saved"), ("predict_on_batch", "judging", "last.keras still holds")])
+def test_memory_that_runs_out_is_told_with_what_takes_less(small, monkeypatch, capsys, error, method, doing, kept):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(training, "current", lambda: dataclasses.replace(small, epochs=1))
+    monkeypatch.setattr(keras.Model, method, fail)
+    assert training.main([]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"Memory does not suffice for {doing} with batches of 2 clips of 4 x 16 x 16 x 3 (")
+    assert kept in told and "with --batch-size 1, a smaller --size or fewer --frames or --mixed" in told
+
+
+def test_other_errors_of_the_backend_come_through(small, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(keras.Model, "fit", fail)
+    with pytest.raises(RuntimeError, match="^shapes differ"):
+        training.train(small, log=quiet)
+
+
+def test_shell_says_why_there_is_nothing_to_go_on_from(small, monkeypatch, capsys):
+    monkeypatch.setattr(training, "current", lambda: small)
+
+    def said(*options):
+        assert training.main([*options, "--no-test"]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if "nothing to go on from" in line]
+
+    assert said("--epochs", "1", "--resume") == [
+        f"nothing to go on from: no run of {Recipe().name} is in {records.run_folder(small, Recipe()).parent}; it begins anew"
+    ]
+    assert said("--epochs", "1", "--resume") == [], "trained already"
+    assert said("--epochs", "2", "--resume") == [
+        "nothing to go on from: a run of 1 epochs is another one, because its learning rate falls over all of them; it begins anew"
+    ]
+    [line] = said("--epochs", "2", "--batch-size", "1", "--resume")
+    assert "differs in settings, recipe, backend or the helpers' source; it begins anew" in line
+
+
 def test_interrupted_shell_command_says_how_to_go_on(capsys, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", interrupted)
     assert training.main([]) == 130
-    assert "with --resume goes on" in capsys.readouterr().err
+    assert "the same command goes on" in capsys.readouterr().err
+    assert training.main(["--restart"]) == 130
+    assert "the same command without --restart goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("network", recipes.NETWORKS)
@@ -417,7 +588,7 @@ def test_networks_train_in_sixteen_bits(network):
 def test_shell_command_explains_itself():
     done = subprocess.run([sys.executable, "-m", "helpers.training", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for option in ("network", "conv", "learning-rate", "epochs", "seed", "size", "frames", "record", "resume", "tensorboard"):
+    for option in ("network", "conv", "learning-rate", "epochs", "seed", "size", "frames", "record", "restart", "batch-size", "tensorboard"):
         assert f"--{option}" in done.stdout
 
 
@@ -446,6 +617,24 @@ def test_records_are_picked_by_recipe_and_settings():
     runs = [{"recipe": {"conv": conv, "seed": seed}, "settings": {"size": 64, "seed": 0}} for conv in ("2d", "3d") for seed in (0, 1)]
     assert records.pick(runs, conv="3d", size=64) == runs[2:] and records.pick(runs, seed=1) == [runs[1], runs[3]]
     assert records.pick(runs, size=112) == []
+
+
+def test_record_takes_the_place_of_the_same_run_only(tmp_path):
+    def record(backend, seed=0, **others):
+        return {"recipe": {"seed": seed}, "settings": {"size": 64}, "versions": {"backend": backend}} | others
+
+    for one in (record("tensorflow 2.21.0"), record("jax 0.10.2"), record("jax 0.10.2", seed=1), record("jax 0.11.0", hardware="another")):
+        records.add_record(tmp_path / "runs.json", one)
+    made = records.read_records(tmp_path / "runs.json")
+    assert made == [record("tensorflow 2.21.0"), record("jax 0.10.2", seed=1), record("jax 0.11.0", hardware="another")]
+
+
+def test_place_that_takes_no_records_is_told(tmp_path):
+    with pytest.raises(ValueError, match=r"can't be read \(Is a directory\); name another file"):
+        records.read_records(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"can't be written \(.*\); name another file"):
+        records.add_record(tmp_path / "file" / "runs.json", {"recipe": {}, "settings": {}})
 
 
 def test_records_of_a_recipe_are_those_of_all_its_seeds():

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from helpers.ucf101 import files_by_class, get_class, get_group, is_clip, split_by_clip, split_by_group
+from helpers.ucf101 import files_by_class, get_class, get_group, is_clip, read_split, split_by_clip, split_by_group, split_by_table
 
 SPLITS = {"train": 30, "val": 10, "test": 10}
 
@@ -39,6 +39,16 @@ def test_group_is_a_number_of_any_length():
     assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [1, 8, 25, 100]
 
 
+@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden"])
+def test_class_may_be_of_several_words(class_name):
+    fname = f"v_{class_name}_g07_c12.avi"
+    assert (get_class(fname), get_group(fname), is_clip(fname)) == (class_name, 7, True)
+
+
+def test_suffix_may_be_in_capitals():
+    assert [is_clip(f"v_PullUps_g01_c01.{suffix}") for suffix in ("AVI", "Avi", "avi")] == [True] * 3
+
+
 @pytest.mark.parametrize(
     "fname",
     [
@@ -51,6 +61,8 @@ def test_group_is_a_number_of_any_length():
         "v_PullUps_c01_g01.avi",
         "v_PullUps_gxx_c01.avi",
         "v__g01_c01.avi",
+        "v_Push__g01_c01.avi",
+        "v_ _g01_c01.avi",
         "v_.._g01_c01.avi",
         "v_PullUps_g01_c01.avi/",
         "._v_PullUps_g01_c01.avi",
@@ -171,3 +183,73 @@ def test_that_there_is_no_way_is_found_soon():
 def test_too_few_groups_say_which_class_has_how_many():
     with pytest.raises(ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"):
         split_by_group(clips_of("Crowded", [50, 50]), SPLITS)
+
+
+def test_a_thousand_groups_and_more_are_dealt_out():
+    splits = {"train": 800, "val": 200, "test": 200}
+    result = split_by_group(clips_of("A", [1] * 1200), splits)
+    assert counts_of(result) == {name: {"A": count} for name, count in splits.items()}
+    with pytest.raises(ValueError, match="^A has 2400 clips in 1200 groups"):
+        split_by_group(clips_of("A", [2] * 1200), {"train": 1201, "val": 600, "test": 599})
+
+
+def test_splits_stay_what_they_have_been():
+    """Recorded runs depend on it."""
+    result = split_by_group(clips_of("A", [3, 1, 4, 1, 5, 2, 6]), {"train": 9, "val": 5, "test": 5}, seed=2)
+    assert {name: sorted({get_group(file) for file in files}) for name, files in result.items()} == {"train": [1, 3, 4, 6], "val": [2, 7], "test": [5]}
+
+
+# A table of splits.
+
+ROWS = [("v_Up_g01_c01.avi", "train"), ("v_Up_g02_c01.avi", "test")]
+
+
+def write_table(path, lines, encoding="utf-8", end="\r\n"):
+    path.write_bytes(end.join([*lines, ""]).encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("titles", [("file", "split"), ("File", " SPLIT ")])
+def test_table_is_read_as_excel_writes_it(tmp_path, encoding, separator, titles):
+    lines = [separator.join(row) for row in (titles, *ROWS)]
+    assert read_split(write_table(tmp_path / "split.csv", lines, encoding)) == dict(ROWS)
+
+
+def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
+    lines = ["sep=;", "", "note;split;file", '"a;b";train;C:\\clips\\Up\\v_Up_g01_c01.avi', ";;", "", ";test; Up/v_Up_g02_c01.avi ", ";;v_Up_g03_c01.avi"]
+    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is no table with the columns file and split: it is empty"),
+        (b"name;part\nx;y\n", "is no table .*: its first line is 'name;part'; name two of its columns so"),
+        (b"file,split\nGr\xf6\xdfe.avi,train\n", "is no text in UTF-8; save it as CSV UTF-8"),
+        (b'file,split\n"v_Up_g01_c01.avi,train\n', "can't be read as a table .*; save it anew as CSV"),
+        (b"file,split\nv_Up_g01_c01.avi;train\n", "names no clip: no line has both"),
+        (b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n", "names v_Up_g01_c01.avi for train and for test; leave one"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_what_was_found(tmp_path, content, message):
+    (tmp_path / "split.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/split.csv {message}"):
+        read_split(tmp_path / "split.csv")
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [("https://a.org/split.csv", "is a URL, .*; download it"), ("missing.csv", r"can't be read \(No such file"), (".", r"can't be read \(Is a directory")],
+)
+def test_table_that_is_not_there_is_refused(path, message):
+    with pytest.raises(ValueError, match=f"^{path} {message}"):
+        read_split(path)
+
+
+def test_splits_of_a_table_may_be_in_capitals_and_are_told_where_one_is_missing():
+    table = {"v_Up_g01_c01.avi": "Train", "v_Up_g02_c01.avi": "Validation"}
+    assert split_by_table(table, {"train": 1}, table) == {"train": ["v_Up_g01_c01.avi"]}
+    with pytest.raises(ValueError, match=r"names 0 clips of Up for val, not 1 \(its splits: Train, Validation\); ask for fewer clips"):
+        split_by_table(table, {"val": 1}, table)
