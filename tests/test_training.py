@@ -434,14 +434,6 @@ def test_recipe_survives_saving_and_goes_on_with_the_same_optimiser(name, small,
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_learning_rate_rises_in_the_first_tenth_and_falls_to_nothing():
-    schedule = recipes.get_learning_rate(Recipe(learning_rate=1e-2), 200)
-    rates = [float(schedule(step)) for step in range(201)]
-    assert rates[0] == pytest.approx(1e-4) and np.argmax(rates) == 20 and rates[20] == pytest.approx(1e-2)
-    assert rates[110] == pytest.approx(5e-3) and rates[200] == pytest.approx(0, abs=1e-9)
-    assert recipes.get_learning_rate(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
-
-
 def test_records_are_picked_by_recipe_and_settings():
     runs = [{"recipe": {"conv": conv, "seed": seed}, "settings": {"size": 64, "seed": 0}} for conv in ("2d", "3d") for seed in (0, 1)]
     assert records.pick(runs, conv="3d", size=64) == runs[2:] and records.pick(runs, seed=1) == [runs[1], runs[3]]
