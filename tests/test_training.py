@@ -453,6 +453,12 @@ def test_spread_names_mean_worst_and_best():
     assert records.spread([0.5, 0.75, 0.7]) == "0.65 (0.50 to 0.75)"
 
 
+def test_table_needs_a_title_for_every_column():
+    assert records.table(("network", "accuracy"), [("2D", 0.5)]) == "| network | accuracy |\n| --- | --- |\n| 2D | 0.5 |"
+    with pytest.raises(ValueError, match=r"needs a title; give one where it is empty in \('', 'accuracy'\)"):
+        records.table(("", "accuracy"), [("2D", 0.5)])
+
+
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
         records.recorded("nothing-of-the-kind")
