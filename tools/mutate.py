@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 
+import pytest
 from mutants import find_mutants, write_mutant
+from mutation_plugins import FirstFailure, LikeliestFirst, NoteReach
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPIED = ("helpers", "tests", "tools", "book", "pyproject.toml", "requirements.txt", "constraints.txt")
@@ -33,20 +35,7 @@ TESTS = {
 MEMORY = 4 << 30
 
 
-class FirstFailure:
-    """A plugin of pytest that writes down which test failed first."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed and not self.path.exists():
-            self.path.write_text(report.nodeid)
-
-    pytest_collectreport = pytest_runtest_logreport
-
-
-def run_tests(module, folder, seconds):
+def run_tests(module, folder, seconds, plugins):
     """Run a module's tests in a copy of the project, and end the process, with 0 where all pass."""
     code = 99
     try:
@@ -54,30 +43,35 @@ def run_tests(module, folder, seconds):
         signal.setitimer(signal.ITIMER_REAL, seconds)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT)
-        os.dup2(output, 1), os.dup2(output, 2)
+        for stream in (1, 2):
+            os.dup2(output, stream)
         os.chdir(folder)
         sys.path.insert(0, str(folder))
         os.environ["PYTHONPATH"] = str(folder)
         files = (pathlib.Path(f"tests/test_{name}.py") for name in (module, *TESTS.get(module, ())))
         choice = ["-x", "-q", "-p", "no:cacheprovider", *(str(file) for file in files if file.exists())]
-        code = int(pytest.main(choice, plugins=[FirstFailure(folder / "killed_by.txt")]))
+        code = int(pytest.main(choice, plugins=[FirstFailure(folder / "killed_by.txt"), *plugins]))
     finally:
         os._exit(code)
 
 
-def start(mutant, module, folder, seconds):
-    """Test a mutant, or the module as it is where that is None, in a process of its own; return the process's number."""
+def start(module, folder, seconds, *plugins):
+    """Run a module's tests in a process of its own; return the process's number."""
+    pid = os.fork()
+    if pid == 0:
+        run_tests(module, folder, seconds, plugins)
+    return pid
+
+
+def copy_project(folder):
+    """Fill a temporary folder with a copy of the project; return its path."""
+    folder = pathlib.Path(folder)
     for name in COPIED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, folder)
-    if mutant:
-        write_mutant(mutant, folder / "helpers" / f"{module}.py")
-    pid = os.fork()
-    if pid == 0:
-        run_tests(module, folder, seconds)
-    return pid
+    return folder
 
 
 def finish(pid, status, folder):
@@ -95,27 +89,31 @@ def finish(pid, status, folder):
 
 
 def measure(module):
-    """Return how long a module's own tests take, which have to pass, in seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder, begin = pathlib.Path(folder), time.monotonic()
-        pid = start(None, module, folder, 900)
-        killer = finish(*os.waitpid(pid, 0), folder)
+    """Run a module's tests on the module as it is, for they have to pass; return how long they take and what each one reaches."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, begin = copy_project(temporary), time.monotonic()
+        noting = NoteReach(folder / "helpers" / f"{module}.py", folder / "reach.json")
+        killer = finish(*os.waitpid(start(module, folder, 1800, noting), 0), folder)
         if killer:
-            sys.exit(f"The tests of {module} fail as it is: {killer}.\n{(folder / 'output.txt').read_text()[-3000:]}")
-        return time.monotonic() - begin
+            sys.exit(f"The tests of {module} fail on it as it is: {killer}.\n{(folder / 'output.txt').read_text()[-3000:]}")
+        return time.monotonic() - begin, json.loads((folder / "reach.json").read_text())
 
 
-def try_all(chosen, seconds, jobs):
+def try_all(chosen, jobs):
     """Yield `(mutant, what killed it)`, in the order in which they end."""
+    measured = {module: measure(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
     waiting, running = list(reversed(chosen)), {}
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, folder = waiting.pop(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-            running[start(mutant, mutant.module, pathlib.Path(folder.name), seconds[mutant.module])] = mutant, folder
+            mutant, temporary = waiting.pop(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            folder, (seconds, reach) = copy_project(temporary.name), measured[mutant.module]
+            write_mutant(mutant, folder / "helpers" / f"{mutant.module}.py")
+            pid = start(mutant.module, folder, 20 + 3 * seconds, LikeliestFirst(mutant.function, reach))
+            running[pid] = mutant, temporary
         pid, status = os.wait()
-        mutant, folder = running.pop(pid)
-        with folder:
-            yield mutant, finish(pid, status, pathlib.Path(folder.name))
+        mutant, temporary = running.pop(pid)
+        with temporary as folder:
+            yield mutant, finish(pid, status, pathlib.Path(folder))
 
 
 def describe(mutant, killer, reasons):
@@ -149,9 +147,8 @@ def main():
     if args.again:
         survived = {line.removesuffix("  SURVIVED") for line in args.out.read_text().splitlines() if line.endswith("  SURVIVED")}
         chosen = [mutant for mutant in chosen if describe(mutant, "", {}).removesuffix("  SURVIVED") in survived]
-    seconds = {module: 20 + 3 * measure(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
     lines = []
-    for mutant, killer in try_all(chosen, seconds, args.jobs):
+    for mutant, killer in try_all(chosen, args.jobs):
         lines.append(describe(mutant, killer, reasons))
         print(lines[-1], flush=True)
     survivors = [line for line in lines if line.endswith("  SURVIVED")]
@@ -167,6 +164,6 @@ if __name__ == "__main__":
     # Imported once, and inherited by all; not helpers, for each run has its own.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.dont_write_bytecode = True
-    import cv2, matplotlib.pyplot, pytest, scipy, seaborn, sklearn.metrics, tensorflow  # noqa: E401
+    import cv2, matplotlib.pyplot, scipy, seaborn, sklearn.metrics, tensorflow  # noqa: E401
 
     main()
