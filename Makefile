@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup book test test-colab test-backends test-oldest test-long faults bench notebooks pictures address clean
+.PHONY: help setup book test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
 
 help:
 	@echo "make book        execute every chapter and render the book at _build/html/index.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
 	@echo "make test-oldest  run the helpers' tests with the oldest versions that pyproject.toml allows"
 	@echo "make test-long   run what takes too long for every day"
+	@echo "make mutants     make small faults in helpers, and tell which of them the tests don't notice (for hours)"
 	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
 	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
@@ -26,6 +27,8 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("The book needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@# Of this package the tests take axe-core's script, and neither its code nor the browsers that it asks for.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps axe-playwright-python -c constraints.txt
 	@touch $@
 
 book: setup
@@ -43,7 +46,10 @@ test-backends: setup
 test-oldest: setup
 	$(BIN)/python tools/run_with_oldest.py
 
-test-long: test-oldest
+test-long: test-oldest mutants
+
+mutants: setup
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/mutate.py
 
 faults: setup
 	$(BIN)/python -m pytest --record-faults tests/test_faults_downloading.py tests/test_faults_decoding.py tests/test_faults_caching.py tests/test_faults_training.py tests/test_training.py

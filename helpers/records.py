@@ -95,7 +95,13 @@ def spread(scores):
 
 
 def table(header, rows):
-    """Return a table in Markdown, of a row of titles and rows of what `str` takes."""
+    """Return a table in Markdown, of a row of titles and rows of what `str` takes.
+
+    Raises:
+        ValueError: A column has no title, which leaves those who hear a page in the dark about its cells.
+    """
+    if not all(header):
+        raise ValueError(f"Every column of a table needs a title; give one where it is empty in {tuple(header)}.")
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows))
 
 

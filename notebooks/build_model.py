@@ -260,7 +260,7 @@ tutorial.summary(line_length=88)
 #
 # The tutorial calls this a (2+1)D ResNet18. Put it beside [the paper](https://arxiv.org/abs/1711.11248), though, and you find differences, and they matter:
 #
-# | | the tutorial's block | the paper's block |
+# | what differs | the tutorial's block | the paper's block |
 # | --- | --- | --- |
 # | between space and time | nothing: two linear steps in a row | batch normalisation and ReLU |
 # | channels in the middle | as many as at the end | *M*, at which the counts match 3D |

@@ -381,7 +381,7 @@ rows = [
 ]
 Markdown(
     "Recorded, three seeds each; mean, worst and best:\n\n"
-    + records.table(("", "top 1", "top 2", "top 3", "top 5"), rows)
+    + records.table(("recorded", "top 1", "top 2", "top 3", "top 5"), rows)
 )
 
 # %% [markdown]

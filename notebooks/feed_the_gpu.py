@@ -291,8 +291,9 @@ for row in bench["rows"]:
     )
     disk = f"{row['disk'] / 1e9:.2f} GB" if row["disk"] else ""
     rows.append((row["name"], *first, *later, f"{row['memory'][-1] / 1e9:.2f} GB", disk))
-header = ["", "first epoch", "first, × tutorial", "later epochs", "later, × tutorial"]
-Markdown(f"{records.table([*header, 'memory', 'disk'], rows)}\n\n{bench['about']}")
+header = ["pipeline", "first epoch", "first, × tutorial", "later epochs"]
+header += ["later, × tutorial", "memory", "disk"]
+Markdown(f"{records.table(header, rows)}\n\n{bench['about']}")
 
 # %% [markdown]
 # (*NumPy* is `ClipBatches` by itself, without the copy into TensorFlow.) The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.

@@ -465,7 +465,7 @@ kept = [
 ]
 rows = [(when, *(f"{share:.2f}" for share in of_each)) for when, of_each in shares.items()]
 Markdown(
-    records.table(("", "mean", "change", "flicker"), rows)
+    records.table(("temporal filters", "mean", "change", "flicker"), rows)
     + "\n\n(Shares of the squared weights; random ones have about a third of each.)"
     + f"\n\nCorrelation of the weights before and after training: {kept[0]:.3f} of the spatial ones, {kept[1]:.3f} of the temporal ones."
 )

@@ -140,7 +140,7 @@ def table(scores):
         for told in dict.fromkeys(told for told, _ in scores)
     ]
     return "Three seeds each; mean, worst and best:\n\n" + records.table(
-        ("", *evaluation.ORDERS), rows
+        ("network", *evaluation.ORDERS), rows
     )
 
 

@@ -7,6 +7,9 @@ import pathlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+import types
 
 import keras
 import numpy as np
@@ -364,6 +367,57 @@ def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
         batches.batch(epoch, 0)
     # One order, and a start and an augmentation of each clip, but for the short one, which has no choice of starts.
     assert len(set(seeds)) == len(seeds) >= 3 * (1 + 2 * (N_CLIPS - 1))
+
+
+# Ahead of time.
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """The numbers of the clips that are read, in turn; `wait_for` waits until so many have been."""
+    read, grown = [], threading.Condition()
+
+    def note(file, *args, **kwargs):
+        frames = frames_from_video_file(file, *args, **kwargs)
+        with grown:
+            read.append(clip_number(frames))
+            grown.notify()
+        return frames
+
+    def wait_for(count):
+        with grown:
+            return grown.wait_for(lambda: len(read) >= count, timeout=10)
+
+    monkeypatch.setattr("helpers.batches.frames_from_video_file", note)
+    return types.SimpleNamespace(read=read, wait_for=wait_for)
+
+
+@pytest.mark.parametrize("ask", [lambda batches: next(iter(batches)), lambda batches: batches[0]], ids=["loop", "brackets"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_batches_a_thread_are_made_while_one_is_trained_on(split, reading, ask, workers):
+    batches = ClipBatches(split, workers=workers, **SIZES | {"batch_size": 1})
+    ask(batches)
+    assert reading.wait_for(1 + 2 * workers), "what comes next is read without being asked for"
+    time.sleep(0.2)
+    assert sorted(reading.read) == list(range(1 + 2 * workers)), "the others wait, for memory is not endless"
+
+
+def test_what_was_made_ahead_is_not_made_again(split, reading):
+    batches = ClipBatches(split, training=True, **SIZES | {"batch_size": 1})
+    list(batches)
+    assert sorted(reading.read) == list(range(N_CLIPS))
+
+
+def test_threads_read_at_the_same_time(split, monkeypatch):
+    both = threading.Barrier(2)
+
+    def meet(file, *args, **kwargs):
+        if "_g00_" in file.name or "_g01_" in file.name:
+            both.wait(timeout=10)
+        return frames_from_video_file(file, *args, **kwargs)
+
+    monkeypatch.setattr("helpers.batches.frames_from_video_file", meet)
+    assert len(ClipBatches(split, workers=2, **SIZES | {"batch_size": 1})[0][1]) == 1
 
 
 # Clips that can't be read.

@@ -66,6 +66,52 @@ def test_model_takes_uint8_frames_and_gives_logits(build, conv):
     assert model.layers[-1].activation is keras.activations.linear
 
 
+@pytest.mark.parametrize("build, clip, classes", [
+    (build_tutorial_model, (10, 224, 224, 3), 10), (build_small_resnet, (10, 224, 224, 3), 10), (build_resnet18, (16, 112, 112, 3), 400)
+])  # fmt: skip
+def test_sizes_are_the_tutorials_or_the_papers_unless_told(build, clip, classes):
+    model = build()
+    assert model.input_shape == (None, *clip) and model.output_shape == (None, classes)
+
+
+def sizes_of_stages(model):
+    return [layer.output.shape[1:] for layer in model.layers if isinstance(layer, keras.layers.Add)]
+
+
+def test_each_stage_is_half_as_high_and_wide():
+    stages = [(112, 16), (56, 32), (28, 64), (14, 128)]
+    assert sizes_of_stages(build_tutorial_model()) == [(10, side, side, channels) for side, channels in stages]
+    frames = (10, 5, 3, 2)
+    expected = [(n, side, side, channels) for n, (side, channels) in zip(frames, stages)]
+    assert sizes_of_stages(build_small_resnet()) == expected
+    assert sizes_of_stages(build_small_resnet(conv="2d")) == [(10, *size[1:]) for size in expected], "each frame stays by itself"
+    stages = [(16, 56, 56, 64), (8, 28, 28, 128), (4, 14, 14, 256), (2, 7, 7, 512)]
+    assert sizes_of_stages(build_resnet18()) == [size for size in stages for _ in range(2)]
+
+
+@pytest.mark.parametrize("build", [*BUILDERS.values(), build_resnet18])
+@pytest.mark.parametrize("subtract_mean", [False, True])
+def test_white_is_one_to_a_network(build, subtract_mean):
+    model = build(subtract_mean=subtract_mean, **SIZE)
+    seen = keras.Model(model.inputs, model.layers[1].output)
+    np.testing.assert_allclose(seen.predict(np.full_like(FRAMES, 255), verbose=0), 1, rtol=1e-6)
+    assert isinstance(model.layers[2], layers.SubtractMean) == subtract_mean
+
+
+@pytest.mark.parametrize("build", [build_small_resnet, build_resnet18])
+@pytest.mark.parametrize("conv", ["2plus1d", "2d"])
+def test_layers_are_called_the_same_in_each_build(build, conv):
+    names = [[layer.name for layer in build(conv=conv, **SIZE).layers] for _ in range(2)]
+    assert names[0][2:] == names[1][2:], "all but the rescaling, which has no weights"
+    assert names[0][0] == "frames" and names[0][-1] == "logits"
+
+
+def test_networks_are_called_what_they_are():
+    assert build_tutorial_model(**SIZE).name == "tutorial" and build_small_resnet(**SIZE).name == "small_resnet"
+    assert build_resnet18("mc3", **SIZE).name == "resnet18_mc3"
+    assert [build(**SIZE).layers[-1].name for build in BUILDERS.values()] == ["logits"] * 2
+
+
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 def test_model_saves_and_loads_with_the_same_logits(build, tmp_path):
     model = build(num_classes=5, **SIZE)

@@ -1,0 +1,135 @@
+"""What a recipe makes of a network: its weights, its loss and its optimiser."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from helpers import recipes
+from helpers.recipes import RECIPES, Recipe, SmoothedCrossentropy, build_model, compile_model
+from helpers.settings import Settings
+
+SETTINGS = Settings("puppets", "short", frame_step=5, size=16, epochs=1, num_classes=3, n_frames=4)
+LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]], np.float32)
+LABELS = np.array([0, 2])
+
+
+def crossentropies(targets):
+    """Return the cross-entropy of each clip by its definition."""
+    log_probabilities = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
+    return -(targets * log_probabilities).sum(axis=1)
+
+
+@pytest.mark.parametrize("smoothing, targets", [
+    (0.0, [[1, 0, 0], [0, 0, 1]]),
+    (0.3, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]),
+    (1.0, [[1 / 3] * 3] * 2),
+])  # fmt: skip
+def test_smoothing_spreads_its_share_over_all_classes(smoothing, targets):
+    expected = crossentropies(np.array(targets))
+    np.testing.assert_allclose(SmoothedCrossentropy(smoothing, reduction="none")(LABELS, LOGITS), expected, rtol=1e-5)
+    np.testing.assert_allclose(SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5)
+
+
+def test_smoothing_comes_back_from_its_configuration():
+    loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.3, name="mine")))
+    assert isinstance(loss, SmoothedCrossentropy) and loss.label_smoothing == 0.3 and loss.name == "mine"
+    assert SmoothedCrossentropy().label_smoothing == 0
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_network_is_judged_by_the_recipes_loss(smoothing):
+    logits = keras.Sequential([keras.Input((3,))])
+    recipe = Recipe(label_smoothing=smoothing, cosine=False)
+    losses = compile_model(logits, recipe).evaluate(LOGITS, LABELS, verbose=0, return_dict=True)
+    share = smoothing / 3
+    expected = crossentropies(np.where(np.eye(3)[LABELS], 1 - smoothing + share, share)).mean()
+    assert losses == pytest.approx({"loss": expected, "accuracy": 0.5}, rel=1e-5)
+
+
+def decay(recipe):
+    """Return a recipe's network after a step without gradients from weights of one, and what each weight has lost, by path."""
+    model = compile_model(build_model(recipe, SETTINGS), recipe, steps=20)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    model.optimizer.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables], model.trainable_variables)
+    lost = {variable.path: 1 - np.asarray(variable).ravel()[0] for variable in model.trainable_variables}
+    return model, lost
+
+
+@pytest.mark.parametrize("network", recipes.NETWORKS)
+def test_kernels_decay_and_biases_and_normalisations_are_spared(network):
+    recipe = Recipe(network, weight_decay=0.05, learning_rate=1e-2, cosine=False)
+    _, lost = decay(recipe)
+    for path, share in lost.items():
+        expected = 0.05 * 1e-2 if path.endswith("/kernel") else 0
+        assert share == pytest.approx(expected, abs=1e-7), path
+    kinds = {path.rsplit("/")[-1] for path in lost}
+    assert kinds == {"kernel", "bias", "gamma", "beta"}
+
+
+def test_without_weight_decay_nothing_decays():
+    model, lost = decay(Recipe(cosine=False))
+    assert type(model.optimizer) is keras.optimizers.Adam and set(lost.values()) == {0}
+
+
+@pytest.mark.parametrize("recipe", [Recipe(weight_decay=0.05), Recipe()])
+def test_optimiser_follows_the_recipes_rate(recipe):
+    model = compile_model(keras.Sequential([keras.Input((3,))]), recipe, steps=50)
+    rate = recipes.get_learning_rate(recipe, 50)
+    model.optimizer.iterations.assign(3)
+    assert float(model.optimizer.learning_rate) == pytest.approx(float(rate(3)))
+
+
+def test_learning_rate_rises_in_the_first_tenth_and_falls_along_a_cosine():
+    rate = recipes.get_learning_rate(Recipe(learning_rate=1e-2), 200)
+    rising, falling = np.arange(20), np.arange(20, 200)
+    np.testing.assert_allclose([rate(step) for step in rising], 1e-4 + (1e-2 - 1e-4) * rising / 20, rtol=1e-4)
+    expected = 1e-2 * (1 + np.cos(np.pi * (falling - 20) / 180)) / 2
+    np.testing.assert_allclose([rate(step) for step in falling], expected, rtol=1e-3, atol=1e-7)
+    assert recipes.get_learning_rate(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
+
+
+def first_weights(recipe):
+    return build_model(recipe, SETTINGS).get_weights()
+
+
+def test_seed_decides_the_weights():
+    one, same, other = (first_weights(Recipe(seed=seed)) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("subtract_mean", [False, True])
+@pytest.mark.parametrize("conv", ["2plus1d", "2d"])
+@pytest.mark.parametrize("network", recipes.NETWORKS)
+def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subtract_mean):
+    model = build_model(Recipe(network, conv, subtract_mean=subtract_mean), SETTINGS)
+    same = recipes.NETWORKS[network](conv=conv, subtract_mean=subtract_mean, num_classes=3, n_frames=4, height=16, width=16)
+    assert model.input_shape == (None, 4, 16, 16, 3) and model.output_shape == (None, 3)
+    kinds = [[(type(layer), layer.output.shape) for layer in each.layers] for each in (model, same)]
+    assert kinds[0] == kinds[1]
+
+
+def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():
+    before = keras.config.dtype_policy()
+    assert build_model(Recipe(mixed=True), SETTINGS).get_layer("stem").compute_dtype == "bfloat16"
+    assert build_model(Recipe(), SETTINGS).get_layer("stem").compute_dtype == "float32"
+    with pytest.raises(ValueError, match="4d"):
+        build_model(Recipe(conv="4d", mixed=True), SETTINGS)
+    assert keras.config.dtype_policy() == before
+
+
+def test_plain_recipe_has_no_ingredients_and_names_tell_what_differs():
+    plain = {"cosine": True, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False, "mixed": False, "seed": 0}
+    assert plain.items() <= dataclasses.asdict(Recipe()).items() and RECIPES["plain"] == Recipe()
+    assert Recipe().name == "small_resnet-2plus1d-0.001-seed0"
+    assert Recipe("tutorial", "3d", 1e-4, seed=2).name == "tutorial-3d-0.0001-seed2"
+    assert Recipe().augmentation is None and Recipe(augment=True).augmentation is not None
+
+
+def test_recipes_are_fixed_for_a_recipe_is_the_key_of_its_runs():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Recipe().seed = 1
+    assert {Recipe(): "run"}[Recipe()] == "run"
