@@ -26,7 +26,7 @@ class ClipBatches(keras.utils.PyDataset):
     already); a `for` loop gets one epoch after the other, made ahead by threads.
 
     Args:
-        path: Folder with one folder of .avi files a class.
+        path: Folder with one folder of videos a class, as in `helpers.video.clips_and_labels`.
         n_frames: Frames a clip.
         batch_size: Clips a batch; the last one may be smaller.
         training: Whether to shuffle, and to start each clip at a random frame; otherwise clips are read from the middle.
@@ -40,6 +40,7 @@ class ClipBatches(keras.utils.PyDataset):
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`. To leave them out all
             clips are read once beforehand.
         workers: Threads that make batches ahead; default: one a core.
+        class_names: The classes by label, such as those of the training set; the folders' names in order where not given.
 
     Attributes:
         class_names: Names of the classes, by label.
@@ -52,19 +53,19 @@ class ClipBatches(keras.utils.PyDataset):
             goes through the beginning of one before the first, to see what the batches are like.)
 
     Raises:
-        ValueError: There are no clips, or none that can be read.
+        ValueError: There are no clips, none that can be read, or some of a class that `class_names` lacks.
         VideoReadError: On reading, a clip can't be read.
     """
 
     def __init__(
         self, path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0,
-        cache=None, start_step=1, augment=None, unreadable=STOP, workers=None,
+        cache=None, start_step=1, augment=None, unreadable=STOP, workers=None, class_names=None,
     ):  # fmt: skip
         # One worker for Keras: its own queue hands out an interrupted epoch's batches in the next one.
         super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
             raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
-        self.files, labels, self.class_names = clips_and_labels(path)
+        self.files, labels, self.class_names = clips_and_labels(path, class_names)
         self.labels = np.array(labels, np.int32)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.epoch, self._begun = 0, False

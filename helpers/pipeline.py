@@ -12,7 +12,7 @@ from helpers.batches import ClipBatches, available_cores
 
 def make_dataset(
     path, n_frames=10, batch_size=8, *, training=False, output_size=(224, 224), frame_step=15, seed=0,
-    cache=None, start_step=1, augment=None, unreadable="stop",
+    cache=None, start_step=1, augment=None, unreadable="stop", class_names=None,
 ):  # fmt: skip
     """Make a data set of the clips of a split.
 
@@ -20,7 +20,7 @@ def make_dataset(
     a random frame, both anew in each epoch and the same for the same seed; otherwise clips are read from the middle.
 
     Args:
-        path: Folder with one folder of .avi files a class.
+        path: Folder with one folder of videos a class, as in `helpers.video.clips_and_labels`.
         n_frames: Frames a clip.
         batch_size: Clips a batch; the last one may be smaller.
         training: Whether to shuffle.
@@ -31,6 +31,7 @@ def make_dataset(
         start_step: Frames from one possible random start to the next; with a cache, a divisor of `frame_step` keeps less.
         augment: A `helpers.augmentation.Augmentation`; in training only.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
+        class_names: The classes by label, such as those of the training set; the folders' names in order where not given.
 
     Returns:
         A `tf.data.Dataset` of known length that gives `(frames, labels)`: uint8 RGB `(batch, n_frames, height, width, 3)`
@@ -38,11 +39,11 @@ def make_dataset(
         can't be read otherwise ends the iteration with TensorFlow's error, whose message names the clip.
 
     Raises:
-        ValueError: There are no clips, or none that can be read.
+        ValueError: There are no clips, none that can be read, or some of a class that `class_names` lacks.
     """
     batches = ClipBatches(
         path, n_frames, batch_size, training=training, output_size=output_size, frame_step=frame_step, seed=seed,
-        cache=cache, start_step=start_step, augment=augment, unreadable=unreadable,
+        cache=cache, start_step=start_step, augment=augment, unreadable=unreadable, class_names=class_names,
     )  # fmt: skip
     epochs = itertools.count()
 

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import sys
 import unicodedata
 import zipfile
@@ -187,6 +188,8 @@ def load(path, class_names=None, frame_step=None):
 
 
 def _load_model(file):
+    if re.match("[a-z]{2,}:/", str(file)) and not file.exists():
+        raise ModelError(f"{file} is a web address; download the model, and its {RECORD}, and name the file.")
     if not file.is_file():
         raise ModelError(f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}.")
     try:

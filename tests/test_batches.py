@@ -343,6 +343,15 @@ def test_as_many_threads_as_cores_unless_told(split):
     assert ClipBatches(split, workers=3).threads == 3
 
 
+@pytest.mark.parametrize("make", [ClipBatches, make_dataset])
+def test_a_split_that_lacks_a_class_takes_the_training_sets_labels(split, make):
+    names = ["Absent", *make(split, **SIZES).class_names]
+    batches = make(split, class_names=names, **SIZES)
+    assert batches.class_names == names
+    labels, shifted = (np.concatenate([np.asarray(labels) for _, labels in each]) for each in (make(split, **SIZES), batches))
+    np.testing.assert_array_equal(shifted, labels + 1)
+
+
 def test_batches_are_counted_like_a_list(split):
     batches = ClipBatches(split, training=True, **SIZES)
     for i in (-1, -3):
