@@ -1,7 +1,7 @@
 """What a chapter of the book teaches once and every later chapter imports.
 
-Data flows one way, and a module imports only from those before it: settings, files, ucf101, puppets, archive, damage,
-video, playback, cache, augmentation, batches, pipeline, counting, layers, models, evaluation, saliency,
+Data flows one way, and a module imports only from those before it: settings, files, ucf101, puppets, damage, video,
+archive, playback, cache, augmentation, batches, pipeline, counting, layers, models, evaluation, saliency,
 recipes, records, training, predict, camera, timeline, plots, diagrams.
 """
 

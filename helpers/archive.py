@@ -5,8 +5,8 @@ the table and the members asked for, and nothing else.
 """
 
 import contextlib
+import glob
 import lzma
-import mimetypes
 import pathlib
 import shlex
 import shutil
@@ -30,6 +30,7 @@ from helpers.settings import home
 from helpers.ucf101 import (
     FORM, files_by_class, get_class, is_clip, is_table, last_part, read_split, split_by_clip, split_by_group, split_by_table,
 )  # fmt: skip
+from helpers.video import is_video
 
 ATTEMPTS = 4
 PAUSE = 1.0
@@ -243,16 +244,10 @@ def _clips(source, archive):
     for info in archive.infolist():
         if is_clip(info.filename):
             clips.setdefault(last_part(info.filename), info)
-    others = [name for name in archive.namelist() if _is_video(name) and not is_clip(name)]
+    others = [name for name in archive.namelist() if is_video(name) and not is_clip(name)]
     if clips and others:
         warnings.warn(f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.", stacklevel=4)
     return clips
-
-
-def _is_video(fname):
-    """Return whether a name is that of a video; macOS puts into a ZIP a hidden file beside each."""
-    name = last_part(fname)
-    return not name.startswith(".") and (mimetypes.guess_type(name)[0] or "").startswith("video/")
 
 
 def _tell_of_other_names(source, archive):
@@ -260,7 +255,7 @@ def _tell_of_other_names(source, archive):
     files = [name for name in archive.namelist() if not name.endswith("/")]
     if not files:
         return f"{source} is an empty ZIP; set UCF101_ZIP to another one."
-    example = next(filter(_is_video, files), files[0])
+    example = next(filter(is_video, files), files[0])
     return (
         f"{source} has {len(files)} files, but none is named like a clip of UCF101, {FORM} (one is {example!r}); rename them so, "
         "clips of one recording with one group, and zip them anew, or set UCF101_ZIP to another ZIP."
@@ -296,7 +291,8 @@ def _plan(source, clips, num_classes, splits, split, seed):
 
 def _refuse_strays(download_dir, splits, targets):
     """Refuse a folder that holds other clips: they would be trained on or, worse, tested on unseen."""
-    strays = {path for name in splits for path in (download_dir / name).glob("*/*") if _is_video(path)} - set(targets)
+    found = {download_dir / name / file for name in splits for file in glob.glob("**", root_dir=download_dir / name, recursive=True)}
+    strays = {path for path in found if is_video(path)} - set(targets)
     if strays:
         raise ValueError(
             f"{download_dir} holds {len(strays)} clips that are not in this split, such as {min(strays).name}; "

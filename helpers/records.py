@@ -18,7 +18,7 @@ from helpers.ucf101 import is_table, read_split
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
 MODULES = (
-    "ucf101", "puppets", "archive", "video", "cache", "augmentation", "batches", "counting", "layers", "models", "evaluation",
+    "ucf101", "puppets", "damage", "video", "archive", "cache", "augmentation", "batches", "counting", "layers", "models", "evaluation",
     "recipes", "training",
 )  # fmt: skip
 # As it is when they are imported: it may change while they train.

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from helpers import damage
+from helpers.ucf101 import last_part
 
 # pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours wrong where a clip changes its pixel format.
 if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13):
@@ -30,7 +31,7 @@ _FLAT = 1
 _WIDEST = 8
 WAY_OUT = "fetch, convert or record it anew, or leave it out"
 # What the names of videos end in; which of them OpenCV reads shows when it opens them.
-SUFFIXES = frozenset(
+SUFFIXES = tuple(
     ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4"
     " .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .tod .ts .vob .webm .wmv .wtv .xvid .y4m".split()
 )
@@ -246,7 +247,7 @@ def clips_and_labels(path, class_names=None):
     path = pathlib.Path(path)
     # Leaves out what is hidden, and follows links.
     shown = sorted(path / name for name in glob.glob("**", root_dir=path, recursive=True))
-    files = [file for file in shown if file.suffix.lower() in SUFFIXES and file.parent != path and file.is_file()]
+    files = [file for file in shown if is_video(file) and file.parent != path and file.is_file()]
     if not files:
         raise ValueError(f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive.")
     classes = [file.relative_to(path).parts[0] for file in files]
@@ -256,6 +257,12 @@ def clips_and_labels(path, class_names=None):
     if unknown := sorted(set(classes) - set(names)):
         raise ValueError(f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes.")
     return files, [names.index(name) for name in classes], names
+
+
+def is_video(fname):
+    """Return whether a file is named like a video, and not hidden, such as what macOS puts beside each in a ZIP."""
+    name = last_part(fname)
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _tell_of_others(path, files, folders):

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import set_address
 
 ORDER = (
-    "settings files ucf101 puppets archive video playback cache augmentation batches pipeline counting layers models evaluation saliency recipes records "
+    "settings files ucf101 puppets damage video archive playback cache augmentation batches pipeline counting layers models evaluation saliency recipes records "
     "training predict camera timeline plots diagrams"
 ).split()
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
