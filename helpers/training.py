@@ -200,11 +200,11 @@ def _expect_recipe(model, recipe, settings):
     """Raise a TrainingError if a network is not the one that a recipe builds for these settings."""
     expected = build_model(recipe, settings)
     for one, other in itertools.zip_longest(model.layers, expected.layers):
-        if one is None or other is None or _structure(one) != _structure(other):
-            has, needs = (f"{layer.name} ({layer.count_params():,} parameters)" if layer else "nothing" for layer in (one, other))
+        if type(one) is not type(other) or _structure(one) != _structure(other):
+            has, needs = (f"{layer.name} ({layer.count_params():,} parameters, {layer.dtype_policy.name})" if layer else "nothing" for layer in (one, other))
             raise TrainingError(
                 f"The network is not the one that the recipe {recipe.name} builds for these settings: it has {has} where that has {needs}; "
-                "give the recipe and the settings that it was made by, such as recipes.Recipe(conv=\"2d\")."
+                'give the recipe and the settings that it was made by, such as recipes.Recipe(conv="2d").'
             )
 
 
@@ -212,7 +212,7 @@ def _structure(layer):
     """Return what makes a layer another one, whatever its name and its weights' values."""
     config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")}
     # JSON makes a list of a tuple, as loading does.
-    return type(layer), [tuple(weight.shape) for weight in layer.weights], json.dumps(config, default=str, sort_keys=True)
+    return [tuple(weight.shape) for weight in layer.weights], json.dumps(config, default=str, sort_keys=True)
 
 
 def save_model(model, path):
@@ -259,8 +259,8 @@ def _enough_memory(settings, recipe, folder, doing):
         again = "end what else takes memory and run the same again, which only judges, or " if doing == "judging" else ""
         raise TrainingError(
             f"Memory does not suffice for {doing} with batches of {settings.batch_size} clips of {settings.n_frames} x {size} x {size} x 3 "
-            f"({_kept(folder)}); {again}begin another run that takes less, with {', '.join(less[:-1])} or {less[-1]} (in Python the "
-            "settings' batch_size, size and n_frames, and the recipe's mixed)."
+            f"({_kept(folder)}); {again}begin another run that takes less, with {' or '.join(less)} (in Python the settings' batch_size, "
+            "size and n_frames, and the recipe's mixed)."
         ) from error
 
 

@@ -20,6 +20,7 @@ from helpers.batches import ClipBatches
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
 from helpers.training import TrainingError
 from helpers.ucf101 import get_class
+from helpers.video import VideoReadError
 
 FAST = Recipe(learning_rate=1e-2)
 
@@ -285,7 +286,7 @@ def test_network_of_another_recipe_or_size_is_not_saved(small, monkeypatch, buil
     monkeypatch.setitem(recipes.NETWORKS, "small_resnet", models.build_small_resnet)
     model = models.build_small_resnet(**small.input_size, **build)
     run = dataclasses.replace(small, **other)
-    with pytest.raises(TrainingError, match=r"^The network is not the one that the recipe small_resnet-2plus1d-.* builds .* \(.* parameters\)"):
+    with pytest.raises(TrainingError, match=r"^The network is not the one that the recipe small_resnet-2plus1d-.* builds .* \(.* parameters, float32\)"):
         training.save_run(model, {"loss": [1.0, 1.0]}, run, test=None, seconds=1)
     assert not records.run_folder(run, Recipe()).exists()
 
@@ -530,7 +531,7 @@ def test_memory_that_runs_out_is_told_with_what_takes_less(small, monkeypatch, c
     assert training.main([]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith(f"Memory does not suffice for {doing} with batches of 2 clips of 4 x 16 x 16 x 3 (")
-    assert kept in told and "with --batch-size 1, a smaller --size or fewer --frames or --mixed" in told
+    assert kept in told and "with --batch-size 1 or a smaller --size or fewer --frames or --mixed (" in told
 
 
 def test_other_errors_of_the_backend_come_through(small, monkeypatch):
@@ -539,6 +540,16 @@ def test_other_errors_of_the_backend_come_through(small, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "fit", fail)
     with pytest.raises(RuntimeError, match="^shapes differ"):
+        training.train(small, log=quiet)
+
+
+def test_a_mistake_in_the_program_is_not_told_as_one_of_a_clip(small, monkeypatch):
+    def fail(self, x, **kwargs):
+        x.error = VideoReadError("clip.avi can't be opened")
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(keras.Model, "fit", fail)
+    with pytest.raises(TypeError, match="^a mistake"):
         training.train(small, log=quiet)
 
 
