@@ -43,17 +43,7 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    models,
-    plots,
-    predict,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, plots, predict, puppets, records, settings, training, video
 from helpers.playback import write_video
 from helpers.recipes import Recipe
 
@@ -283,6 +273,8 @@ with contextlib.chdir(folder):
 # A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't know. Its weights have 32 bits all along, so `models.as_float32` makes a copy that computes with 32, and exports anywhere. A network that does so already comes back as it is.
 
 # %%
+from helpers import models
+
 network = models.as_float32(classifier.model)
 exported = {"SavedModel": folder / "network", "LiteRT": folder / "network.tflite"}
 network.export(str(exported["SavedModel"]), verbose=False)
