@@ -40,10 +40,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _is_fused(self, video):
         """Return whether TensorFlow has one operation for this video and the layer's arguments."""
         plain = self.scale and self.center and not self.synchronized and not getattr(self, "renorm", False)
-        # It takes smaller epsilons for 1.001e-5, without a word.
-        numbers = self.epsilon > 1.001e-5 and self.compute_dtype != "float64"
         shape = len(video.shape) == 5 and video.shape[1] is not None and self.axis in (-1, 4)
-        return keras.backend.backend() == "tensorflow" and plain and numbers and shape
+        return keras.backend.backend() == "tensorflow" and plain and shape and self.compute_dtype != "float64"
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))

@@ -269,11 +269,16 @@ with contextlib.chdir(folder):
 # - **LiteRT**, once called TensorFlow Lite, one small file for phones and small computers.
 #
 # (`format="onnx"` writes a third, for many other programs; it asks for the packages `onnx` and `tf2onnx`. And not every network gets everywhere: the tutorial's makes frames smaller by an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
+#
+# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't know. Its weights have 32 bits all along, so `models.as_float32` makes a copy that computes with 32, and exports anywhere. A network that does so already comes back as it is.
 
 # %%
+from helpers import models
+
+network = models.as_float32(classifier.model)
 exported = {"SavedModel": folder / "network", "LiteRT": folder / "network.tflite"}
-classifier.model.export(str(exported["SavedModel"]), verbose=False)
-classifier.model.export(str(exported["LiteRT"]), format="litert", verbose=False)
+network.export(str(exported["SavedModel"]), verbose=False)
+network.export(str(exported["LiteRT"]), format="litert", verbose=False)
 
 # %%
 for name, place in exported.items():
@@ -299,7 +304,7 @@ logits = {
 }
 
 # %% tags=["nbval-check-output"]
-ours = classifier.model.predict_on_batch(batch)
+ours = network.predict_on_batch(batch)
 for name, theirs in logits.items():
     alike = np.allclose(theirs, ours, atol=1e-3)
     same = np.array_equal(theirs.argmax(axis=1), ours.argmax(axis=1))

@@ -65,8 +65,9 @@ def test_the_copy_goes_into_any_array_of_the_clips_size(clip, out):
 
 
 def test_a_clip_may_be_changed_in_its_place(clip):
-    expected, place = Augmentation()(clip, "Jump", 1), clip.copy()
-    np.testing.assert_array_equal(Augmentation()(place, "Jump", 1, place), expected)
+    for seed in range(4):
+        expected, place = Augmentation()(clip, "Jump", seed), clip.copy()
+        np.testing.assert_array_equal(Augmentation()(place, "Jump", seed, place), expected)
 
 
 def test_a_place_that_cannot_hold_the_copy_is_refused(clip):
