@@ -38,6 +38,11 @@ def test_layer_saves_and_loads_with_the_same_output(make, tmp_path):
     assert loaded.layers[-1].get_config() == model.layers[-1].get_config()
 
 
+@pytest.mark.parametrize("kind", [BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv])
+def test_saved_networks_name_layers_as_they_always_did(kind):
+    assert keras.saving.get_registered_name(kind) == f"helpers>{kind.__name__}"
+
+
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_layer_announces_the_shape_that_it_gives(make):
     layer = make()

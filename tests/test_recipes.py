@@ -32,6 +32,10 @@ def test_smoothing_spreads_its_share_over_all_classes(smoothing, targets):
     np.testing.assert_allclose(SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5)
 
 
+def test_saved_networks_name_the_loss_as_they_always_did():
+    assert keras.saving.get_registered_name(SmoothedCrossentropy) == "helpers>SmoothedCrossentropy"
+
+
 def test_smoothing_comes_back_from_its_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.3, name="mine")))
     assert isinstance(loss, SmoothedCrossentropy) and loss.label_smoothing == 0.3 and loss.name == "mine"
