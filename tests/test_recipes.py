@@ -116,6 +116,13 @@ def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subt
     assert kinds[0] == kinds[1]
 
 
+@pytest.mark.parametrize("network", recipes.NETWORKS)
+def test_logits_are_precise_whatever_the_layers_compute_in(network):
+    model = build_model(Recipe(network, mixed=True), SETTINGS)
+    assert model.output.dtype == model.layers[-1].compute_dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
+
+
 def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():
     before = keras.config.dtype_policy()
     assert build_model(Recipe(mixed=True), SETTINGS).get_layer("stem").compute_dtype == "bfloat16"
