@@ -25,12 +25,14 @@ def area(sizes: tuple, scale=2) -> int:
 '''
 CHANGES = {
     ("@cached def area(sizes: tuple, scale=2) -> int:", "def area(sizes: tuple, scale=2) -> int:     \"\"\"Return an area.\"\"\""),
-    ("2", "3"), ("2", "1"),
+    ("sizes: tuple, scale=2", "sizes: tuple, scale=3"), ("sizes: tuple, scale=2", "sizes: tuple, scale=1"),
     ("if not sizes or scale < 0:     raise ValueError(f'{len(sizes) + 1} sizes')", "if not (not sizes or scale < 0):     raise ValueError(f'{len(sizes) + 1} sizes')"),
-    ("not sizes or scale < 0", "not sizes and scale < 0"), ("not sizes", "sizes"), ("scale < 0", "scale <= 0"), ("0", "1"), ("0", "-1"),
+    ("not sizes or scale < 0", "not sizes and scale < 0"), ("not sizes or scale < 0", "sizes or scale < 0"),
+    ("scale < 0", "scale <= 0"), ("scale < 0", "scale < 1"), ("scale < 0", "scale < -1"),
     ("raise ValueError(f'{len(sizes) + 1} sizes')", "pass"), ("log(sizes)", "pass"),
-    ("return max(prod(sizes, start=scale), -1)", "return None"), ("max", "min"), ("prod(sizes, start=scale)", "prod(sizes)"),
-    ("-1", "1"), ("1", "2"), ("1", "0"),
+    ("return max(prod(sizes, start=scale), -1)", "return None"), ("prod(sizes, start=scale)", "prod(sizes)"),
+    *(("max(prod(sizes, start=scale), -1)", after) for after in ("min(prod(sizes, start=scale), -1)", "max(prod(sizes, start=scale), 1)")),
+    ("-1", "-2"), ("-1", "-0"),
 }  # fmt: skip
 
 
@@ -39,7 +41,7 @@ def test_faults_are_made_of_code_and_not_of_annotations_messages_and_imports():
     assert sorted((mutant.before, mutant.after) for mutant in found) == sorted(CHANGES)
     assert {mutant.function for mutant in found} == {"area"} and {mutant.module for mutant in found} == {"shapes"}
     assert [mutant.number for mutant in found] == list(range(len(CHANGES)))
-    assert {mutant.before: mutant.line for mutant in found}["max"] == 12
+    assert {mutant.before: mutant.line for mutant in found}["scale < 0"] == 9
 
 
 @pytest.mark.parametrize("number", range(len(CHANGES)))
