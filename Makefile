@@ -13,7 +13,7 @@ help:
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
 	@echo "make test-oldest  run the helpers' tests with the oldest versions that pyproject.toml allows"
 	@echo "make test-long   run what takes too long for every day"
-	@echo "make mutants     make small faults in helpers, and tell which of them the tests don't notice (for hours)"
+	@echo "make mutants     make small faults in helpers, and tell which of them the tests miss (half an hour)"
 	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
 	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
 	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"

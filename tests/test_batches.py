@@ -119,6 +119,13 @@ def test_frames_and_labels_are_those_of_the_files(split):
     assert frames.dtype == np.uint8 and got_labels.dtype == np.int32 and got_labels.tolist() == labels
 
 
+@pytest.mark.parametrize("choice", [{"training": True}, {"training": True, "n_frames": 3, "frame_step": 5}, {}])
+def test_defaults_are_those_that_are_written(split, choice):
+    written = {"n_frames": 10, "batch_size": 8, "training": False, "output_size": (224, 224), "frame_step": 15, "seed": 0, "start_step": 1}
+    expect_same(epochs_of(ClipBatches(split, **choice), 2), epochs_of(ClipBatches(split, **written | choice), 2))
+    assert ClipBatches(split).batch_size == 8
+
+
 @pytest.mark.parametrize("batch_size, lengths", [(1, [1] * 7), (3, [3, 3, 1]), (7, [7]), (8, [7])])
 def test_the_last_batch_may_be_smaller(split, batch_size, lengths):
     batches = ClipBatches(split, training=True, **SIZES | {"batch_size": batch_size})
@@ -143,6 +150,21 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
     expect_same(epochs_of(ClipBatches(tmp_path, training=True, augment=changes, workers=1, **SIZES)), plain)
     assert len(set(seeds)) == len(seeds) == 3 * N_CLIPS
     assert digest(plain) != digest(augmented)
+
+
+def test_starts_and_augmentation_are_drawn_from_other_seeds(split, monkeypatch):
+    seeds = {"starts": set(), "augmentation": set()}
+
+    def note_start(file, *args, seed, **kwargs):
+        seeds["starts"].add(seed)
+        return frames_from_video_file(file, *args, seed=seed, **kwargs)
+
+    def note_augmentation(frames, class_name, seed, out):
+        seeds["augmentation"].add(seed)
+
+    monkeypatch.setattr("helpers.batches.frames_from_video_file", note_start)
+    epochs_of(ClipBatches(split, training=True, augment=note_augmentation, **SIZES), 2)
+    assert len(seeds["starts"]) == len(seeds["augmentation"]) == 2 * N_CLIPS and not seeds["starts"] & seeds["augmentation"]
 
 
 def test_the_same_clip_from_the_same_frame_is_augmented_anew_in_each_epoch(tmp_path):
@@ -215,6 +237,16 @@ def test_a_loop_counts_the_epochs_and_square_brackets_do_not(split):
     batches.on_epoch_begin()
     batches.on_epoch_end()
     assert batches.epoch == 3
+
+
+def test_an_epoch_counts_once_and_only_if_it_began(split):
+    batches = ClipBatches(split, **SIZES)
+    batches.on_epoch_end()
+    assert batches.epoch == 0, "Keras also ends one before the first"
+    batches.on_epoch_begin()
+    batches.on_epoch_end()
+    batches.on_epoch_end()
+    assert batches.epoch == 1
 
 
 def test_a_loop_that_is_left_early_lets_the_next_one_begin_anew(split):

@@ -68,6 +68,12 @@ def test_class_without_clips_has_no_recall():
     assert math.isnan(recall["run"]) and precision["run"] == 0
 
 
+def test_warning_points_to_who_asked():
+    with pytest.warns(UserWarning, match="swim") as warned:
+        calculate_classification_metrics([0, 1, 2], [0, 1, 1], ["jump", "run", "swim"])
+    assert warned[0].filename == __file__
+
+
 def test_nothing_is_warned_of_where_all_is_defined():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -108,14 +114,14 @@ def test_shuffled_frames_are_all_there_in_an_order_of_each_clips_own():
     orders = reorder(frames, "shuffled")[:, :, 0, 0, 0]
     np.testing.assert_array_equal(np.sort(orders), [range(10)] * 20)
     assert len({tuple(order) for order in orders}) == 20
-    np.testing.assert_array_equal(orders, reorder(frames, "shuffled")[:, :, 0, 0, 0])
+    np.testing.assert_array_equal(orders, reorder(frames, "shuffled", seed=0)[:, :, 0, 0, 0])
     assert (orders != reorder(frames, "shuffled", seed=1)[:, :, 0, 0, 0]).any()
 
 
 def test_each_batch_is_shuffled_in_a_way_of_its_own_and_the_same_in_each_pass():
     frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (2, 10, 1, 1, 3))
     batches = [(frames, np.array([0, 1]))] * 2
-    passes = [[given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled")] for _ in range(2)]
+    passes = [[given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled", **seed)] for seed in ({}, {"seed": 0})]
     assert passes[0] == passes[1] and passes[0][0] != passes[0][1]
 
 
@@ -150,11 +156,18 @@ def test_classes_that_share_their_groups_are_named_together():
     assert len(set(name_groups(files))) == 3
 
 
-def test_bootstrap_is_that_of_independent_clips_where_each_is_a_group_of_its_own():
+@pytest.mark.parametrize("level, errors", [(0.95, 1.96), (0.5, 0.674)])
+def test_bootstrap_is_that_of_independent_clips_where_each_is_a_group_of_its_own(level, errors):
     right = np.arange(400) < 300
-    low, high = bootstrap_accuracy(right, np.arange(400))
+    low, high = bootstrap_accuracy(right, np.arange(400), level=level)
     error = math.sqrt(0.75 * 0.25 / 400)
-    assert (low, high) == pytest.approx((0.75 - 1.96 * error, 0.75 + 1.96 * error), abs=0.005)
+    assert (low, high) == pytest.approx((0.75 - errors * error, 0.75 + errors * error), abs=0.005)
+
+
+def test_bootstrap_is_the_same_each_time():
+    right, groups = np.arange(97) % 3 > 0, np.arange(97) // 2
+    bounds = bootstrap_accuracy(right, groups)
+    assert bounds == bootstrap_accuracy(right, groups, level=0.95, samples=10_000, seed=0) != bootstrap_accuracy(right, groups, seed=1)
 
 
 def test_copies_of_clips_narrow_the_bootstrap_of_clips_and_not_that_of_groups():
@@ -175,3 +188,11 @@ def test_reliability_sorts_by_confidence():
     np.testing.assert_allclose(confidence, [0.165, 0.55, 0.975])
     np.testing.assert_allclose(accuracy, [0.5, 1, 0.5])
     np.testing.assert_array_equal(n_clips, [2, 1, 2])
+
+
+def test_reliability_has_ten_bins_of_which_the_empty_ones_are_left_out():
+    sure = np.arange(0.05, 0.9, 0.1)
+    confidence, accuracy, n_clips = reliability([1] * len(sure), sure)
+    np.testing.assert_allclose(confidence, sure)
+    assert accuracy.tolist() == n_clips.tolist() == [1] * 9
+    assert reliability([1, 1], [0.85, 0.95])[2].tolist() == [1, 1], "the last two are two"

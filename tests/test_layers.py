@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.layers import BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv, add_residual_block
+from helpers.layers import (
+    BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv, add_residual_block, batch_norm
+)  # fmt: skip
 
 VIDEO = np.random.default_rng(0).random((2, 6, 8, 10, 4), dtype=np.float32)
 
@@ -36,6 +38,11 @@ def test_layer_saves_and_loads_with_the_same_output(make, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(VIDEO, verbose=0), model.predict(VIDEO, verbose=0))
     assert loaded.layers[-1].get_config() == model.layers[-1].get_config()
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv])
+def test_saved_networks_name_layers_as_they_always_did(kind):
+    assert keras.saving.get_registered_name(kind) == f"helpers>{kind.__name__}"
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
@@ -185,6 +192,45 @@ def test_normalisations_are_keras_own(shift):
     video = VIDEO + shift
     expect_same_function(BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9), video)
     expect_same_function(LayerNorm(), keras.layers.LayerNormalization(), video)
+
+
+def test_normalisations_mind_their_epsilon():
+    expect_same_function(BatchNorm(epsilon=0.5), keras.layers.BatchNormalization(epsilon=0.5), VIDEO)
+    expect_same_function(LayerNorm(epsilon=0.5), keras.layers.LayerNormalization(epsilon=0.5), VIDEO)
+
+
+def test_batch_norm_is_keras_own_under_other_backends(monkeypatch):
+    ours, kerass = BatchNorm(), keras.layers.BatchNormalization()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    expect_same_function(ours, kerass, VIDEO)
+
+
+def test_the_networks_batch_norm_moves_a_tenth_of_the_way_in_a_step():
+    layer = batch_norm()
+    layer(np.full((2, 3, 4, 4, 1), 50, np.float32), training=True)
+    assert float(layer.moving_mean[0]) == pytest.approx(5) and float(layer.moving_variance[0]) == pytest.approx(0.9)
+
+
+def operations(layer, **kwargs):
+    """Return what kinds of operations TensorFlow computes a layer with."""
+    layer.build(VIDEO.shape)
+    graph = tf.function(lambda video: layer(video, **kwargs)).get_concrete_function(tf.constant(VIDEO)).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize("make, quick, slow", [
+    (lambda: VideoConv(5, (1, 3, 3), strides=(1, 2, 2), padding="same"), "Conv2D", "Conv3D"),
+    (lambda: VideoConv(5, (1, 1, 1), strides=(2, 2, 2), padding="same"), "Conv2D", "Conv3D"),
+    (lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)), "Conv2D", "Conv3D"),
+    (lambda: ResizeVideo(4, 5), "AvgPool3D", "ResizeBilinear"),
+])  # fmt: skip
+def test_layers_are_computed_in_the_quicker_way(make, quick, slow):
+    assert {quick, slow} & operations(make()) == {quick}
+
+
+def test_batch_norm_is_one_operation_in_training():
+    assert "FusedBatchNormV3" in operations(BatchNorm(), training=True)
+    assert "FusedBatchNormV3" not in operations(keras.layers.BatchNormalization(), training=True), "else there is no need for ours"
 
 
 def test_frozen_batch_norm_uses_its_averages():

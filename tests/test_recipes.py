@@ -32,6 +32,10 @@ def test_smoothing_spreads_its_share_over_all_classes(smoothing, targets):
     np.testing.assert_allclose(SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5)
 
 
+def test_saved_networks_name_the_loss_as_they_always_did():
+    assert keras.saving.get_registered_name(SmoothedCrossentropy) == "helpers>SmoothedCrossentropy"
+
+
 def test_smoothing_comes_back_from_its_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.3, name="mine")))
     assert isinstance(loss, SmoothedCrossentropy) and loss.label_smoothing == 0.3 and loss.name == "mine"
@@ -110,6 +114,13 @@ def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subt
     assert model.input_shape == (None, 4, 16, 16, 3) and model.output_shape == (None, 3)
     kinds = [[(type(layer), layer.output.shape) for layer in each.layers] for each in (model, same)]
     assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize("network", recipes.NETWORKS)
+def test_logits_are_precise_whatever_the_layers_compute_in(network):
+    model = build_model(Recipe(network, mixed=True), SETTINGS)
+    assert model.output.dtype == model.layers[-1].compute_dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
 
 
 def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():

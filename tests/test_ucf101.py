@@ -76,6 +76,12 @@ def test_other_names_are_refused_by_name(fname):
         assert str(caught.value).startswith(f"{fname} is not named like a clip")
 
 
+def test_names_are_as_long_as_a_file_system_allows():
+    longest = f"v_{'A' * 241}_g01_c01.avi"
+    assert len(longest) == 255 and is_clip(longest) and not is_clip(longest.replace("A", "AA", 1))
+    assert is_clip(longest.replace("AA", "é", 1)) and not is_clip(longest.replace("A", "é", 1)), "which counts bytes"
+
+
 def test_files_by_class_are_in_alphabetical_order():
     files = clips_of("Zebra", [1]) + clips_of("Ape", [2])
     assert list(files_by_class(files).items()) == [("Ape", clips_of("Ape", [2])), ("Zebra", clips_of("Zebra", [1]))]
@@ -90,6 +96,11 @@ def test_split_by_group_is_exact_and_shares_no_group(seed):
         assert not groups_of(one) & groups_of(other)
         assert not set(one) & set(other)
     assert all(len(set(chosen)) == len(chosen) and set(chosen) <= set(files) for chosen in result.values())
+
+
+def test_split_of_no_clips_gets_none():
+    result = split_by_group(clips_of("A", [2] * 3), {"train": 4, "test": 0})
+    assert result["test"] == [] and len(result["train"]) == 4
 
 
 def test_groups_take_turns_so_that_a_split_sees_many_of_them():

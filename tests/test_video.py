@@ -179,6 +179,27 @@ def test_no_frames_and_no_step_are_refused(video, n_frames, frame_step):
         frames_from_video_file(video, n_frames, frame_step=frame_step)
 
 
+def test_defaults_are_those_that_are_written(video, tmp_path):
+    frames = frames_from_video_file(video, 2, seed=3)
+    np.testing.assert_array_equal(frames, frames_from_video_file(video, 2, (224, 224), 15, start="random", seed=3, start_step=1))
+    clips = clips_from_video_file(video, 2, 3)
+    np.testing.assert_array_equal(clips, clips_from_video_file(video, 2, 3, (224, 224), 15))
+    assert frame_indices(10_000, 2, 1, seed=5).tolist() == frame_indices(10_000, 2, 1, "random", 5, 1).tolist()
+    assert len({frame_indices(10_000, 2, 1, seed=seed)[0] % 2 for seed in range(20)}) == 2, "a start may be any frame"
+
+
+@pytest.mark.parametrize("start_step", [1, 4, 100])
+def test_random_starts_are_so_many_frames_apart(start_step):
+    starts = {int(frame_indices(60, 4, 10, "random", seed, start_step)[0]) for seed in range(300)}
+    assert starts == set(range(0, 30, start_step)), "up to the last one from which the clip has room"
+
+
+@pytest.mark.parametrize("length, n_frames, first", [(30, 4, 0), (31, 4, 0), (32, 4, 0), (33, 4, 1), (36, 4, 2), (37, 4, 3)])
+def test_as_much_is_left_before_as_after(length, n_frames, first):
+    indices = frame_indices(length, n_frames, 10, "center")
+    assert indices[0] == first and indices[-1] == min(first + 30, length - 1)
+
+
 def expect_frames_of_a_full_decode(files, size, frame_step, folder):
     """Assert that frames read from any start are those of a sequential decode by OpenCV alone; frames are kept in a folder."""
     sizes = {"n_frames": 10, "output_size": size, "frame_step": frame_step}
@@ -257,6 +278,11 @@ def write_without(path, coded, lost):
 def test_a_clip_ends_before_a_frame_near_its_end_that_cannot_be_decoded(video, tmp_path, start):
     path = write_without(tmp_path / "lost.avi", coded_frames(video), 57)
     assert numbers(path, 10, 6, start=start, seed=1) == list(frame_indices(57, 10, 6, start, seed=1))
+
+
+def test_what_comes_long_after_the_frames_of_a_given_start_is_not_decoded(video, tmp_path):
+    path = write_without(tmp_path / "lost.avi", coded_frames(video), 30)
+    assert numbers(path, 3, 5, start=10) == [10, 15, 20]
 
 
 @pytest.mark.parametrize("start", ["random", "center", 50])
@@ -385,6 +411,20 @@ def test_the_shape_of_pixels_turns_with_the_frame_and_has_bounds(ratio, orientat
     assert pixel_aspect(types.SimpleNamespace(get=told.get)) == pytest.approx(aspect)
 
 
+def test_a_smaller_image_is_the_mean_of_what_it_covers():
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[:, ::2] = 240
+    assert np.ptp(letterbox(stripes, (24, 24))) == 0 and letterbox(stripes, (24, 24))[0, 0, 0] == 120
+
+
+def test_a_larger_image_changes_gradually():
+    edge = np.zeros((8, 8, 3), np.uint8)
+    edge[:, 4:] = 240
+    row = letterbox(edge, (10, 10))[5, :, 0].astype(int)
+    assert (np.diff(row) >= 0).all() and row[0] == 0 and row[-1] == 240
+    assert 0 < row[4] < 120 < row[5] < 240
+
+
 def test_frames_of_a_file_are_letterboxed(tmp_path):
     path = write_images(tmp_path / "wide.avi", [np.full((48, 96, 3), 255, np.uint8)] * 3)
     frames = frames_from_video_file(path, 2, (40, 64))
@@ -481,6 +521,14 @@ def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):
 def test_generator_has_the_tutorials_defaults(split):
     frames, label = next(iter(FrameGenerator(split, 10)))
     assert frames.shape == (10, 224, 224, 3) and frames.dtype == np.uint8 and label == 0
+
+
+def test_generator_reads_every_fifteenth_frame_and_is_seeded_unless_told(split):
+    for training in (False, True):
+        pairs = zip(FrameGenerator(split, 2, training), FrameGenerator(split, 2, training, output_size=(224, 224), frame_step=15, seed=0), strict=True)
+        for (frames, label), (expected, expected_label) in pairs:
+            np.testing.assert_array_equal(frames, expected)
+            assert label == expected_label
 
 
 def test_training_shuffles_and_starts_anew_in_each_pass_and_alike_for_a_seed(split):

@@ -53,22 +53,34 @@ def changes(node):
 
 
 def nodes(tree, function=""):
-    """Yield `(function, node)` of all code below a node, but for annotations, messages and imports."""
+    """Yield `(function, parent, node)` of all code below a node, but for annotations, messages and imports."""
     fields = (value for name, value in ast.iter_fields(tree) if name not in ("annotation", "returns"))
     for child in itertools.chain.from_iterable(value if isinstance(value, list) else [value] for value in fields):
         if isinstance(child, ast.AST) and not isinstance(child, (ast.JoinedStr, ast.Import, ast.ImportFrom)):
             name = f".{child.name}" if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else ""
-            yield (function + name).lstrip("."), child
+            yield (function + name).lstrip("."), tree, child
             if not isinstance(child, ast.Raise):
                 yield from nodes(child, (function + name).lstrip("."))
 
 
+def put(parent, old, new):
+    """Return a copy of a node with another child in the place of one."""
+    fields = {name: [new if each is old else each for each in value] if isinstance(value, list) else new if value is old else value
+              for name, value in ast.iter_fields(parent)}  # fmt: skip
+    return changed(parent, **fields)
+
+
+def in_words(parent, old, new):
+    """Return the code before and after a change, at most two lines; a number or a name with what it stands in."""
+    pair = (parent, put(parent, old, new)) if isinstance(old, (ast.Constant, ast.Name, ast.UnaryOp)) else (old, new)
+    return [" ".join(ast.unparse(ast.fix_missing_locations(node)).split("\n")[:2]) for node in pair]
+
+
 def find_mutants(module, tree):
     """Yield `(mutant, old node, new node)` of every change to a module's tree."""
-    every = ((function, old, new) for function, old in nodes(tree) for new in changes(old))
-    for number, (function, old, new) in enumerate(every):
-        before, after = (" ".join(ast.unparse(ast.fix_missing_locations(node)).split("\n")[:2]) for node in (old, new))
-        yield Mutant(module, number, getattr(old, "lineno", 0), function, before, after), old, new
+    every = ((function, parent, old, new) for function, parent, old in nodes(tree) for new in changes(old))
+    for number, (function, parent, old, new) in enumerate(every):
+        yield Mutant(module, number, old.lineno, function, *in_words(parent, old, new)), old, new
 
 
 class Replace(ast.NodeTransformer):
