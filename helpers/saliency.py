@@ -152,7 +152,10 @@ def _cut(model, layer):
     volumes = {each.name: each.output for each in model.layers[1:] if len(each.output.shape) == 5}
     try:
         volume = volumes[layer or list(volumes)[-1]]
-        return keras.Model(model.input, volume), keras.Model(volume, model.output)
+        before, after = keras.Model(model.input, volume), keras.Model(volume, model.output)
+        if model.layers[0] in after.layers:  # a shortcut leads past the volume, and Keras 3.13 doesn't notice
+            raise ValueError(layer)
+        return before, after
     except (KeyError, IndexError, ValueError):
         wanted = "name a layer that gives a volume and that no shortcut leads past; model.summary() lists them"
         raise ValueError(f"{model.name} can't be cut at {layer!r}: {wanted}.") from None

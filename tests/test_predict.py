@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -835,7 +836,8 @@ def test_an_exported_network_answers_alike_where_nobody_knows_this_books_code(tm
 def test_the_tutorials_network_takes_more_than_plain_litert(tmp_path):
     ours, complaint = run_elsewhere(models.build_tutorial_model(10, 6, 48, 48), tmp_path)
     expect_alike(ours, tmp_path / "saved.npy")
-    assert "FlexAvgPool3D" in complaint, "if this fails, the chapter's remark on it can go"
+    # Up to a version of TensorFlow, its interpreter brings the larger build along.
+    assert re.search("FlexAvgPool3D|TfLiteFlexDelegate", complaint), "if this fails, the chapter's remark on it can go"
 
 
 def draw_five(folder):
