@@ -152,19 +152,11 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
     assert digest(plain) != digest(augmented)
 
 
-def test_starts_and_augmentation_are_drawn_from_other_seeds(split, monkeypatch):
-    seeds = {"starts": set(), "augmentation": set()}
-
-    def note_start(file, *args, seed, **kwargs):
-        seeds["starts"].add(seed)
-        return frames_from_video_file(file, *args, seed=seed, **kwargs)
-
-    def note_augmentation(frames, class_name, seed, out):
-        seeds["augmentation"].add(seed)
-
-    monkeypatch.setattr("helpers.batches.frames_from_video_file", note_start)
-    epochs_of(ClipBatches(split, training=True, augment=note_augmentation, **SIZES), 2)
-    assert len(seeds["starts"]) == len(seeds["augmentation"]) == 2 * N_CLIPS and not seeds["starts"] & seeds["augmentation"]
+def test_starts_and_augmentation_are_drawn_from_other_seeds(tmp_path, monkeypatch):
+    starts, changes = set(), set()
+    on_reading(monkeypatch, write_split(tmp_path), lambda file, seed, **kwargs: starts.add(seed))
+    epochs_of(ClipBatches(tmp_path, training=True, augment=lambda frames, class_name, seed, out: changes.add(seed), **SIZES), 2)
+    assert len(starts) == len(changes) == 2 * N_CLIPS and not starts & changes
 
 
 def test_the_same_clip_from_the_same_frame_is_augmented_anew_in_each_epoch(tmp_path):
@@ -413,52 +405,60 @@ def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
 # Ahead of time.
 
 
+def on_reading(monkeypatch, folder, act):
+    """Have something done before a clip of a folder is read; threads of other tests may still be reading other clips."""
+
+    def read(file, *args, **kwargs):
+        if file.is_relative_to(folder):
+            act(file, **kwargs)
+        return frames_from_video_file(file, *args, **kwargs)
+
+    monkeypatch.setattr("helpers.batches.frames_from_video_file", read)
+
+
 @pytest.fixture
-def reading(monkeypatch):
-    """The numbers of the clips that are read, in turn; `wait_for` waits until so many have been."""
+def reading(tmp_path, monkeypatch):
+    """A folder of clips, and the files of those that are read, in turn; `wait_for` waits until so many have been."""
     read, grown = [], threading.Condition()
 
-    def note(file, *args, **kwargs):
-        frames = frames_from_video_file(file, *args, **kwargs)
+    def note(file, **kwargs):
         with grown:
-            read.append(clip_number(frames))
+            read.append(file)
             grown.notify()
-        return frames
 
     def wait_for(count):
         with grown:
             return grown.wait_for(lambda: len(read) >= count, timeout=10)
 
-    monkeypatch.setattr("helpers.batches.frames_from_video_file", note)
-    return types.SimpleNamespace(read=read, wait_for=wait_for)
+    on_reading(monkeypatch, write_split(tmp_path), note)
+    return types.SimpleNamespace(folder=tmp_path, read=read, wait_for=wait_for)
 
 
 @pytest.mark.parametrize("ask", [lambda batches: next(iter(batches)), lambda batches: batches[0]], ids=["loop", "brackets"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_two_batches_a_thread_are_made_while_one_is_trained_on(split, reading, ask, workers):
-    batches = ClipBatches(split, workers=workers, **SIZES | {"batch_size": 1})
+def test_two_batches_a_thread_are_made_while_one_is_trained_on(reading, ask, workers):
+    batches = ClipBatches(reading.folder, workers=workers, **SIZES | {"batch_size": 1})
     ask(batches)
     assert reading.wait_for(1 + 2 * workers), "what comes next is read without being asked for"
     time.sleep(0.2)
-    assert sorted(reading.read) == list(range(1 + 2 * workers)), "the others wait, for memory is not endless"
+    assert sorted(reading.read) == batches.files[: 1 + 2 * workers], "the others wait, for memory is not endless"
 
 
-def test_what_was_made_ahead_is_not_made_again(split, reading):
-    batches = ClipBatches(split, training=True, **SIZES | {"batch_size": 1})
+def test_what_was_made_ahead_is_not_made_again(reading):
+    batches = ClipBatches(reading.folder, training=True, **SIZES | {"batch_size": 1})
     list(batches)
-    assert sorted(reading.read) == list(range(N_CLIPS))
+    assert sorted(reading.read) == batches.files
 
 
-def test_threads_read_at_the_same_time(split, monkeypatch):
+def test_threads_read_at_the_same_time(tmp_path, monkeypatch):
     both = threading.Barrier(2)
 
-    def meet(file, *args, **kwargs):
+    def meet(file, **kwargs):
         if "_g00_" in file.name or "_g01_" in file.name:
             both.wait(timeout=10)
-        return frames_from_video_file(file, *args, **kwargs)
 
-    monkeypatch.setattr("helpers.batches.frames_from_video_file", meet)
-    assert len(ClipBatches(split, workers=2, **SIZES | {"batch_size": 1})[0][1]) == 1
+    on_reading(monkeypatch, write_split(tmp_path), meet)
+    assert len(ClipBatches(tmp_path, workers=2, **SIZES | {"batch_size": 1})[0][1]) == 1
 
 
 # Clips that can't be read.
