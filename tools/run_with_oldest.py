@@ -13,7 +13,7 @@ from run_in_colab import find_python, make_environment
 from set_address import ROOT
 
 # Tests of pages, notebooks and the repository, and of rows on record, which hold for the versions that the book is built with.
-OF_THE_BOOK = {"explorer", "notebooks", "pages", "real_clips", "recorded_results", "repository"}
+OF_THE_BOOK = {"accessibility", "explorer", "notebooks", "pages", "real_clips", "recorded_results", "repository"}
 
 
 def unit_tests():
