@@ -44,7 +44,7 @@ def test_smoothing_comes_back_from_its_configuration():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_network_is_judged_by_the_recipes_loss(smoothing):
-    logits = keras.Sequential([keras.Input((3,))])
+    logits = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
     recipe = Recipe(label_smoothing=smoothing, cosine=False)
     losses = compile_model(logits, recipe).evaluate(LOGITS, LABELS, verbose=0, return_dict=True)
     share = smoothing / 3
