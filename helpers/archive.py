@@ -5,7 +5,6 @@ the table and the members asked for, and nothing else.
 """
 
 import contextlib
-import glob
 import lzma
 import pathlib
 import shlex
@@ -30,7 +29,7 @@ from helpers.settings import home
 from helpers.ucf101 import (
     FORM, files_by_class, get_class, is_clip, is_table, last_part, read_split, split_by_clip, split_by_group, split_by_table,
 )  # fmt: skip
-from helpers.video import is_video
+from helpers.video import is_video, visible_files
 
 ATTEMPTS = 4
 PAUSE = 1.0
@@ -291,8 +290,7 @@ def _plan(source, clips, num_classes, splits, split, seed):
 
 def _refuse_strays(download_dir, splits, targets):
     """Refuse a folder that holds other clips: they would be trained on or, worse, tested on unseen."""
-    found = {download_dir / name / file for name in splits for file in glob.glob("**", root_dir=download_dir / name, recursive=True)}
-    strays = {path for path in found if is_video(path)} - set(targets)
+    strays = {path for name in splits for path in visible_files(download_dir / name) if is_video(path)} - set(targets)
     if strays:
         raise ValueError(
             f"{download_dir} holds {len(strays)} clips that are not in this split, such as {min(strays).name}; "

@@ -92,7 +92,8 @@ def crop_and_enlarge(frames, share, down, right, out=None):
 
 def _is_plain(out, frames):
     """Return whether OpenCV can write a clip's frames right into an array; where it can't, it may write elsewhere without a word."""
-    fits = out is not None and out.dtype == np.uint8 and out.shape == frames.shape and out.flags.c_contiguous
+    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == frames.shape
+    fits = fits and out.flags.c_contiguous and out.flags.writeable
     return fits and not np.may_share_memory(out, frames)
 
 
@@ -100,8 +101,9 @@ def _put(result, out):
     """Return a result in the place that was asked for."""
     if out is None or out is result:
         return result
-    if out.dtype != np.uint8 or out.shape != result.shape:
-        raise ValueError(f"out is uint8 {result.shape}, like the frames, not {out.dtype} {out.shape}.")
+    if not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != result.shape or not out.flags.writeable:
+        is_given = f"{out.dtype} {out.shape}{'' if out.flags.writeable else ', read-only'}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out is uint8 {result.shape}, like the frames, and can be written to, not {is_given}.")
     out[...] = result
     return out
 

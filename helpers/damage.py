@@ -24,6 +24,8 @@ while left and capture.grab():
 """
 # OpenCV prints FFmpeg's messages behind this, down to the level asked for: 16 stands for errors.
 _PREFIX, _ERRORS = "[OPENCV:FFMPEG:", "16"
+# What FFmpeg reports as an error of files that play as they should: of frames that a trimmed video hides, and of chapters.
+_HARMLESS = re.compile("^mmco: |co located POCs unavailable|number of reference frames|QT chapter track")
 _UNSUPPORTED = re.compile(r"(not|n't) (yet )?(support|implement)|unsupported|pixel format", re.IGNORECASE)
 
 
@@ -36,7 +38,7 @@ def decoding_errors(path, n_frames=-1, *, convert=False):
         convert: Whether to convert the frames to RGB, too.
 
     Returns:
-        A tuple of messages, empty where the file decodes without an error.
+        A tuple of messages, empty where the file decodes without an error; harmless ones are left out.
     """
     path = pathlib.Path(path).absolute()
     stat = path.stat()
@@ -50,7 +52,8 @@ def _decoding_errors(path, n_frames, convert, modified, size):
     command = [sys.executable, "-c", _DECODE, os.fsencode(path), str(n_frames), str(convert)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     lines = done.stdout.decode(errors="replace").splitlines()
-    messages = tuple(line.partition("] ")[2] for line in lines if line.startswith(_PREFIX))
+    reported = (line.partition("] ")[2] for line in lines if line.startswith(_PREFIX))
+    messages = tuple(message for message in reported if not _HARMLESS.search(message))
     # A decoder that crashes reports nothing.
     return messages or (f"the decoder ended with status {done.returncode}",) * bool(done.returncode)
 

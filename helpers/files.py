@@ -2,8 +2,15 @@
 
 import contextlib
 import os
+import re
 
 from filelock import FileLock
+
+
+def as_url(path):
+    """Return the web address that was given for a path, or None; a `pathlib.Path` has dropped one of its slashes."""
+    match = re.match(r"([A-Za-z][\w+.-]+):/+(.+)", str(path))
+    return match and f"{match[1]}://{match[2]}"
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Return whether TensorFlow has one operation for this video and the layer's arguments."""
         plain = self.scale and self.center and not self.synchronized and not getattr(self, "renorm", False)
         shape = len(video.shape) == 5 and video.shape[1] is not None and self.axis in (-1, 4)
-        return keras.backend.backend() == "tensorflow" and plain and shape and self.compute_dtype != "float64"
+        return keras.backend.backend() == "tensorflow" and plain and shape and self.variable_dtype == "float32"
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))

@@ -219,8 +219,8 @@ def _activation(output):
         return _activation(layer.outputs[position]) if getattr(layer, "outputs", None) else "linear"
     kind, function = type(layer).__name__, getattr(layer, "activation", None)
     name = getattr(function, "__name__", type(function).__name__).lower() if function else "linear"
-    if any(word in kind.lower() for word in ("softmax", "sigmoid")):
+    if any(word in kind.lower() for word in ("softmax", "sigmoid", "unitnormalization")):
         return kind.lower()
     if name == "linear" and kind.rstrip("123D") in _PASSING:
-        return _activation(inputs[0])
+        return " or ".join(sorted({_activation(each) for each in inputs}))
     return name

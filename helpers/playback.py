@@ -12,7 +12,7 @@ import pathlib
 import cv2
 
 from helpers import video
-from helpers.files import locked, whole
+from helpers.files import as_url, locked, whole
 from helpers.video import VideoReadError
 
 # Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step in training stands for.
@@ -21,6 +21,7 @@ FPS = 25
 _SHORTEST = 0.001
 # A camera that records motion only may pause for minutes; what is said to be a longer pause is a wrong time stamp.
 _LONGEST = 600
+_A_DAY = 86_400
 # A video that ends before this share of its length is looked into.
 _MOST = 0.9
 # What a written video is coded in, by the end of its name.
@@ -52,6 +53,8 @@ class Playback:
         self.aspect = video.pixel_aspect(self.capture)
         rate = self.capture.get(cv2.CAP_PROP_FPS)
         self.usual = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= 10 else 1 / FPS
+        # Of a time lapse each frame is shown for long, and the header knows.
+        self._longest = max(_LONGEST, min(2 / max(rate, 1e-9), _A_DAY))
         self.count, self.last, self.size = 0, 0.0, None
         self._steps, self._jumps, self._stuck = collections.Counter(), [], []
 
@@ -80,6 +83,11 @@ class Playback:
         self.size = frame.shape[:2]
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
+    def look_back(self):
+        """Return the frame before the present one as it is shown; the video is decoded once more up to there."""
+        pictures, _ = video.read_pictures(self.path, lambda length: [self.count - 2], self.size, to_end=False)
+        return pictures[0]
+
     def read(self, n_frames, output_size):
         """Return the whole video as one clip, uint8 RGB `(n_frames, *output_size, 3)`, its frames spread evenly from first to last."""
         return video.frames_from_video_file(self.path, n_frames, output_size, self.count + 1, start=0)
@@ -92,10 +100,13 @@ class Playback:
 
     def _believe(self, step):
         """Return the seconds from one frame to the next: what the time stamps say, or the usual where they can't be right."""
-        if _SHORTEST <= step <= _LONGEST:
+        if _SHORTEST <= step <= self._longest:
             self._steps[round(step, 4)] += 1
             return step
-        (self._jumps if step > _LONGEST else self._stuck).append((self.last, step))
+        if step > self._longest:
+            self._jumps.append((self.last, step))
+        else:
+            self._stuck.append((self.count, self.last))
         return self.step
 
     def _end(self):
@@ -104,25 +115,27 @@ class Playback:
         seconds = declared * min(self.usual, 1 / max(self.capture.get(cv2.CAP_PROP_FPS), 1e-9))
         self.capture.release()
         # Frames may be hidden, such as those before the beginning of a trimmed video; then the header is right.
-        if self.length < _MOST * seconds and video.expect_decoded(self.path, self.count) < _MOST * declared:
-            if round(seconds, 1) != round(self.length, 1):
-                self.notes.append(f"Its header speaks of {seconds:.1f} s; it ends after {self.length:.1f} s.")
+        short = self.length < _MOST * seconds and video.expect_decoded(self.path, self.count) < _MOST * declared
+        if short and not self._jumps and round(seconds, 1) != round(self.length, 1):
+            self.notes.append(f"Its header speaks of {seconds:.1f} s; its frames last {self.length:.1f} s.")
         self.notes += self._repairs()
         if self.count == 1:
             self.notes.append("It has one frame only, in which nothing can move.")
 
     def _repairs(self):
         """Return sentences on the time stamps that were not believed."""
-        if len(self._stuck) > self.count / 10 or len(self._jumps) > max(3, self.count / 10):
+        # Of some healthy files the last frame has no stamp.
+        stuck = [second for number, second in self._stuck if number < self.count - 1 or len(self._stuck) > 1]
+        if len(stuck) > self.count / 10 or len(self._jumps) > max(3, self.count / 10):
             return [f"Its time stamps make no sense; so it is taken to show {1 / self.step:.0f} frames a second."]
         notes = [
-            f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {_LONGEST} s "
+            f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {self._longest:.0f} s "
             "is taken for a mistake in the file."
             for second, step in self._jumps
         ]
-        if self._stuck:
-            times = f"{len(self._stuck)} of its {self.count} time stamps are no later than those before them, the first after {self._stuck[0][0]:.1f} s"
-            notes.append(f"{times}; these frames are taken to follow after {self.step:.3f} s.")
+        if stuck:
+            times = f"Of its {self.count} time stamps {len(stuck)} can't be right, the first after {stuck[0]:.1f} s, for time doesn't move on there"
+            notes.append(f"{times}; a frame of such a stamp is taken to follow after {self.step:.3f} s.")
         return notes
 
 
@@ -137,6 +150,8 @@ def expect_place(path, source=None):
         ValueError: The name doesn't end in `.mp4` or `.avi`, or is that of the source or of a folder.
     """
     path = pathlib.Path(path)
+    if url := as_url(path):
+        raise ValueError(f"{url} is a web address; name a file on this machine.")
     if path.suffix.lower() not in _CODES or path.is_dir():
         raise ValueError(f"{path} can't be written; name a file that ends in {' or '.join(_CODES)}.")
     if source and path.exists() and path.samefile(source):

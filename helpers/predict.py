@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import pathlib
-import re
 import sys
 import unicodedata
 import zipfile
@@ -25,6 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from helpers import video
 from helpers.evaluation import get_probabilities
+from helpers.files import as_url
 from helpers.models import last_activation
 from helpers.playback import FPS, Playback, at_even_rate, expect_place, write_video
 from helpers.training import LAST, RECORD
@@ -109,8 +109,11 @@ def _expect_clips_to_logits(model):
         )
     if gives[-1] == 1:
         raise ModelError("A model of one output has no logit for each class, and softmax would always be 1; take one of two outputs or more.")
-    if "sigmoid" in (end := last_activation(model)):
+    end = last_activation(model)
+    if "sigmoid" in end:
         raise ModelError(f"A model that ends in a {end} judges each class by itself, and this takes one class of several; take one of logits.")
+    if any(word in end for word in ("tanh", "exponential", "sparsemax", "unitnormalization", " or ")):
+        raise ModelError(f"A model that ends in {end} gives neither logits nor their softmax; take one of logits.")
     return gives
 
 
@@ -188,8 +191,8 @@ def load(path, class_names=None, frame_step=None):
 
 
 def _load_model(file):
-    if re.match("[a-z]{2,}:/", str(file)) and not file.exists():
-        raise ModelError(f"{file} is a web address; download the model, and its {RECORD}, and name the file.")
+    if not file.exists() and (url := as_url(file)):
+        raise ModelError(f"{url} is a web address; download the model, and its {RECORD}, and name the file.")
     if not file.is_file():
         raise ModelError(f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}.")
     try:
@@ -247,26 +250,28 @@ def predict_video(classifier, path, batch_size=8, *, hop=None):
 def _windows(frames, classifier, hop):
     """Yield `((begin, end), clip)` of each window of a video."""
     n_frames, size, apart = classifier.n_frames, classifier.output_size, classifier.apart
-    taken, recent, before, newest = 0, collections.deque(maxlen=n_frames), 0.0, None
+    taken, recent, before, newest, latest, pauses = 0, collections.deque(maxlen=n_frames), 0.0, None, None, False
     for second in frames:
         # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves several.
         due = int((second + frames.step / 2 * (frames.count > 1)) / apart) + 1 - taken
-        picture = video.letterbox(frames.picture(), size) if due > 0 else None
+        picture = video.letterbox(frames.picture(), size) if due > 0 or pauses else None
         # While the camera pauses, the frame before the pause is shown.
         paused = second - before > _PAUSE
         until = second if paused else (before + second) / 2
+        if paused and not pauses:  # a camera that pauses once may do so again: from now on each frame is kept until the next one
+            latest, pauses = video.letterbox(frames.look_back(), size), True
         at_hand = paused or newest == frames.count - 1
         for _ in range(due):
             moment = taken * apart
             if recent and at_hand and moment < until:
-                recent.append((moment, recent[-1][1]))
+                recent.append((moment, latest if paused else recent[-1][1]))
             else:
                 recent.append((second, picture))
                 newest = frames.count
             taken += 1
             if taken >= n_frames and (taken - n_frames) % hop == 0:
                 yield _window(recent)
-        before = second
+        before, latest = second, picture
     if taken < n_frames:
         if frames.count > 1:
             span = (n_frames - 1) * apart
@@ -333,7 +338,7 @@ def _draw_panel(classes, shape):
         draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row, top + row * 3 // 4), outline="#8a8f98")
         draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row * probability, top + row * 3 // 4), fill="#ffffff")
         # A font of another script may lack figures.
-        for left, text in ((4, f"{probability:.2f}"), (6.2, unicodedata.normalize("NFC", name))):
+        for left, text in ((4, f"{probability:.2f}"), (6.2, unicodedata.normalize("NFC", " ".join(name.split())))):
             draw.text((left * row, top), text, fill="#ffffff", font=ImageFont.truetype(find_font(text), 0.8 * row))
     return np.array(image)
 
@@ -345,7 +350,7 @@ def find_font(text):
     Raises:
         ValueError: There is none.
     """
-    letters = {ord(letter) for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) not in ("Zs", "Cf")}
+    letters = {ord(letter) for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) not in ("Zs", "Cc", "Cf")}
     own = font_manager.findfont("DejaVu Sans")
     for file in (own, *sorted(font_manager.findSystemFonts())):
         missing = letters - _letters(file)

@@ -54,7 +54,7 @@ def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_
         activations = body(clips[batch], training=False)  # in 16 bits, where the network computes so
         chosen = ops.argmax(head(activations, training=False), axis=-1) if classes is None else np.asarray(classes)[batch]
         wanted = ops.one_hot(chosen, model.output_shape[-1])
-        weights = _gradient(lambda x: ops.sum(head(x, training=False) * wanted), activations)
+        weights = _gradient(lambda x: ops.sum(ops.cast(head(x, training=False), "float32") * wanted), activations)
         weights, activations = ops.cast(weights, "float32"), ops.cast(activations, "float32")
         if pooled:
             weights = ops.mean(weights, axis=(1, 2, 3), keepdims=True)

@@ -5,10 +5,8 @@ how long a clip is, because headers can be wrong.
 """
 
 import contextlib
-import glob
 import os
 import pathlib
-import re
 import shlex
 import warnings
 
@@ -16,6 +14,7 @@ import cv2
 import numpy as np
 
 from helpers import damage
+from helpers.files import as_url
 from helpers.ucf101 import last_part
 
 # pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours wrong where a clip changes its pixel format.
@@ -32,8 +31,9 @@ _WIDEST = 8
 WAY_OUT = "fetch, convert or record it anew, or leave it out"
 # What the names of videos end in; which of them OpenCV reads shows when it opens them.
 SUFFIXES = tuple(
-    ".3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4"
-    " .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .tod .ts .vob .webm .wmv .wtv .xvid .y4m".split()
+    ".264 .265 .3g2 .3gp .3gpp .amv .apng .asf .avi .divx .dv .f4v .flc .fli .flv .gif .gifv .h264 .h265 .hevc .insv .ismv .ivf .lrv .m1v .m2p"
+    " .m2t .m2ts .m2v .m4s .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nsv .nut .ogg .ogm .ogv .qt .rm .rmvb .tod"
+    " .tp .trp .ts .vob .webm .wmv .wtv .xvid .y4m".split()
 )
 # Of more files that are passed over not all are named.
 _LISTED = 10
@@ -245,18 +245,36 @@ def clips_and_labels(path, class_names=None):
         ValueError: There are no clips, or `class_names` lacks a class that has some.
     """
     path = pathlib.Path(path)
-    # Leaves out what is hidden, and follows links.
-    shown = sorted(path / name for name in glob.glob("**", root_dir=path, recursive=True))
-    files = [file for file in shown if is_video(file) and file.parent != path and file.is_file()]
+    found = sorted(visible_files(path))
+    files = [file for file in found if is_video(file) and file.parent != path]
+    if not files and not path.exists() and (url := as_url(path)):
+        raise ValueError(f"{url} is a web address; download the clips, and name their folder.")
     if not files:
         raise ValueError(f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive.")
     classes = [file.relative_to(path).parts[0] for file in files]
-    empty = [folder for folder in shown if folder.parent == path and folder.is_dir() and folder.name not in set(classes)]
-    _tell_of_others(path, [file for file in shown if not file.is_dir() and file not in set(files)], empty)
+    empty = [folder for folder in sorted(path.glob("[!.]*")) if folder.is_dir() and folder.name not in set(classes)]
+    _tell_of_others(path, sorted(set(found) - set(files)), empty)
     names = sorted(set(classes)) if class_names is None else list(class_names)
     if unknown := sorted(set(classes) - set(names)):
         raise ValueError(f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes.")
     return files, [names.index(name) for name in classes], names
+
+
+def visible_files(folder, above=()):
+    """Yield the files below a folder, but for hidden ones and those in hidden folders; links are followed, unless they lead back.
+
+    Args:
+        folder: A `pathlib.Path`.
+        above: The folders that led there, without links.
+    """
+    here = folder.resolve()
+    if here in above or not folder.is_dir():
+        return
+    for path in folder.glob("[!.]*"):
+        if path.is_dir():
+            yield from visible_files(path, (*above, here))
+        elif path.is_file():
+            yield path
 
 
 def is_video(fname):
@@ -361,16 +379,16 @@ def expect_decoded(path, decoded):
     Raises:
         VideoReadError: The file is damaged.
     """
-    found = len(_packets(path))
+    found = _count_packets(path)
     if decoded < _MOST * found and damage.decoding_errors(path):
         raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; {WAY_OUT}.")
     return found
 
 
 def _expect_file(path):
-    if re.match("[a-z]{2,}:/", str(path)) and not path.exists():
-        raise VideoReadError(f"{path} is a web address; download the video, and name its file.")
     if not path.exists():
+        if url := as_url(path):
+            raise VideoReadError(f"{url} is a web address; download the video, and name its file.")
         raise VideoReadError(f"{path} is not there; check its name, or fetch it anew.")
     if not path.is_file():
         raise VideoReadError(f"{path} is {'a folder; name the videos in it' if path.is_dir() else 'no file; name a video'}.")
@@ -392,13 +410,13 @@ def _opened(path, *parameters):
         capture.release()
 
 
-def _packets(path):
-    """Return the sizes in bytes of the coded frames in a file."""
-    capture, sizes = _capture(path, cv2.CAP_PROP_FORMAT, -1), []
+def _count_packets(path):
+    """Return the number of coded frames in a file."""
+    capture, count = _capture(path, cv2.CAP_PROP_FORMAT, -1), 0
     while capture.grab():
-        sizes.append(capture.retrieve()[1].size)
+        count += 1
     capture.release()
-    return sizes
+    return count
 
 
 def _not_decoded(path, what):

@@ -1,5 +1,6 @@
 """Videos that FFmpeg wrote, as phones, cameras and editors do, are read as a player shows them: see `other_programs`."""
 
+import subprocess
 from fractions import Fraction
 from functools import partial
 
@@ -11,7 +12,7 @@ import pytest
 from conftest import frame_numbers
 from other_programs import anamorphic, dark, pausing, plain, rotated, transparent, trimmed, variable_rate
 
-from helpers import predict, video
+from helpers import damage, predict, video
 from helpers.playback import Playback
 from helpers.video import VideoReadError
 
@@ -85,6 +86,14 @@ def test_a_whole_video_is_read_as_one_clip(shown):
     height, width = shown.size
     frames = playback.read(len(shown.numbers), (64, round(64 * width / height)))
     assert numbers(frames) == shown.numbers
+
+
+@pytest.mark.parametrize("message, harmless", [("mmco: unref short failure", True), ("co located POCs unavailable", True), ("no frame!", False)])
+def test_messages_about_frames_that_are_hidden_are_harmless(tmp_path, monkeypatch, message, harmless):
+    path = trimmed(tmp_path / "trimmed.mp4").path
+    said = f"[OPENCV:FFMPEG:16] {message}\n".encode()
+    monkeypatch.setattr(damage.subprocess, "run", lambda *args, **kwargs: subprocess.CompletedProcess(args, 0, said, b""))
+    assert damage.decoding_errors(path) == (() if harmless else (message,))
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4", ".mkv"])

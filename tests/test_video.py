@@ -486,6 +486,19 @@ def test_a_linked_folder_is_a_class(tmp_path):
     assert clips_and_labels(tmp_path / "split")[1:] == ([0], ["squats"])
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    make_own_clips(tmp_path, ["a/1.mp4", "b/2.mp4"])
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "b" / "across").symlink_to("../a")
+    files, labels, _ = clips_and_labels(tmp_path)
+    assert [str(file.relative_to(tmp_path)) for file in files] == ["a/1.mp4", "b/2.mp4", "b/across/1.mp4"] and labels == [0, 1, 1]
+
+
+def test_a_web_address_is_no_folder():
+    with pytest.raises(ValueError, match="^https://example.org/clips is a web address; download the clips"):
+        clips_and_labels("https://example.org/clips")
+
+
 def test_what_is_passed_over_is_named(tmp_path):
     make_own_clips(tmp_path, ["squats/1.avi", "loose.mp4"])
     (tmp_path / "lunges").mkdir()
