@@ -12,6 +12,7 @@ import math
 import pathlib
 import random
 import re
+import unicodedata
 from collections import defaultdict
 
 # The last _g and _c count, so that a class of several words is told without doubt.
@@ -24,13 +25,13 @@ _SEPARATORS = (",", ";", "\t")
 
 
 def last_part(fname):
-    """Return a clip's name without the folders before it, whichever way their slashes lean."""
-    return re.split(r"[/\\]", str(fname))[-1]
+    """Return a clip's name without the folders before it, whichever way their slashes lean, its accents composed (NFC)."""
+    return unicodedata.normalize("NFC", re.split(r"[/\\]", str(fname))[-1])
 
 
 def is_clip(fname):
     """Return whether a path ends in a name that UCF101 would give a clip."""
-    return _match(fname) is not None
+    return _parse(fname) is not None
 
 
 def get_class(fname):
@@ -42,7 +43,7 @@ def get_class(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return _parse(fname)["class_name"]
+    return _expect_parts(fname)["class_name"]
 
 
 def get_group(fname):
@@ -54,7 +55,7 @@ def get_group(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return int(_parse(fname)["group"])
+    return int(_expect_parts(fname)["group"])
 
 
 def split_by_group(files, splits, seed=0):
@@ -205,9 +206,10 @@ def split_by_table(files, splits, table):
         ValueError: The table gives a split too few clips of a class.
     """
     result = {name: [] for name in splits}
+    table = {last_part(name): split for name, split in table.items()}
     for class_name, class_files in files_by_class(files).items():
         for name, count in splits.items():
-            chosen = sorted(file for file in class_files if table.get(file, "").lower() == name.lower())
+            chosen = sorted(file for file in class_files if table.get(last_part(file), "").lower() == name.lower())
             if len(chosen) < count:
                 raise ValueError(
                     f"The table names {len(chosen)} clips of {class_name} for {name}, not {count} (its splits: "
@@ -225,17 +227,21 @@ def files_by_class(files):
     return dict(sorted(by_class.items()))
 
 
-def _match(fname):
-    """Return the match of a clip's name; None for other names, and for those that are too long for a file's."""
-    match = NAME.fullmatch(last_part(fname))
-    return match if match and len(match[0].encode()) <= 255 else None
-
-
 def _parse(fname):
-    match = _match(fname)
-    if match is None:
+    """Return the parts of a clip's name; None for other names, and for those that are too long for a file's."""
+    name = last_part(fname)
+    # For re, marks such as the vowels of Hindi are no part of a word.
+    match = NAME.fullmatch("".join("a" if unicodedata.category(sign).startswith("M") else sign for sign in name))
+    if match is None or len(name.encode()) > 255:
+        return None
+    return {part: name[slice(*match.span(part))] for part in match.groupdict()}
+
+
+def _expect_parts(fname):
+    parts = _parse(fname)
+    if parts is None:
         raise ValueError(f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it.")
-    return match
+    return parts
 
 
 def _wanted(splits):

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -39,10 +40,17 @@ def test_group_is_a_number_of_any_length():
     assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [1, 8, 25, 100]
 
 
-@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden"])
+@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden", "चलना", "เดิน_เร็ว"])
 def test_class_may_be_of_several_words(class_name):
     fname = f"v_{class_name}_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == (class_name, 7, True)
+
+
+def test_accents_are_composed_or_not():
+    name = "v_Größer_g01_c01.avi"
+    apart = unicodedata.normalize("NFD", name)
+    assert (get_class(apart), is_clip(apart)) == ("Größer", True)
+    assert split_by_table([apart], {"train": 1}, {name: "train"}) == {"train": [apart]}
 
 
 def test_suffix_may_be_in_capitals():
