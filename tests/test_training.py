@@ -483,7 +483,12 @@ def test_shell_command_refuses_what_makes_no_sense(option, value, capsys):
     assert f"{option}: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]"])
+ALMOST_RECORDS = [
+    [{"recipe": {}, "settings": {}} | other] for other in ({"versions": None}, {"versions": {"backend": 1}}, {"settings": None}, {"recipe": []})
+]
+
+
+@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]", "{}", "null", *map(json.dumps, ALMOST_RECORDS)])
 def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training, "train", lambda *args, **kwargs: pytest.fail("trained"))
     (tmp_path / "other.json").write_text(content)
