@@ -50,7 +50,7 @@ def list_files(source):
 
     Returns:
         The members' names in the ZIP's order. Folders and files that are not named like clips are left out, videos among them
-        with a warning.
+        with a warning, and so are clips of a name that another one has.
 
     Raises:
         OSError: The ZIP can't be reached or read.
@@ -159,7 +159,7 @@ def _expect_file(source):
     if path.is_dir():
         beside = path.resolve().with_name(f"{path.resolve().name}.zip")
         to_zip = shlex.join(["python", "-m", "zipfile", "-c", str(beside), str(source)])
-        raise IsADirectoryError(f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {beside}.")
+        raise IsADirectoryError(f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {shlex.quote(str(beside))}.")
     if not path.is_file():
         raise FileNotFoundError(f"{source} is not there; set UCF101_ZIP to the URL or the path of UCF101's ZIP.")
 
@@ -238,11 +238,13 @@ def _is_url(source):
 
 
 def _clips(source, archive):
-    """Return the ZIP's clips by name, without folders: `{name: ZipInfo}`. Of two with one name the first counts."""
-    clips = {}
+    """Return the ZIP's clips by name, without folders: `{name: ZipInfo}`. Of two with one name the first counts, with a warning."""
+    clips, doubles = {}, []
     for info in archive.infolist():
-        if is_clip(info.filename):
-            clips.setdefault(last_part(info.filename), info)
+        if is_clip(info.filename) and clips.setdefault(last_part(info.filename), info) is not info:
+            doubles.append(info.filename)
+    if doubles:
+        warnings.warn(f"{len(doubles)} clips in {source} are passed over, for one before has the same name, such as {doubles[0]!r}.", stacklevel=4)
     others = [name for name in archive.namelist() if is_video(name) and not is_clip(name)]
     if clips and others:
         warnings.warn(f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.", stacklevel=4)
@@ -280,10 +282,10 @@ def _plan(source, clips, num_classes, splits, split, seed):
         raise ValueError(f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}.")
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
-        raise ValueError(
-            f"{source} has clips of {len(by_class)} classes, but {num_classes} are asked for; ask for fewer (num_classes, in a "
-            "shell --classes N), or take another ZIP."
-        )
+        found = f"{source} has clips of {len(by_class)} class{'es' * (len(by_class) > 1)}, but {num_classes} are asked for"
+        if len(by_class) == 1:
+            raise ValueError(f"{found}; a network needs at least two to tell apart: add clips of another class, or take another ZIP.")
+        raise ValueError(f"{found}; ask for fewer (num_classes, in a shell --classes N), or take another ZIP.")
     chosen = [file for class_name in list(by_class)[:num_classes] for file in by_class[class_name]]
     return split(chosen, splits, seed)
 

@@ -113,13 +113,21 @@ def read_records(path):
     """
     try:
         records = json.loads(path.read_text()) if path.exists() else []
-        if all({"recipe", "settings"} <= set(record) for record in records):
+        if isinstance(records, list) and all(map(_is_record, records)):
             return records
     except OSError as error:
         raise ValueError(f"{path} can't be read ({error.strerror or error}); name another file for the records.") from error
-    except (TypeError, ValueError):
+    except ValueError:
         pass
     raise ValueError(f"{path} is no JSON list of runs; name another file for the records.")
+
+
+def _is_record(entry):
+    """Return whether an entry of a file has what `_identity` takes."""
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(part), dict) for part in ("recipe", "settings")):
+        return False
+    versions = entry.get("versions", {})
+    return isinstance(versions, dict) and isinstance(versions.get("backend", ""), str)
 
 
 def add_record(path, record):

@@ -1,8 +1,8 @@
 """What a run of the book works on, and how long it takes. The only place that reads the environment.
 
 `BOOK_DATASET` is `puppets`, drawn on the spot, or `ucf101`. `BOOK_RUN` is `short`, minutes on two CPU cores, or `full`,
-the tutorial's sizes. `UCF101_ZIP` names UCF101's ZIP, a URL or a path. In Colab the defaults are `ucf101`, and `full`
-where there is a GPU; elsewhere `puppets` and `short`.
+the tutorial's sizes. `UCF101_ZIP` names UCF101's ZIP, a URL or a path (`~` is one's home). In Colab the defaults are
+`ucf101`, and `full` where there is a GPU; elsewhere `puppets` and `short`.
 """
 
 import copy
@@ -78,7 +78,7 @@ def current():
     colab = importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None
     dataset = _choose("BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets")
     run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
-    source = os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP
+    source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)
     return Settings(dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run]))
 
 

@@ -15,7 +15,9 @@ import re
 import sys
 import time
 import zipfile
+import zlib
 
+import cv2
 import keras
 import numpy as np
 from sklearn.metrics import confusion_matrix
@@ -33,9 +35,17 @@ CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
 INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
-# What TensorFlow, PyTorch, JAX and NumPy raise and say where memory runs out.
+# What TensorFlow, PyTorch, JAX, NumPy and OpenCV raise and say where memory runs out; CUDA's libraries then can't even begin.
 OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
-SAID_OF_MEMORY = ("resource_exhausted", "out of memory", "can't allocate memory", "not enough memory", "to allocate", "alloc_failed")
+SAID_OF_MEMORY = (
+    "resource_exhausted", "out of memory", "can't allocate memory", "not enough memory", "insufficient memory", "failed to allocate",
+    "tried to allocate", "unable to allocate", "alloc_failed", "failed to create cublas handle", "cublas_status_not_initialized",
+    "dst tensor is not initialized", "no algorithm worked",
+)  # fmt: skip
+# What reading a damaged file of a run raises.
+UNREADABLE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class TrainingError(Exception):
@@ -112,6 +122,7 @@ def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, tho
                 model, record = _learn(data, settings, recipe, folder, resume, log, logs)
         else:
             model, record = finished
+            check_fit(model, data["train"])
             _expect_same_clips(record.get("clips_trained_on"), _describe(data), folder)
         if test and not judged:
             with _enough_memory(settings, recipe, folder, "judging"):
@@ -148,22 +159,26 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
 
     Args:
         model: The trained network.
-        history: Lists by metric, one value an epoch, such as a Keras `History`'s attribute `history`.
+        history: What `fit` returns, or lists by metric, one value an epoch.
         settings: What it was trained on.
         recipe: How it was trained.
-        test: The test set, on which it is evaluated.
+        test: The test set, on which it is evaluated. That it was not trained on these clips is up to you.
         seconds: How long the training took.
 
     Returns:
         The record.
 
     Raises:
-        TrainingError: The network is not the one that the recipe builds for these settings, the history is of another number
-            of epochs, the test set has other clips or classes, or a file can't be written. Nothing is saved then.
+        TrainingError: The network is not the one that the recipe builds for these settings, or not compiled, the history is no
+            lists of a value an epoch, the loss among them, or of another number of epochs, the clips of the test set have
+            another size or number of classes, or a file can't be written. Nothing is saved then.
     """
-    folder, epochs = run_folder(settings, recipe), len(history["loss"])
+    folder, history = run_folder(settings, recipe), getattr(history, "history", history)
     _expect_recipe(model, recipe, settings)
+    if not model.compiled:
+        raise TrainingError("The network is not compiled, so it can't be evaluated; compile it, such as by recipes.compile_model.")
     check_fit(model, test)
+    epochs = _count_epochs(history)
     if epochs != settings.epochs:
         raise TrainingError(f"The history is of {epochs} epochs, and the settings say {settings.epochs}; set their epochs to {epochs}.")
     record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}) | {"source": _source(settings)}
@@ -174,12 +189,47 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         return _finish(record, folder)
 
 
+def _count_epochs(history):
+    """Return of how many epochs a history is; raise a TrainingError where it isn't of lists that are as long as the loss's."""
+    if not isinstance(history, dict) or "loss" not in history:
+        raise TrainingError("The history has no loss; give what the network's fit returns, or a dictionary of lists, one value an epoch.")
+    try:
+        lengths = {name: len(values) for name, values in history.items()}
+    except TypeError as error:
+        raise TrainingError(f"The history holds what is no list ({error}); give lists, one value an epoch.") from error
+    if set(lengths.values()) != {lengths["loss"]} or not lengths["loss"]:
+        raise TrainingError(f"The history's lists aren't of one value an epoch (their lengths: {lengths}); give lists that are.")
+    return lengths["loss"]
+
+
 def load_run(settings, recipe=Recipe()):
-    """Return `(model, record)` of a finished run of the same settings, recipe and helpers, or None."""
+    """Return `(model, record)` of a finished run of the same settings, recipe and helpers, or None.
+
+    Raises:
+        TrainingError: Its files are damaged, or one is missing.
+    """
     folder = run_folder(settings, recipe)
     if not (folder / RECORD).exists():
         return None
-    return keras.models.load_model(folder / LAST), json.loads((folder / RECORD).read_text())
+    with _reading(folder / RECORD):
+        record = json.loads((folder / RECORD).read_text())
+        if missing := {"history", "seconds", "hardware", "left_out"} - set(record):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    with _reading(folder / LAST):
+        return keras.models.load_model(folder / LAST), record
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """Tell of a file of a run that is not what it should be, whatever it is instead."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(
+            f"{path.parent} holds a run that can't be gone on from ({path.name}: {reason}); begin anew with --restart "
+            "(in Python resume=False)."
+        ) from error
 
 
 def check_fit(model, batches):
@@ -248,8 +298,8 @@ def _enough_memory(settings, recipe, folder, doing):
     """Tell in a sentence that memory ran out, of which batches, what takes less, and which model is still there."""
     try:
         yield
-    except (MemoryError, *_backend_errors()) as error:
-        if type(error).__name__ not in OUT_OF_MEMORY and not any(words in str(error).lower() for words in SAID_OF_MEMORY):
+    except (MemoryError, OSError, cv2.error, *_backend_errors()) as error:
+        if not _is_of_memory(error):
             raise
         size, less = settings.size, ["a smaller --size or fewer --frames"]
         if settings.batch_size > 1:
@@ -262,6 +312,13 @@ def _enough_memory(settings, recipe, folder, doing):
             f"({_kept(folder)}); {again}begin another run that takes less, with {' or '.join(less)} (in Python the settings' batch_size, "
             "size and n_frames, and the recipe's mixed)."
         ) from error
+
+
+def _is_of_memory(error):
+    """Return whether an error means that memory ran out; the operating system's have a number that says so."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return type(error).__name__ in OUT_OF_MEMORY or any(words in str(error).lower() for words in SAID_OF_MEMORY)
 
 
 def _backend_errors():
@@ -318,23 +375,44 @@ def _go_on(model, folder, clips):
     """Give a model the state that it had after the last whole epoch; return the rows of the history up to there, or none."""
     if not _can_go_on(folder):
         return []
-    try:
-        saved, rows = keras.models.load_model(folder / LAST), json.loads((folder / HISTORY).read_text())
-        before = rows[0]["clips"]
-    except (OSError, ValueError, TypeError, LookupError, zipfile.BadZipFile) as error:
-        raise TrainingError(
-            f"{folder} holds a run that can't be gone on from ({error}); begin anew with --restart (in Python resume=False)."
-        ) from error
-    _expect_same_clips(before, clips, folder)
-    done = int(saved.optimizer.iterations) // clips["batches"]
-    if len(rows) < done:
-        return []
+    with _reading(folder / LAST):
+        saved = keras.models.load_model(folder / LAST)
+        if not saved.compiled:
+            raise ValueError("it is not compiled")
+        done = int(saved.optimizer.iterations) // clips["batches"]
+    with _reading(folder / HISTORY):
+        rows = json.loads((folder / HISTORY).read_text())
+        _expect_same_clips(rows[0]["clips"], clips, folder)
+        _expect_numbers(rows)
+        if len(rows) < done:
+            raise ValueError(f"it is of {len(rows)} epochs, and {LAST} of {done}")
+    with _reading(folder / LAST):
+        _take_over(model, saved)
+    return rows[:done]
+
+
+def _expect_numbers(rows):
+    """Raise a TypeError, LookupError or ValueError where a row of a history lacks a number that the first one has, or has to have."""
+    for row in rows:
+        if not all(math.isfinite(row[name]) for name in {"val_accuracy", "seconds", *rows[0]} - {"clips"}):
+            raise ValueError("it holds what is no number")
+
+
+def _take_over(model, saved):
+    """Give a model the weights and the optimiser's state of a saved one.
+
+    Raises:
+        ValueError: It is another network, or has another optimiser.
+    """
+    if [weight.shape for weight in saved.weights] != [weight.shape for weight in model.weights]:
+        raise ValueError("it is another network")
     model.set_weights(saved.get_weights())
     # A saved optimiser forgets what it is to exclude from weight decay: only its numbers are taken.
     model.optimizer.build(model.trainable_variables)
-    for own, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
+    if [variable.shape for variable in saved.optimizer.variables] != [variable.shape for variable in model.optimizer.variables]:
+        raise ValueError("it has another optimiser")
+    for own, value in zip(model.optimizer.variables, saved.optimizer.variables):
         own.assign(value)
-    return rows[:done]
 
 
 def _can_go_on(folder):

@@ -7,10 +7,12 @@ same room (Soomro et al. 2012). A split that ignores the groups tests on rooms t
 
 import codecs
 import csv
+import io
 import math
 import pathlib
 import random
 import re
+import unicodedata
 from collections import defaultdict
 
 # The last _g and _c count, so that a class of several words is told without doubt.
@@ -19,16 +21,17 @@ FORM = "v_<Class>_g<group>_c<clip>.avi"
 # How to ask for fewer, in Python and in a shell.
 FEWER_CLIPS = "ask for fewer clips (splits, in a shell --per-class TRAIN VAL TEST)"
 _TABLES = (".csv", ".tsv", ".txt")
+_SEPARATORS = (",", ";", "\t")
 
 
 def last_part(fname):
-    """Return a clip's name without the folders before it, whichever way their slashes lean."""
-    return re.split(r"[/\\]", str(fname))[-1]
+    """Return a clip's name without the folders before it, whichever way their slashes lean, its accents composed (NFC)."""
+    return unicodedata.normalize("NFC", re.split(r"[/\\]", str(fname))[-1])
 
 
 def is_clip(fname):
     """Return whether a path ends in a name that UCF101 would give a clip."""
-    return _match(fname) is not None
+    return _parse(fname) is not None
 
 
 def get_class(fname):
@@ -40,7 +43,7 @@ def get_class(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return _parse(fname)["class_name"]
+    return _expect_parts(fname)["class_name"]
 
 
 def get_group(fname):
@@ -52,7 +55,7 @@ def get_group(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return int(_parse(fname)["group"])
+    return int(_expect_parts(fname)["group"])
 
 
 def split_by_group(files, splits, seed=0):
@@ -118,8 +121,8 @@ def is_table(split_by):
 def read_split(path):
     """Return the split of each clip that a table names.
 
-    The table is a .csv file, or what Excel makes of one: with commas, semicolons or tabs, in UTF-8 or UTF-16, with a byte
-    order mark or without, its titles in capitals or not, with lines left blank.
+    The table is a .csv file, or what Excel makes of one: with commas, semicolons, tabs, or what its first line says (`sep=|`),
+    in UTF-8 or UTF-16, with a byte order mark or without, its titles and splits in capitals or not, with lines left blank.
 
     Args:
         path: A file with the columns `file` and `split`; others are passed over, and so are folders before a clip's name.
@@ -130,7 +133,7 @@ def read_split(path):
     table = {}
     for row in _rows(path):
         name, split = last_part(row["file"]), row["split"]
-        if table.setdefault(name, split) != split:
+        if table.setdefault(name, split).lower() != split.lower():
             raise ValueError(f"{path} names {name} for {table[name]} and for {split}; leave one of the two.")
     if not table:
         raise ValueError(f"{path} names no clip: no line has both a file and a split; fill its columns.")
@@ -139,25 +142,36 @@ def read_split(path):
 
 def _rows(path):
     """Return the rows of a table that have a file and a split, as dictionaries by title."""
-    lines = [line for line in _read_text(path).splitlines() if line.strip()]
-    if lines and lines[0].lower().startswith("sep="):  # Excel's own line about what stands between two columns
-        lines = lines[1:]
-    for separator in ",;\t":
-        titles = [title.strip().lower() for title in next(csv.reader(lines[:1], delimiter=separator), [])]
-        if {"file", "split"} <= set(titles):
-            break
-    else:
-        found = f"its first line is {lines[0][:80]!r}" if lines else "it is empty"
-        raise ValueError(f"{path} is no table with the columns file and split: {found}; name two of its columns so.")
+    text, separators = _separators(_read_text(path))
     try:
-        rows = [dict(zip(titles, map(str.strip, row))) for row in csv.reader(lines[1:], delimiter=separator, strict=True)]
+        for separator in separators:
+            titles = [title.lower() for title in next(_lines(text, separator, strict=False), [])]
+            if {"file", "split"} <= set(titles):
+                rows = [dict(zip(titles, cells)) for cells in list(_lines(text, separator))[1:]]
+                return [row for row in rows if row.get("file") and row.get("split")]
     except csv.Error as error:
         raise ValueError(f"{path} can't be read as a table ({error}); save it anew as CSV, with the columns file and split.") from error
-    return [row for row in rows if row.get("file") and row.get("split")]
+    lines = text.strip().splitlines()
+    found = f"its first line is {lines[0][:80]!r}" if lines else "it is empty"
+    raise ValueError(f"{path} is no table with the columns file and split: {found}; name two of its columns so.")
+
+
+def _separators(text):
+    """Return a table's text without Excel's own line about what stands between two columns, and what may stand there."""
+    line = re.match(r'\s*"?sep=([^\w\s"]|\t)"?[,;\t ]*(?:[\r\n]|$)', text, re.IGNORECASE)
+    return (text[line.end() :], [line[1], *_SEPARATORS]) if line else (text, _SEPARATORS)
+
+
+def _lines(text, separator, strict=True):
+    """Iterate over the cells of each line of a table, but for blank lines."""
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict):
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield cells
 
 
 def _read_text(path):
-    """Return a table's text, in UTF-16 where its first bytes say so, in UTF-8 otherwise."""
+    """Return a table's text, in the encoding that its first bytes tell."""
     if "://" in str(path):
         raise ValueError(f"{path} is a URL, and a table is read from a file; download it and give its path.")
     try:
@@ -165,9 +179,16 @@ def _read_text(path):
     except OSError as error:
         raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a .csv file with the columns file and split.") from error
     try:
-        return content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        return content.decode(_encoding(content))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8; save it as CSV UTF-8, with the columns file and split.") from error
+
+
+def _encoding(content):
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    # A table begins with ASCII, of which UTF-16 makes every other byte 0.
+    return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be" if content[:1] == b"\0" else "utf-8-sig"
 
 
 def split_by_table(files, splits, table):
@@ -185,9 +206,10 @@ def split_by_table(files, splits, table):
         ValueError: The table gives a split too few clips of a class.
     """
     result = {name: [] for name in splits}
+    table = {last_part(name): split for name, split in table.items()}
     for class_name, class_files in files_by_class(files).items():
         for name, count in splits.items():
-            chosen = sorted(file for file in class_files if table.get(file, "").lower() == name.lower())
+            chosen = sorted(file for file in class_files if table.get(last_part(file), "").lower() == name.lower())
             if len(chosen) < count:
                 raise ValueError(
                     f"The table names {len(chosen)} clips of {class_name} for {name}, not {count} (its splits: "
@@ -205,17 +227,21 @@ def files_by_class(files):
     return dict(sorted(by_class.items()))
 
 
-def _match(fname):
-    """Return the match of a clip's name; None for other names, and for those that are too long for a file's."""
-    match = NAME.fullmatch(last_part(fname))
-    return match if match and len(match[0].encode()) <= 255 else None
-
-
 def _parse(fname):
-    match = _match(fname)
-    if match is None:
+    """Return the parts of a clip's name; None for other names, and for those that are too long for a file's."""
+    name = last_part(fname)
+    # For re, marks such as the vowels of Hindi are no part of a word.
+    match = NAME.fullmatch("".join("a" if unicodedata.category(sign).startswith("M") else sign for sign in name))
+    if match is None or len(name.encode()) > 255:
+        return None
+    return {part: name[slice(*match.span(part))] for part in match.groupdict()}
+
+
+def _expect_parts(fname):
+    parts = _parse(fname)
+    if parts is None:
         raise ValueError(f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it.")
-    return match
+    return parts
 
 
 def _wanted(splits):

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+import unicodedata
 import zipfile
 
 import numpy as np
@@ -234,7 +235,7 @@ def test_a_folder_is_told_with_what_makes_a_zip_of_it(small_zip, tmp_path):
     folder = tmp_path / "my clips"
     with zipfile.ZipFile(small_zip) as file:
         file.extractall(folder)
-    with pytest.raises(OSError, match=f"^{folder} is a folder, not a ZIP; make one of it by python .* and set UCF101_ZIP to {folder}.zip.$") as caught:
+    with pytest.raises(OSError, match=f"^{folder} is a folder, not a ZIP; make one of it by python .* and set UCF101_ZIP to '{folder}.zip'.$") as caught:
         list_files(folder)
     command = shlex.split(str(caught.value).partition(" by ")[2].rpartition(" and set")[0])
     subprocess.run([sys.executable, *command[1:]], check=True)
@@ -274,6 +275,27 @@ def test_names_of_several_words_and_suffixes_in_capitals_are_fetched(tmp_path):
     expect_whole(tmp_path / "clips", own, 1)
     with pytest.raises(ValueError, match=r"holds \d+ clips that are not in this split"):
         download_ucf101_subset(own, 1, {"train": 2, "val": 2}, tmp_path / "clips")
+
+
+def test_names_with_marks_are_fetched_however_their_accents_are_written(tmp_path):
+    names = [*names_of("Größer"), *names_of("चलना")]
+    own = write_members(tmp_path / "own.zip", [unicodedata.normalize("NFD", name) for name in names], 10)
+    folders = download_ucf101_subset(own, 2, {"train": 1}, tmp_path / "clips")
+    assert sorted(path.name for path in folders["train"].iterdir()) == ["Größer", "चलना"]
+    assert {path.name for path in folders["train"].glob("*/*")} <= set(map(last_part, names))
+
+
+def test_a_clip_of_a_name_that_another_has_is_passed_over_with_a_warning(tmp_path):
+    own = write_members(tmp_path / "own.zip", ["a/v_Ape_g01_c01.avi", "b/v_Ape_g01_c01.avi"], 10)
+    with pytest.warns(UserWarning, match=f"^1 clips in {own} are passed over, .* same name, such as 'b/v_Ape_g01_c01.avi'"):
+        assert list_files(own) == ["a/v_Ape_g01_c01.avi"]
+
+
+def test_a_zip_of_one_class_is_told_that_two_are_needed(tmp_path):
+    own = write_members(tmp_path / "own.zip", names_of("Ape"), 10)
+    with pytest.raises(ValueError, match=f"^{own} has clips of 1 class, but 3 are asked for; a network needs at least two") as caught:
+        download_ucf101_subset(own, 3, SPLITS, tmp_path / "clips")
+    assert "fewer" not in str(caught.value)
 
 
 def test_a_table_of_clips_that_the_zip_lacks_is_told(small_zip, tmp_path):

@@ -119,3 +119,9 @@ def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypat
     assert settings.home() == tmp_path / "notebooks" / "deep"
     (tmp_path / "_toc.yml").touch()
     assert settings.home() == tmp_path
+
+
+def test_zip_may_lie_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UCF101_ZIP", "~/u.zip")
+    assert settings.current().zip == f"{tmp_path}/u.zip"

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -250,14 +252,66 @@ def drop(data):
     return data
 
 
-def test_a_history_that_cannot_be_read_is_told(small, monkeypatch):
+def expect_damage_told(small, damages):
+    """Expect each damage of a run to be told with the file's name, and nothing to be written; damages are `(name, content, reason)`."""
+    folder = records.run_folder(small, Recipe())
+    for name, content, reason in damages:
+        whole = (folder / name).read_bytes()
+        (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+        before = sorted(folder.iterdir())
+        with pytest.raises(TrainingError, match=rf"^{folder} holds a run that can't be gone on from \({name}: {reason}.*\); begin .*--restart"):
+            training.train(small, log=quiet)
+        assert sorted(folder.iterdir()) == before
+        assert content is None or (folder / name).read_bytes() == content
+        (folder / name).write_bytes(whole)
+
+
+def saved(model, path):
+    model.save(path)
+    return path.read_bytes()
+
+
+def test_a_history_that_cannot_be_read_is_told(small, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, at=1)
         training.train(small, log=quiet)
     folder = records.run_folder(small, Recipe())
-    (folder / "last.keras").write_bytes(b"no model")
-    with pytest.raises(TrainingError, match=f"^{folder} holds a run that can't be gone on from .*--restart"):
+    model, [row] = keras.models.load_model(folder / "last.keras"), json.loads((folder / "history.json").read_text())
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.compile(loss="mse")
+    uncompiled = keras.Model(model.input, model.output)
+    sgd = keras.models.clone_model(model)
+    sgd.compile("sgd", loss="mse")
+    rows = [[{"clips": "x"}], [row | {"clips": "x"}], [row, 1], [row | {"seconds": None}], [row, {"loss": 1.0}], {}, []]
+    expect_damage_told(small, [("history.json", json.dumps(content).encode(), "") for content in rows])
+    expect_damage_told(
+        small,
+        [
+            ("history.json", b"{", ""),
+            ("last.keras", b"no model", ""),
+            ("last.keras", saved(uncompiled, tmp_path / "a.keras"), "it is not compiled"),
+            ("last.keras", saved(other, tmp_path / "b.keras"), "it is another network"),
+            ("last.keras", saved(sgd, tmp_path / "c.keras"), "it has another optimiser"),
+        ],
+    )
+    model.optimizer.iterations.assign(4)
+    (folder / "last.keras").write_bytes(saved(model, tmp_path / "d.keras"))
+    with pytest.raises(TrainingError, match=r"history.json: it is of 1 epochs, and last.keras of 2\); begin anew"):
         training.train(small, log=quiet)
+
+
+def test_a_record_that_cannot_be_read_is_told(small):
+    one = dataclasses.replace(small, epochs=1)
+    training.train(one, log=quiet)
+    expect_damage_told(
+        one,
+        [
+            ("record.json", b"{}", "it lacks hardware, history, left_out, seconds"),
+            ("record.json", b"{", ""),
+            ("record.json", b"1", ""),
+            ("last.keras", None, "File not found"),
+        ],
+    )
 
 
 def test_row_without_its_model_is_forgotten(small, monkeypatch):
@@ -296,9 +350,16 @@ def test_network_of_the_recipe_is_saved_and_a_history_of_other_epochs_is_not(sma
     test = training.make_datasets(archive.fetch_clips(small), small)["test"]
     model = compile_model(models.build_small_resnet(**small.input_size), Recipe(), steps=4)
     history = {name: [1.0, 1.0] for name in ("loss", "accuracy")}
+    for damaged in ({"accuracy": [1.0, 1.0]}, [1.0, 1.0], {"loss": 1.0}, history | {"accuracy": [1.0]}, {"loss": []}):
+        with pytest.raises(TrainingError, match="^The history.* (give|of) .*one value an epoch"):
+            training.save_run(model, damaged, small, test=test, seconds=1)
+    with pytest.raises(TrainingError, match="^The network is not compiled, .*; compile it"):
+        training.save_run(models.build_small_resnet(**small.input_size), history, small, test=test, seconds=1)
     with pytest.raises(TrainingError, match="history is of 2 epochs, and the settings say 5"):
         training.save_run(model, history, dataclasses.replace(small, epochs=5), test=test, seconds=1)
-    training.save_run(model, history, small, test=test, seconds=1)
+    fitted = keras.callbacks.History()
+    fitted.history = history
+    training.save_run(model, fitted, small, test=test, seconds=1)
     loaded, record = training.load_run(small)
     assert training.save_run(loaded, history, small, test=test, seconds=1) == record
 
@@ -483,7 +544,12 @@ def test_shell_command_refuses_what_makes_no_sense(option, value, capsys):
     assert f"{option}: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]"])
+ALMOST_RECORDS = [
+    [{"recipe": {}, "settings": {}} | other] for other in ({"versions": None}, {"versions": {"backend": 1}}, {"settings": None}, {"recipe": []})
+]
+
+
+@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]", "{}", "null", *map(json.dumps, ALMOST_RECORDS)])
 def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training, "train", lambda *args, **kwargs: pytest.fail("trained"))
     (tmp_path / "other.json").write_text(content)
@@ -518,6 +584,29 @@ OUT_OF_MEMORY = [
     RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 21474836480 bytes."),
     MemoryError("Unable to allocate 20.0 GiB for an array"),
 ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.InternalError(None, None, "failed to create cublas handle: cublas error"),
+        tf.errors.InternalError(None, None, "Dst tensor is not initialized."),
+        tf.errors.NotFoundError(None, None, "No algorithm worked!  Error messages: ..."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+        cv2.error("OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_memory_runs_out_in_many_words(small, error):
+    with pytest.raises(TrainingError, match="^Memory does not suffice"), training._enough_memory(small, Recipe(), pathlib.Path(), "training"):
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no need to allocate seats"), OSError(errno.EIO, "out of memory.avi"), cv2.error("shapes differ")])
+def test_other_errors_are_not_told_as_ones_of_memory(small, error):
+    with pytest.raises(type(error)) as caught, training._enough_memory(small, Recipe(), pathlib.Path(), "training"):
+        raise error
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)

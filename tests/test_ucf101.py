@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -39,10 +40,17 @@ def test_group_is_a_number_of_any_length():
     assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [1, 8, 25, 100]
 
 
-@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden"])
+@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden", "चलना", "เดิน_เร็ว"])
 def test_class_may_be_of_several_words(class_name):
     fname = f"v_{class_name}_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == (class_name, 7, True)
+
+
+def test_accents_are_composed_or_not():
+    name = "v_Größer_g01_c01.avi"
+    apart = unicodedata.normalize("NFD", name)
+    assert (get_class(apart), is_clip(apart)) == ("Größer", True)
+    assert split_by_table([apart], {"train": 1}, {name: "train"}) == {"train": [apart]}
 
 
 def test_suffix_may_be_in_capitals():
@@ -220,7 +228,7 @@ def write_table(path, lines, encoding="utf-8", end="\r\n"):
     return path
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("titles", [("file", "split"), ("File", " SPLIT ")])
 def test_table_is_read_as_excel_writes_it(tmp_path, encoding, separator, titles):
@@ -234,8 +242,23 @@ def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ['"file", "split"', *(f'"{name}", "{split}"' for name, split in ROWS)],
+        ['"sep=;"', "file;split", *map(";".join, ROWS)],
+        ["sep=|", "file|split", *map("|".join, ROWS)],
+        ["note,file,split", *(f"a\x0bb\x0cc\u2028d,{name},{split}" for name, split in ROWS)],
+        ["file,split", *map(",".join, ROWS), "v_Up_g01_c01.avi,TRAIN"],
+    ],
+)
+def test_table_may_have_spaces_quotes_other_separators_and_odd_characters(tmp_path, lines):
+    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
+
+
+@pytest.mark.parametrize(
     "content, message",
     [
+        (b"x" * 200_000, "can't be read as a table .*; save it anew as CSV"),
         (b"", "is no table with the columns file and split: it is empty"),
         (b"name;part\nx;y\n", "is no table .*: its first line is 'name;part'; name two of its columns so"),
         (b"file,split\nGr\xf6\xdfe.avi,train\n", "is no text in UTF-8; save it as CSV UTF-8"),
