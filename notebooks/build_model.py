@@ -324,8 +324,8 @@ for conv in ("2d", "mc3", "3d", "2plus1d"):
 #
 # ## Save it, and load it again
 #
-# A model is worth little if it dies with the notebook. As the tutorial writes its layers, they can't be loaded again: Keras doesn't know how to make them anew. Written a little differently, they can. Here is one of them, whole: `get_config` tells what it was made
-# with, and the first line registers it under its name.
+# A model is worth little if it dies with the notebook. As the tutorial writes its layers, they can't be loaded again: Keras doesn't know how to make them anew. Written a little differently, they can. Here is one of them: `get_config` tells what it was made
+# with, and the first line registers it under its name. (`_Chain` calls the parts one after the other, for this layer as for the others that are made of several.)
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(layers.Project))
