@@ -1,6 +1,7 @@
 import math
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ from helpers.evaluation import (
     bootstrap_accuracy,
     calculate_classification_metrics,
     get_actual_predicted_labels,
+    get_probabilities,
     name_groups,
     predict_clips,
     predict_probabilities,
@@ -196,3 +198,29 @@ def test_reliability_has_ten_bins_of_which_the_empty_ones_are_left_out():
     np.testing.assert_allclose(confidence, sure)
     assert accuracy.tolist() == n_clips.tolist() == [1] * 9
     assert reliability([1, 1], [0.85, 0.95])[2].tolist() == [1, 1], "the last two are two"
+
+
+def test_class_without_clips_that_is_never_predicted_has_neither():
+    with pytest.warns(UserWarning, match=r"never predicted: b\.$"):
+        precision, recall = calculate_classification_metrics([0, 2], [0, 2], ["a", "b", "c"])
+    assert math.isnan(precision.pop("b")) and math.isnan(recall.pop("b"))
+    assert precision == recall == {"a": 1, "c": 1}
+
+
+def test_softmax_in_sixteen_bits_is_no_logits_though_it_is_rounded():
+    inputs = keras.Input((2, 4, 4, 3), dtype="uint8")
+    # A seventh is 0.1426 in bfloat16.
+    x = keras.layers.Dense(7, kernel_initializer="zeros")(keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
+    model = keras.Model(inputs, keras.layers.Softmax(dtype="bfloat16")(x))
+    clips = np.random.default_rng(0).integers(0, 256, (8, 2, 4, 4, 3), np.uint8)
+    probabilities = get_probabilities(model, clips)
+    assert np.abs(probabilities.sum(axis=1) - 1).min() > 1e-3, "so it doesn't show in the sum"
+    np.testing.assert_array_equal(probabilities, model.predict_on_batch(clips).astype(np.float32))
+
+
+def test_outputs_that_add_up_to_one_are_probabilities_whatever_they_come_from():
+    inputs = keras.Input((2, 4, 4, 3), dtype="uint8")
+    x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
+    clips = np.random.default_rng(0).integers(0, 256, (4, 2, 4, 4, 3), np.uint8)
+    model = keras.Model(inputs, keras.layers.Lambda(lambda logits: keras.ops.softmax(logits) * 1.0)(x))
+    np.testing.assert_allclose(get_probabilities(model, clips), model.predict_on_batch(clips), atol=1e-6)

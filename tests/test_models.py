@@ -225,3 +225,27 @@ def test_2d_model_is_blind_to_the_order_of_frames_and_2plus1d_is_not(build):
 def test_unknown_convolution_is_named(build):
     with pytest.raises(ValueError, match="4d"):
         build(conv="4d")
+
+
+@pytest.mark.parametrize(
+    "end, expected",
+    [
+        ([keras.layers.Activation("sigmoid")], "sigmoid"),
+        ([keras.layers.Activation("tanh"), keras.layers.Dropout(0.5)], "tanh"),
+        ([keras.layers.Activation("softmax"), keras.layers.Activation("linear"), keras.layers.Reshape((4,))], "softmax"),
+        ([keras.layers.UnitNormalization()], "unitnormalization"),
+        ([keras.layers.Dense(4)], "linear"),
+    ],
+)
+def test_the_last_activation_is_found_behind_what_passes_it_on(end, expected):
+    x = inputs = keras.Input((4,))
+    for layer in end:
+        x = layer(x)
+    assert models.last_activation(keras.Model(inputs, x)) == expected
+
+
+def test_of_a_mean_every_part_counts():
+    inputs = keras.Input((4,))
+    parts = [keras.layers.Dense(3, activation="softmax")(inputs), keras.layers.Dense(3)(inputs)]
+    assert models.last_activation(keras.Model(inputs, keras.layers.Average()(parts))) == "linear or softmax"
+    assert models.last_activation(keras.Model(inputs, keras.layers.Average()([parts[0], parts[0]]))) == "softmax"

@@ -511,6 +511,14 @@ def test_what_is_passed_over_is_named(tmp_path):
     assert folders == f"{tmp_path}: passed over 1 folders without a video: lunges."
 
 
+def test_of_many_files_that_are_passed_over_ten_are_named(tmp_path):
+    make_own_clips(tmp_path, ["squats/1.avi"])
+    for number in range(12):
+        (tmp_path / "squats" / f"{number:02}.txt").write_text("no video")
+    with pytest.warns(UserWarning, match=r"passed over 12 files .*: squats/00.txt, .*, squats/09.txt, \.\.\.\.$"):
+        clips_and_labels(tmp_path)
+
+
 def test_another_split_takes_the_training_sets_class_names(tmp_path):
     make_own_clips(tmp_path / "train", ["pull ups/1.avi", "push ups/1.avi", "squats/1.avi"])
     make_own_clips(tmp_path / "val", ["squats/2.avi"])
