@@ -60,7 +60,7 @@ class Playback:
 
     @property
     def length(self):
-        """How many seconds the frames so far last: the latest one as long as most of them."""
+        """How many seconds the frames so far last, the latest one as long as most of them."""
         return self.last + self.step
 
     def __iter__(self):

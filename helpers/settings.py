@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def clips_name(self):
-        """What the folder of its clips is called: as the run, unless other classes, numbers or splits are chosen."""
+        """What the folder of its clips is called, which is the run's name unless other classes, numbers or splits are chosen."""
         usual = Settings(self.dataset, self.run, self.frame_step, **_CHOICES[self.dataset, self.run])
         counts = "-".join(map(str, self.splits.values()))
         chosen = (self.num_classes, self.splits) != (usual.num_classes, usual.splits)
