@@ -28,6 +28,8 @@ _MOST = 0.9
 _FLAT = 1
 # A pixel that is said to be so many times as wide as high, or as high as wide, is a mistake in the header.
 _WIDEST = 8
+# One that strays less from a square is an encoder's rounding, not seen by anyone; six in 500 clips of UCF101 have such.
+_SQUARE = 0.01
 WAY_OUT = "fetch, convert or record it anew, or leave it out"
 # What the names of videos end in; which of them OpenCV reads shows when it opens them.
 SUFFIXES = tuple(
@@ -359,7 +361,7 @@ def pixel_aspect(capture):
     """Return how wide a pixel of an upright frame is shown, in pixel heights: other than 1 in DV, on DVDs and from some cameras."""
     across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
     aspect = across / down if across > 0 and down > 0 else 1.0
-    if not 1 / _WIDEST <= aspect <= _WIDEST:
+    if not 1 / _WIDEST <= aspect <= _WIDEST or abs(aspect - 1) < _SQUARE:
         return 1.0
     return 1 / aspect if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90 else aspect
 

@@ -405,7 +405,7 @@ def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(aspect, output
     assert fit(image, output, aspect).shape == (*content, 3)
 
 
-@pytest.mark.parametrize("ratio, orientation, aspect", [((0, 1), 0, 1), ((1, 0), 0, 1), ((16, 11), 0, 16 / 11), ((16, 11), 180, 16 / 11), ((16, 11), 270, 11 / 16), ((500, 1), 0, 1)])
+@pytest.mark.parametrize("ratio, orientation, aspect", [((0, 1), 0, 1), ((1, 0), 0, 1), ((16, 11), 0, 16 / 11), ((16, 11), 180, 16 / 11), ((16, 11), 270, 11 / 16), ((500, 1), 0, 1), ((4096, 4083), 0, 1), ((12, 11), 0, 12 / 11)])
 def test_the_shape_of_pixels_turns_with_the_frame_and_has_bounds(ratio, orientation, aspect):
     told = {cv2.CAP_PROP_SAR_NUM: ratio[0], cv2.CAP_PROP_SAR_DEN: ratio[1], cv2.CAP_PROP_ORIENTATION_META: orientation}
     assert pixel_aspect(types.SimpleNamespace(get=told.get)) == pytest.approx(aspect)
