@@ -24,7 +24,7 @@ from tqdm import tqdm
 from urllib3.util import Retry
 
 from helpers import puppets
-from helpers.files import locked, whole
+from helpers.files import as_url, locked, whole
 from helpers.settings import home
 from helpers.ucf101 import (
     FORM, files_by_class, get_class, is_clip, is_table, last_part, read_split, split_by_clip, split_by_group, split_by_table,
@@ -153,7 +153,7 @@ def _open_zip(source):
 def _expect_file(source):
     """Raise an OSError in a sentence where a ZIP's path names none."""
     path = pathlib.Path(source)
-    if "://" in str(source):
+    if as_url(source):
         way_out = "download the ZIP and set UCF101_ZIP to its path"
         raise OSError(f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}.")
     if path.is_dir():

@@ -300,11 +300,16 @@ def annotate(prediction, source, target, top=3):
         ValueError: The target is the source, or its name ends otherwise; or no font has the letters of a class's name.
         OSError: The target can't be written.
     """
-    expect_place(target, source)
-    for name in prediction.class_names:
-        find_font(name)
+    _expect_copy(target, source, prediction.class_names)
     fps = prediction.n_frames / prediction.length
     write_video(target, at_even_rate(_annotated(prediction, source, top), fps), fps)
+
+
+def _expect_copy(target, source, class_names):
+    """Raise a ValueError where an annotated copy can't be called so, or a class's name can't be drawn."""
+    expect_place(target, source)
+    for name in class_names:
+        find_font(name)
 
 
 def _annotated(prediction, source, top):
@@ -404,10 +409,8 @@ def main(arguments=None):
         return 1
     for path in options.videos:
         try:
-            if options.annotate is not None:  # better now than after the whole video
-                expect_place(options.annotate, path)
-                for name in classifier.class_names:
-                    find_font(name)
+            if options.annotate is not None:
+                _expect_copy(options.annotate, path, classifier.class_names)  # better now than after the whole video
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
             said = True

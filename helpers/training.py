@@ -25,7 +25,7 @@ from sklearn.metrics import confusion_matrix
 from helpers.archive import fetch_clips
 from helpers.batches import ClipBatches
 from helpers.evaluation import ORDERS, predict_clips, predict_probabilities, reordered
-from helpers.files import locked, whole
+from helpers.files import as_url, locked, whole
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
 from helpers.settings import current
@@ -520,7 +520,7 @@ def _at_least(least):
 
 
 def _local(text):
-    if "://" in text:
+    if as_url(text):
         raise argparse.ArgumentTypeError(f"{text} is a URL; name a place on this machine")
     return pathlib.Path(text)
 

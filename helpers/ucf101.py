@@ -15,6 +15,8 @@ import re
 import unicodedata
 from collections import defaultdict
 
+from helpers.files import as_url
+
 # The last _g and _c count, so that a class of several words is told without doubt.
 NAME = re.compile(r"v_(?P<class_name>[^\W_]+(?:[ _-]+[^\W_]+)*)_g(?P<group>\d+)_c(?P<clip>\d+)\.(?i:avi)")
 FORM = "v_<Class>_g<group>_c<clip>.avi"
@@ -172,7 +174,7 @@ def _lines(text, separator, strict=True):
 
 def _read_text(path):
     """Return a table's text, in the encoding that its first bytes tell."""
-    if "://" in str(path):
+    if as_url(path):
         raise ValueError(f"{path} is a URL, and a table is read from a file; download it and give its path.")
     try:
         content = pathlib.Path(path).read_bytes()

@@ -254,7 +254,7 @@ def clips_and_labels(path, class_names=None):
     if not files:
         raise ValueError(f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive.")
     classes = [file.relative_to(path).parts[0] for file in files]
-    empty = [folder for folder in sorted(path.glob("[!.]*")) if folder.is_dir() and folder.name not in set(classes)]
+    empty = [folder for folder in sorted(path.glob("[!.]*")) if folder.is_dir() and folder.name not in classes]
     _tell_of_others(path, sorted(set(found) - set(files)), empty)
     names = sorted(set(classes)) if class_names is None else list(class_names)
     if unknown := sorted(set(classes) - set(names)):
