@@ -96,21 +96,42 @@ def _with_augmentation(options):
     return options | ({"augment": Augmentation()} if options.get("training") else {})
 
 
-# What is measured: name, function, split, options; "DISK" stands for a folder that is empty at first.
+# What is measured: name, function, split, options; "DISK" stands for a folder that is empty at
+# first.
 TRAINING = {"training": True}
 WAYS = [
     ("the tutorial's way", tutorial, "train", {}),
     ("OpenCV's decoder alone, all cores", decoder, "train", {}),
     ("training, nothing kept", tf_data, "train", TRAINING),
-    ("training, memory, start_step=5", tf_data, "train", TRAINING | {"cache": "memory", "start_step": 5}),
-    ("training, disk, start_step=5", tf_data, "train", TRAINING | {"cache": "DISK", "start_step": 5}),
-    ("training, disk, start_step=15", tf_data, "train", TRAINING | {"cache": "DISK", "start_step": 15}),
+    (
+        "training, memory, start_step=5",
+        tf_data,
+        "train",
+        TRAINING | {"cache": "memory", "start_step": 5},
+    ),
+    (
+        "training, disk, start_step=5",
+        tf_data,
+        "train",
+        TRAINING | {"cache": "DISK", "start_step": 5},
+    ),
+    (
+        "training, disk, start_step=15",
+        tf_data,
+        "train",
+        TRAINING | {"cache": "DISK", "start_step": 15},
+    ),
     ("training, disk, every start", tf_data, "train", TRAINING | {"cache": "DISK"}),
-    ("training, memory, start_step=5, NumPy", numpy_batches, "train", TRAINING | {"cache": "memory", "start_step": 5}),
+    (
+        "training, memory, start_step=5, NumPy",
+        numpy_batches,
+        "train",
+        TRAINING | {"cache": "memory", "start_step": 5},
+    ),
     ("validation, nothing kept", tf_data, "val", {}),
     ("validation, memory", tf_data, "val", {"cache": "memory"}),
     ("validation, disk", tf_data, "val", {"cache": "DISK"}),
-]  # fmt: skip
+]
 
 
 def resident():
@@ -123,7 +144,11 @@ def measure(way, folder, reading, epochs):
     _, make, _, options = way
     n_clips = len(list(folder.glob("*/*.avi")))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bench-") as disk:
-        clips = make(folder, reading, **{name: disk if value == "DISK" else value for name, value in options.items()})
+        clips = make(
+            folder,
+            reading,
+            **{name: disk if value == "DISK" else value for name, value in options.items()},
+        )
         start, speeds, memory = resident(), [], []
         for _ in range(epochs):
             begin = time.perf_counter()
@@ -137,67 +162,120 @@ def measure(way, folder, reading, epochs):
 
 def measure_apart(number, folder, reading, epochs):
     """Call `measure` in a process of its own, whose memory is not other ways' memory."""
-    command = [sys.executable, __file__, "--one", str(number), str(folder), json.dumps(reading), str(epochs)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, stderr=subprocess.PIPE)
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        str(number),
+        str(folder),
+        json.dumps(reading),
+        str(epochs),
+    ]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, stderr=subprocess.PIPE
+    )
     return json.loads(done.stdout)
 
 
 def measure_all(run, folders):
     """Print the table, row by row, and return its rows."""
-    print(f"{'':38} {'first epoch':>15} {'later epochs':>15} {'memory, epochs 2, 5':>20} {'disk':>8}")
+    print(
+        f"{'':38} {'first epoch':>15} {'later epochs':>15} {'memory, epochs 2, 5':>20} {'disk':>8}"
+    )
     rows = []
     for number, (name, make, split, _) in enumerate(WAYS):
-        found = measure_apart(number, folders[split], run.reading, 2 if make in (tutorial, decoder) else EPOCHS)
+        found = measure_apart(
+            number, folders[split], run.reading, 2 if make in (tutorial, decoder) else EPOCHS
+        )
         first, later = found["speeds"][0], statistics.harmonic_mean(found["speeds"][1:])
-        row = {"name": name, "first": first, "later": later, "memory": found["memory"], "disk": found["disk"]}
+        row = {
+            "name": name,
+            "first": first,
+            "later": later,
+            "memory": found["memory"],
+            "disk": found["disk"],
+        }
         # The tutorial's way is the first row, and as fast in every epoch.
         baseline = rows[0]["later"] if rows else later
         rows.append(row | {"first_ratio": first / baseline, "later_ratio": later / baseline})
         memory = " ".join(f"{found['memory'][epoch] / 1e9:6.2f} GB" for epoch in (1, -1))
         disk = f"{found['disk'] / 1e9:5.2f} GB" if found["disk"] else ""
-        print(f"{name:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} {memory:>20} {disk:>8}", flush=True)
+        print(
+            f"{name:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} {memory:>20} {disk:>8}",
+            flush=True,
+        )
     return rows
 
 
 def measure_long(run, folders, size):
     """Read a list as long as all of UCF101, clips repeated under other names; print and return memory, disk and time by epoch."""
     files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
-    number = next(number for number, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5")
+    number = next(
+        number for number, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5"
+    )
     with tempfile.TemporaryDirectory(dir=folders["train"].parent, prefix=".long-") as place:
         for i, file in zip(range(LONG["clips"]), itertools.cycle(files)):
             name = f"Class{i % LONG['classes']:03}"
             target = pathlib.Path(place) / "train" / name / f"v_{name}_{i:05}.avi"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.hardlink_to(file)
-        found = measure_apart(number, target.parent.parent, run.reading | {"output_size": (size, size)}, 3)
+        found = measure_apart(
+            number, target.parent.parent, run.reading | {"output_size": (size, size)}, 3
+        )
     seconds = [found["clips"] / speed for speed in found["speeds"]]
-    print(f"{found['clips']:,} clips, {LONG['classes']} classes, {size} pixels, {WAYS[number][0]}: {found['disk'] / 1e9:.1f} GB on disk")
+    print(
+        f"{found['clips']:,} clips, {LONG['classes']} classes, {size} pixels, {WAYS[number][0]}: {found['disk'] / 1e9:.1f} GB on disk"
+    )
     for epoch, (took, memory) in enumerate(zip(seconds, found["memory"]), start=1):
-        print(f"epoch {epoch}: {took:6.0f} s, {found['clips'] / took:7.1f} clips/s, {memory / 1e9:.2f} GB over the start")
-    return LONG | {"size": size, "seconds": seconds, "memory": found["memory"], "disk": found["disk"]}
+        print(
+            f"epoch {epoch}: {took:6.0f} s, {found['clips'] / took:7.1f} clips/s, {memory / 1e9:.2f} GB over the start"
+        )
+    return LONG | {
+        "size": size,
+        "seconds": seconds,
+        "memory": found["memory"],
+        "disk": found["disk"],
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--long", type=int, metavar="PIXELS", help="read a list as long as all of UCF101, at this size")
-    parser.add_argument("--record", type=pathlib.Path, metavar="JSON", help="put what was measured into this file")
+    parser.add_argument(
+        "--long",
+        type=int,
+        metavar="PIXELS",
+        help="read a list as long as all of UCF101, at this size",
+    )
+    parser.add_argument(
+        "--record", type=pathlib.Path, metavar="JSON", help="put what was measured into this file"
+    )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         number, folder, reading, epochs = options.one
-        print(json.dumps(measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))))
+        print(
+            json.dumps(
+                measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))
+            )
+        )
         return
     from helpers import archive, records, settings
 
     run = settings.current()
     folders = archive.fetch_clips(run)
-    counts = ", ".join(f"{len(list(folder.glob('*/*.avi')))} for {name}" for name, folder in folders.items())
+    counts = ", ".join(
+        f"{len(list(folder.glob('*/*.avi')))} for {name}" for name, folder in folders.items()
+    )
     about = (
         f"Clips of {run.dataset}, {counts}; {run.n_frames} frames at a step of {run.frame_step}, {run.size} × {run.size} pixels, batches of "
         f"{BATCH}; {records.hardware()}."
     )
     print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")
-    measured = {"long": measure_long(run, folders, options.long)} if options.long else {"about": about, "rows": measure_all(run, folders)}
+    measured = (
+        {"long": measure_long(run, folders, options.long)}
+        if options.long
+        else {"about": about, "rows": measure_all(run, folders)}
+    )
     if options.record:
         known = json.loads(options.record.read_text()) if options.record.exists() else {}
         records.write_json(options.record, known | measured)

@@ -52,13 +52,17 @@ def build(network, conv, size):
             def call(self, video):
                 time = video.shape[1]
                 images = keras.ops.reshape(video, (-1, *video.shape[2:]))
-                return keras.ops.reshape(self.resizing(images), (-1, time, self.height, self.width, video.shape[-1]))
+                return keras.ops.reshape(
+                    self.resizing(images), (-1, time, self.height, self.width, video.shape[-1])
+                )
 
         # The same network of Keras's own layers, as the tutorial has it.
         layers.VideoConv, layers.LayerNorm = keras.layers.Conv3D, keras.layers.LayerNormalization
         models.BatchNorm, models.ResizeVideo = keras.layers.BatchNormalization, Resize
         network = "tutorial"
-    return getattr(models, f"build_{'tutorial_model' if network == 'tutorial' else network}")(conv=conv, **sizes)
+    return getattr(models, f"build_{'tutorial_model' if network == 'tutorial' else network}")(
+        conv=conv, **sizes
+    )
 
 
 def measure(network, conv, size, steps):
@@ -88,14 +92,18 @@ def peak():
     # Not getrusage: there a process begins with the peak of the one that started it.
     status = pathlib.Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM")), float("nan"))
+    return next(
+        (int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM")), float("nan")
+    )
 
 
 def arithmetic(network, conv, size):
     """Return the multiply-adds of a step: forward, and as many for each of two gradients; the first layer needs one of them."""
     from helpers.counting import layer_table
 
-    counts = [row.multiply_adds for row in layer_table(build(network, conv, size)) if row.multiply_adds]
+    counts = [
+        row.multiply_adds for row in layer_table(build(network, conv, size)) if row.multiply_adds
+    ]
     return BATCH * (3 * sum(counts) - counts[0])
 
 
@@ -105,7 +113,9 @@ def speed():
     import numpy as np
 
     size = 2048
-    matrix = keras.ops.convert_to_tensor(np.random.default_rng(0).random((size, size), dtype=np.float32))
+    matrix = keras.ops.convert_to_tensor(
+        np.random.default_rng(0).random((size, size), dtype=np.float32)
+    )
     times = []
     for _ in range(6):
         begin = time.perf_counter()
@@ -125,12 +135,18 @@ def measure_all(ways, sizes, rounds, steps):
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     said = done.stderr.strip().splitlines() or ["nothing said"]
-                    sys.exit(f"{name}, {size} pixels: ended with {done.returncode} (-9: out of memory?): {said[-1]}")
+                    sys.exit(
+                        f"{name}, {size} pixels: ended with {done.returncode} (-9: out of memory?): {said[-1]}"
+                    )
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, (network, conv) in ways.items():
             times = [second for one in found[name] for second in one["seconds"]]
             seconds = statistics.median(times)
-            floor = None if network.endswith(".py") else arithmetic(network.removesuffix(" way"), conv, size) / limit
+            floor = (
+                None
+                if network.endswith(".py")
+                else arithmetic(network.removesuffix(" way"), conv, size) / limit
+            )
             memory = max(one["memory"] for one in found[name])
             row = {"way": name, "size": size, "seconds": seconds, "range": [min(times), max(times)]}
             rows.append(row | {"clips": BATCH / seconds, "memory": memory, "floor": floor})
@@ -150,12 +166,22 @@ def first(rows, size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224], help="height and width of the frames")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[112, 224], help="height and width of the frames"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each way takes its turn")
     parser.add_argument("--steps", type=int, default=5, help="steps a turn")
-    parser.add_argument("--beside", metavar="FILE", help="a Python file with a function build(classes, frames, height, width)")
-    parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="write the table to this JSON file")
+    parser.add_argument(
+        "--beside",
+        metavar="FILE",
+        help="a Python file with a function build(classes, frames, height, width)",
+    )
+    parser.add_argument(
+        "--record", type=pathlib.Path, metavar="FILE", help="write the table to this JSON file"
+    )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

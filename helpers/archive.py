@@ -1,7 +1,7 @@
 """From a ZIP, on the web or on disk, to files. Taught in the chapter *Load video*.
 
-A ZIP ends with its table of contents, which says where each member lies. A server that answers byte ranges so hands out
-the table and the members asked for, and nothing else.
+A ZIP ends with its table of contents, which says where each member lies. A server that answers byte
+ranges so hands out the table and the members asked for, and nothing else.
 """
 
 import contextlib
@@ -27,19 +27,38 @@ from helpers import puppets
 from helpers.files import as_url, locked, whole
 from helpers.settings import home
 from helpers.ucf101 import (
-    FORM, files_by_class, get_class, is_clip, is_table, last_part, read_split, split_by_clip, split_by_group, split_by_table,
-)  # fmt: skip
+    FORM,
+    files_by_class,
+    get_class,
+    is_clip,
+    is_table,
+    last_part,
+    read_split,
+    split_by_clip,
+    split_by_group,
+    split_by_table,
+)
 from helpers.video import is_video, visible_files
 
 ATTEMPTS = 4
 PAUSE = 1.0
 TIMEOUT = 30
-# What a connection, and what zipfile and its decompressors make of a damaged ZIP: places before its beginning or beyond all
-# numbers (ValueError, OverflowError), what they can't unpack (RuntimeError), or its end (EOFError). requests' are OSErrors.
+# What a connection, and what zipfile and its decompressors make of a damaged ZIP: places before its
+# beginning or beyond all numbers (ValueError, OverflowError), what they can't unpack
+# (RuntimeError), or its end (EOFError). requests' are OSErrors.
 FAILURES = (
-    OSError, urllib3.exceptions.HTTPError, remotezip.RemoteZipError,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError, RuntimeError,
-)  # fmt: skip
+    OSError,
+    urllib3.exceptions.HTTPError,
+    remotezip.RemoteZipError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+)
 
 
 def list_files(source):
@@ -49,8 +68,8 @@ def list_files(source):
         source: URL or path of the ZIP.
 
     Returns:
-        The members' names in the ZIP's order. Folders and files that are not named like clips are left out, videos among them
-        with a warning, and so are clips of a name that another one has.
+        The members' names in the ZIP's order. Folders and files that are not named like clips are
+        left out, videos among them with a warning, and so are clips of a name that another one has.
 
     Raises:
         OSError: The ZIP can't be reached or read.
@@ -62,27 +81,32 @@ def list_files(source):
 def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_by="group", seed=0):
     """Fetch some clips of some classes and sort them into splits.
 
-    Clips that are there already, whole and unharmed, are not fetched again; a folder holds one split, and another one
-    needs another folder. A file stands under its name only once all of it is there and its checksum is right. Of two
-    processes that fetch into one folder, the second waits for the first.
+    Clips that are there already, whole and unharmed, are not fetched again; a folder holds one
+    split, and another one needs another folder. A file stands under its name only once all of it is
+    there and its checksum is right. Of two processes that fetch into one folder, the second waits
+    for the first.
 
     Args:
         source: URL or path of the ZIP.
-        num_classes: How many classes, the first ones by name; with a .csv file, the first of those that it names.
-        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
+        num_classes: How many classes, the first ones by name; with a .csv file, the first of those
+            that it names.
+        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test":
+            10}`.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
-        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial does), or the path of a table
-            (.csv, .tsv or .txt) that names the clips of each split (see `helpers.ucf101.read_split`).
+        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial
+            does), or the path of a table (.csv, .tsv or .txt) that names the clips of each split
+            (see `helpers.ucf101.read_split`).
         seed: Seed of the split.
 
     Returns:
         The folders by split.
 
     Raises:
-        ValueError: `split_by` is none of these, fewer than one class or clip are asked for, the ZIP has too few classes, clips or
-            groups, or none named like a clip, or `download_dir` holds clips of another split.
-        OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks space for the clips or can't
-            be written to.
+        ValueError: `split_by` is none of these, fewer than one class or clip are asked for, the ZIP
+            has too few classes, clips or groups, or none named like a clip, or `download_dir` holds
+            clips of another split.
+        OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks
+            space for the clips or can't be written to.
     """
     split, named = _way_to_split(split_by)
     download_dir = pathlib.Path(download_dir)
@@ -92,15 +116,30 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
             raise ValueError(_tell_of_other_names(source, archive))
         if named is not None:
             clips = _choose(clips, named, source, split_by)
-        plan = _plan(source if named is None else f"Of what {split_by} names, {source}", clips, num_classes, splits, split, seed)
-        targets = {download_dir / name / get_class(file) / file: clips[file] for name, files in plan.items() for file in files}
+        plan = _plan(
+            source if named is None else f"Of what {split_by} names, {source}",
+            clips,
+            num_classes,
+            splits,
+            split,
+            seed,
+        )
+        targets = {
+            download_dir / name / get_class(file) / file: clips[file]
+            for name, files in plan.items()
+            for file in files
+        }
         with _tell_of_folder(download_dir), locked(download_dir):
             _remove_drafts(download_dir, splits)
             _refuse_strays(download_dir, splits, targets)
-            missing = {target: info for target, info in targets.items() if not _is_whole(target, info)}
+            missing = {
+                target: info for target, info in targets.items() if not _is_whole(target, info)
+            }
             _expect_space(source, download_dir, missing.values())
             size = sum(info.compress_size for info in missing.values())
-            with tqdm(total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing) as progress:
+            with tqdm(
+                total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing
+            ) as progress:
                 for target, info in missing.items():
                     _fetch(source, archive, info, target)
                     progress.update(info.compress_size)
@@ -113,7 +152,11 @@ def get_source(settings):
     Args:
         settings: What `helpers.settings.current()` returns.
     """
-    return puppets.write_zip(home() / "data" / "puppets.zip", clips=2) if settings.dataset == "puppets" else settings.zip
+    return (
+        puppets.write_zip(home() / "data" / "puppets.zip", clips=2)
+        if settings.dataset == "puppets"
+        else settings.zip
+    )
 
 
 def fetch_clips(settings):
@@ -127,7 +170,9 @@ def fetch_clips(settings):
     """
     folder = home() / "data" / settings.clips_name
     choice = {"split_by": settings.split_by, "seed": settings.seed}
-    return download_ucf101_subset(get_source(settings), settings.num_classes, settings.splits, folder, **choice)
+    return download_ucf101_subset(
+        get_source(settings), settings.num_classes, settings.splits, folder, **choice
+    )
 
 
 def _way_to_split(split_by):
@@ -137,7 +182,9 @@ def _way_to_split(split_by):
         return lambda files, splits, seed: split_by_table(files, splits, table), set(table)
     ways = {"group": split_by_group, "clip": split_by_clip}
     if split_by not in ways:
-        raise ValueError(f'split_by (in a shell --split) is "group", "clip" or the path of a .csv file, not {split_by!r}.')
+        raise ValueError(
+            f'split_by (in a shell --split) is "group", "clip" or the path of a .csv file, not {split_by!r}.'
+        )
     return ways[split_by], None
 
 
@@ -155,20 +202,27 @@ def _expect_file(source):
     path = pathlib.Path(source)
     if as_url(source):
         way_out = "download the ZIP and set UCF101_ZIP to its path"
-        raise OSError(f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}.")
+        raise OSError(
+            f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}."
+        )
     if path.is_dir():
         beside = path.resolve().with_name(f"{path.resolve().name}.zip")
         to_zip = shlex.join(["python", "-m", "zipfile", "-c", str(beside), str(source)])
-        raise IsADirectoryError(f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {shlex.quote(str(beside))}.")
+        raise IsADirectoryError(
+            f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {shlex.quote(str(beside))}."
+        )
     if not path.is_file():
-        raise FileNotFoundError(f"{source} is not there; set UCF101_ZIP to the URL or the path of UCF101's ZIP.")
+        raise FileNotFoundError(
+            f"{source} is not there; set UCF101_ZIP to the URL or the path of UCF101's ZIP."
+        )
 
 
 def _connect(source, stack):
     if not _is_url(source):
         return zipfile.ZipFile(source)
     session = stack.enter_context(requests.Session())
-    # A server may ask to be left alone for hours: better be told. `other`, encryption and proxies, is left to `_try_again`.
+    # A server may ask to be left alone for hours: better be told. `other`, encryption and proxies,
+    # is left to `_try_again`.
     retry = Retry(
         ATTEMPTS,
         other=0,
@@ -213,7 +267,9 @@ def _is_final(error):
     Retry is for asking, but for encryption and proxies, and not for the answer on its way.
     """
     asking = error.__context__
-    retried = isinstance(asking, requests.RequestException) and not isinstance(asking, (SSLError, ProxyError))
+    retried = isinstance(asking, requests.RequestException) and not isinstance(
+        asking, (SSLError, ProxyError)
+    )
     return retried or _is_certificate(error)
 
 
@@ -244,10 +300,16 @@ def _clips(source, archive):
         if is_clip(info.filename) and clips.setdefault(last_part(info.filename), info) is not info:
             doubles.append(info.filename)
     if doubles:
-        warnings.warn(f"{len(doubles)} clips in {source} are passed over, for one before has the same name, such as {doubles[0]!r}.", stacklevel=4)
+        warnings.warn(
+            f"{len(doubles)} clips in {source} are passed over, for one before has the same name, such as {doubles[0]!r}.",
+            stacklevel=4,
+        )
     others = [name for name in archive.namelist() if is_video(name) and not is_clip(name)]
     if clips and others:
-        warnings.warn(f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.", stacklevel=4)
+        warnings.warn(
+            f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.",
+            stacklevel=4,
+        )
     return clips
 
 
@@ -272,27 +334,38 @@ def _choose(clips, named, source, table):
             f"{min(clips)!r}; name clips of this ZIP, or set UCF101_ZIP to another one."
         )
     if missing:
-        warnings.warn(f"{source} lacks {len(missing)} of the {len(named)} clips that {table} names, such as {missing[0]!r}.", stacklevel=3)
+        warnings.warn(
+            f"{source} lacks {len(missing)} of the {len(named)} clips that {table} names, such as {missing[0]!r}.",
+            stacklevel=3,
+        )
     return {name: info for name, info in clips.items() if name in named}
 
 
 def _plan(source, clips, num_classes, splits, split, seed):
     """Return the names by split, of a source that has these clips."""
     if min([num_classes, *splits.values()]) < 1:
-        raise ValueError(f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}.")
+        raise ValueError(
+            f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}."
+        )
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
         found = f"{source} has clips of {len(by_class)} class{'es' * (len(by_class) > 1)}, but {num_classes} are asked for"
         if len(by_class) == 1:
-            raise ValueError(f"{found}; a network needs at least two to tell apart: add clips of another class, or take another ZIP.")
-        raise ValueError(f"{found}; ask for fewer (num_classes, in a shell --classes N), or take another ZIP.")
+            raise ValueError(
+                f"{found}; a network needs at least two to tell apart: add clips of another class, or take another ZIP."
+            )
+        raise ValueError(
+            f"{found}; ask for fewer (num_classes, in a shell --classes N), or take another ZIP."
+        )
     chosen = [file for class_name in list(by_class)[:num_classes] for file in by_class[class_name]]
     return split(chosen, splits, seed)
 
 
 def _refuse_strays(download_dir, splits, targets):
     """Refuse a folder that holds other clips: they would be trained on or, worse, tested on unseen."""
-    strays = {path for name in splits for path in visible_files(download_dir / name) if is_video(path)} - set(targets)
+    strays = {
+        path for name in splits for path in visible_files(download_dir / name) if is_video(path)
+    } - set(targets)
     if strays:
         raise ValueError(
             f"{download_dir} holds {len(strays)} clips that are not in this split, such as {min(strays).name}; "
@@ -339,7 +412,9 @@ def _is_whole(path, info):
 
 def _fetch(source, archive, info, target):
     """Write a member to its place once all of it is here and its checksum is right."""
-    content = _try_again(f"{source}, member {last_part(info.filename)},", lambda: _read(archive, info))
+    content = _try_again(
+        f"{source}, member {last_part(info.filename)},", lambda: _read(archive, info)
+    )
     with whole(target) as draft:
         draft.write_bytes(content)
 

@@ -27,7 +27,9 @@ class Augmentation:
 
     def __post_init__(self):
         if not 0 < self.crop <= 1 or not 0 <= self.colour <= 1:
-            raise ValueError(f"crop is above 0 and at most 1, colour from 0 to 1, not {self.crop} and {self.colour}.")
+            raise ValueError(
+                f"crop is above 0 and at most 1, colour from 0 to 1, not {self.crop} and {self.colour}."
+            )
 
     def __call__(self, frames, class_name, seed=None, out=None):
         """Return a changed copy of a clip.
@@ -48,8 +50,11 @@ class Augmentation:
         share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
         mirror = rng.random() < 0.5
         brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
-        changed = crop_and_enlarge(frames, share, down, right, out if _is_plain(out, frames) else None)
-        # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where they were.
+        changed = crop_and_enlarge(
+            frames, share, down, right, out if _is_plain(out, frames) else None
+        )
+        # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where
+        # they were.
         pile = changed.reshape(-1, *frames.shape[2:])
         if self.flip and mirror and not (is_sided(class_name) or class_name in self.sided):
             cv2.flip(pile, 1, dst=pile)
@@ -101,9 +106,19 @@ def _put(result, out):
     """Return a result in the place that was asked for."""
     if out is None or out is result:
         return result
-    if not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != result.shape or not out.flags.writeable:
-        is_given = f"{out.dtype} {out.shape}{'' if out.flags.writeable else ', read-only'}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ValueError(f"out is uint8 {result.shape}, like the frames, and can be written to, not {is_given}.")
+    if (
+        not isinstance(out, np.ndarray)
+        or out.dtype != np.uint8
+        or out.shape != result.shape
+        or not out.flags.writeable
+    ):
+        is_given = (
+            f"{out.dtype} {out.shape}{'' if out.flags.writeable else ', read-only'}"
+            if isinstance(out, np.ndarray)
+            else type(out).__name__
+        )
+        raise ValueError(
+            f"out is uint8 {result.shape}, like the frames, and can be written to, not {is_given}."
+        )
     out[...] = result
     return out
-

@@ -1,7 +1,8 @@
 """Decoded frames, kept for the next epoch. Taught in the chapter *Feed the GPU*.
 
-Of each clip all those frames are kept that some start may ask for, as small as they are needed and without bars. Chance
-comes in afterwards: starts, crops, flips and colours are drawn anew in each epoch, as if nothing were kept.
+Of each clip all those frames are kept that some start may ask for, as small as they are needed and
+without bars. Chance comes in afterwards: starts, crops, flips and colours are drawn anew in each
+epoch, as if nothing were kept.
 """
 
 import dataclasses
@@ -22,9 +23,10 @@ from helpers.files import locked, whole
 class FrameCache:
     """Reads clips as `frames_from_video_file` does, the second time without decoding them.
 
-    On disk each clip has a file of its own, in a folder whose name stands for the sizes, OpenCV's version and this code,
-    and under a name that stands for the clip's bytes. So nothing is used for what it was not made from; what is damaged,
-    half-written or of another version is made anew. Several processes may share a folder. It can be deleted at any time.
+    On disk each clip has a file of its own, in a folder whose name stands for the sizes, OpenCV's
+    version and this code, and under a name that stands for the clip's bytes. So nothing is used for
+    what it was not made from; what is damaged, half-written or of another version is made anew.
+    Several processes may share a folder. It can be deleted at any time.
 
     Args:
         place: `"memory"`, or a folder on disk.
@@ -32,16 +34,33 @@ class FrameCache:
         output_size: `(height, width)` in pixels.
         frame_step: Frames from one returned frame to the next.
         start: `"random"` or `"center"`.
-        start_step: Frames from one possible random start to the next. If it divides `frame_step`, less has to be kept.
+        start_step: Frames from one possible random start to the next. If it divides `frame_step`,
+            less has to be kept.
     """
 
-    def __init__(self, place, n_frames, output_size=(224, 224), frame_step=15, *, start="random", start_step=1):
+    def __init__(
+        self,
+        place,
+        n_frames,
+        output_size=(224, 224),
+        frame_step=15,
+        *,
+        start="random",
+        start_step=1,
+    ):
         self.output_size = tuple(output_size)
-        self._choice = {"n_frames": n_frames, "frame_step": frame_step, "start": start, "start_step": start_step}
+        self._choice = {
+            "n_frames": n_frames,
+            "frame_step": frame_step,
+            "start": start,
+            "start_step": start_step,
+        }
         code = b"".join(pathlib.Path(module).read_bytes() for module in (video.__file__, __file__))
         self._made_by = self._choice | {
-            "output_size": list(output_size), "opencv": cv2.__version__, "code": hashlib.sha256(code).hexdigest()
-        }  # fmt: skip
+            "output_size": list(output_size),
+            "opencv": cv2.__version__,
+            "code": hashlib.sha256(code).hexdigest(),
+        }
         self.folder = None
         if place != "memory":
             name = hashlib.sha256(json.dumps(self._made_by).encode()).hexdigest()[:16]
@@ -72,7 +91,9 @@ class FrameCache:
             return self._frames(self._entry(pathlib.Path(path), anew=True), seed, out)
 
     def _frames(self, entry, seed, out):
-        rows = np.searchsorted(entry.kept, video.frame_indices(entry.length, seed=seed, **self._choice))
+        rows = np.searchsorted(
+            entry.kept, video.frame_indices(entry.length, seed=seed, **self._choice)
+        )
         frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
         frames[...] = 0
         entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
@@ -83,11 +104,17 @@ class FrameCache:
         try:
             stat = path.stat()
         except OSError as error:
-            raise video.VideoReadError(f"{path} is not there; check its name, or fetch it anew.") from error
+            raise video.VideoReadError(
+                f"{path} is not there; check its name, or fetch it anew."
+            ) from error
         state = (stat.st_mtime_ns, stat.st_size)
         entry, known_state = self._entries.get(path, (None, None))
         if anew or state != known_state:
-            entry = self._keep_in_memory(path) if self.folder is None else self._keep_on_disk(path, anew)
+            entry = (
+                self._keep_in_memory(path)
+                if self.folder is None
+                else self._keep_on_disk(path, anew)
+            )
             self._entries[path] = entry, state
         return entry
 
@@ -111,7 +138,9 @@ class FrameCache:
             if error.errno != errno.ENOSPC:
                 raise
             way_out = "free some space, choose another folder, or raise start_step"
-            raise OSError(error.errno, f"No space is left for the cache in {self.folder}: {way_out}.") from error
+            raise OSError(
+                error.errno, f"No space is left for the cache in {self.folder}: {way_out}."
+            ) from error
         return _OnDisk.open(file, made_from)
 
     def _decode(self, path):
@@ -170,8 +199,12 @@ class _OnDisk:
     def write(cls, file, made_from, length, kept, pictures):
         checksums = [zlib.crc32(picture) for picture in pictures]
         about = {
-            "made_from": made_from, "length": length, "kept": kept.tolist(), "shape": pictures.shape[1:], "checksums": checksums
-        }  # fmt: skip
+            "made_from": made_from,
+            "length": length,
+            "kept": kept.tolist(),
+            "shape": pictures.shape[1:],
+            "checksums": checksums,
+        }
         line = json.dumps(about).encode()
         with open(file, "wb") as draft:
             draft.write(b"%08x\n%s\n" % (zlib.crc32(line), line))
@@ -189,13 +222,23 @@ class _OnDisk:
         shape = tuple(about["shape"])
         if about["made_from"] != made_from or end != begin + len(about["kept"]) * np.prod(shape):
             raise ValueError(f"{file} is made from something else, or not whole.")
-        return cls(file, about["length"], np.array(about["kept"]), np.array(about["checksums"]), begin, shape)
+        return cls(
+            file,
+            about["length"],
+            np.array(about["kept"]),
+            np.array(about["checksums"]),
+            begin,
+            shape,
+        )
 
     def copy(self, rows, target):
         kept = np.empty(self.shape, np.uint8)
         with open(self.file, "rb", buffering=0) as file:
             for picture, row in zip(target, rows):
                 file.seek(self.begin + int(row) * kept.nbytes)
-                if file.readinto(kept.data) < kept.nbytes or zlib.crc32(kept) != self.checksums[row]:
+                if (
+                    file.readinto(kept.data) < kept.nbytes
+                    or zlib.crc32(kept) != self.checksums[row]
+                ):
                     raise ValueError(f"{self.file} is damaged.")
                 picture[...] = kept

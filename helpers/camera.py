@@ -30,7 +30,9 @@ def record_from_camera(path="camera.webm", seconds=5):
     answer = _colab("output").eval_js(f"({RECORD})({seconds})")
     kind, _, data = answer.partition(";base64,")
     if not (kind.startswith("data:") and data):
-        raise CameraError(f"The camera recorded nothing ({answer[:200]}); allow the page to use it, or upload a file.")
+        raise CameraError(
+            f"The camera recorded nothing ({answer[:200]}); allow the page to use it, or upload a file."
+        )
     path = pathlib.Path(path)
     with locked(path.parent), whole(path) as draft:
         draft.write_bytes(base64.b64decode(data))
@@ -56,4 +58,6 @@ def _colab(module):
     try:
         return importlib.import_module(f"google.colab.{module}")
     except ImportError as error:
-        raise CameraError("Camera and upload work in Colab only; elsewhere, record with the camera's own program and name the file.") from error
+        raise CameraError(
+            "Camera and upload work in Colab only; elsewhere, record with the camera's own program and name the file."
+        ) from error

@@ -30,8 +30,9 @@ def conv2plus1d_parameters(in_channels, out_channels, kernel_size, mid_channels=
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: `(time, height, width)` of the 3D convolution that it stands in for.
-        mid_channels: Channels between the two convolutions; `out_channels` where none are given, as in the
-            TensorFlow tutorial. The paper takes `mid_channels(in_channels, out_channels, kernel_size)`.
+        mid_channels: Channels between the two convolutions; `out_channels` where none are given, as
+            in the TensorFlow tutorial. The paper takes `mid_channels(in_channels, out_channels,
+            kernel_size)`.
         bias: Whether each filter of both convolutions adds a bias.
 
     Returns:
@@ -79,7 +80,9 @@ def conv3d_multiply_adds(in_channels, out_channels, kernel_size, output_size):
     return conv3d_parameters(in_channels, out_channels, kernel_size, bias=False) * prod(output_size)
 
 
-def conv2plus1d_multiply_adds(in_channels, out_channels, kernel_size, output_size, mid_channels=None, strides=(1, 1, 1)):
+def conv2plus1d_multiply_adds(
+    in_channels, out_channels, kernel_size, output_size, mid_channels=None, strides=(1, 1, 1)
+):
     """Count the multiply-adds of a (2+1)D convolution.
 
     Args:
@@ -88,7 +91,8 @@ def conv2plus1d_multiply_adds(in_channels, out_channels, kernel_size, output_siz
         kernel_size: `(time, height, width)` of the 3D convolution that it stands in for.
         output_size: `(time, height, width)` of the output.
         mid_channels: Channels between the two convolutions; `out_channels` where none are given.
-        strides: `(time, height, width)`. The first convolution strides over space only, and so works on every frame.
+        strides: `(time, height, width)`. The first convolution strides over space only, and so
+            works on every frame.
 
     Returns:
         The multiply-adds of both convolutions for one clip whose frames the strides divide.
@@ -97,24 +101,31 @@ def conv2plus1d_multiply_adds(in_channels, out_channels, kernel_size, output_siz
         mid_channels = out_channels
     time, height, width = kernel_size
     frames, *area = output_size
-    spatial = conv3d_multiply_adds(in_channels, mid_channels, (1, height, width), (frames * strides[0], *area))
+    spatial = conv3d_multiply_adds(
+        in_channels, mid_channels, (1, height, width), (frames * strides[0], *area)
+    )
     return spatial + conv3d_multiply_adds(mid_channels, out_channels, (time, 1, 1), output_size)
 
 
 def layer_table(model):
     """Count what every layer of a network has and does, from its sizes alone.
 
-    A layer that is made of others has a row for each of them. Multiply-adds are counted of convolutions and dense layers;
-    beside them, those of normalisations and additions are few.
+    A layer that is made of others has a row for each of them. Multiply-adds are counted of
+    convolutions and dense layers; beside them, those of normalisations and additions are few.
 
     Args:
         model: A network of `helpers.models`; it need not hold any weights.
 
     Returns:
-        A list of `Row(name, kind, output, parameters, multiply_adds)`: the layer's name, its class's, the shape of the output
-        without the batch, its parameters (those that are not trained, too), and its multiply-adds for one clip.
+        A list of `Row(name, kind, output, parameters, multiply_adds)`: the layer's name, its
+        class's, the shape of the output without the batch, its parameters (those that are not
+        trained, too), and its multiply-adds for one clip.
     """
-    chain = [layer for layer in model.layers if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Add))]
+    chain = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Add))
+    ]
     return [row for layer in chain for row in _rows(layer, layer.name, layer.input.shape)]
 
 
@@ -134,7 +145,9 @@ def _rows(layer, name, shape):
 def _count(layer, channels, output):
     if isinstance(layer, keras.layers.Conv3D):
         sizes = channels, layer.filters, layer.kernel_size
-        return conv3d_parameters(*sizes, bias=layer.use_bias), conv3d_multiply_adds(*sizes, output[:-1])
+        return conv3d_parameters(*sizes, bias=layer.use_bias), conv3d_multiply_adds(
+            *sizes, output[:-1]
+        )
     if isinstance(layer, keras.layers.Dense):
         return (channels + 1) * layer.units, channels * prod(output)
     if isinstance(layer, keras.layers.BatchNormalization):

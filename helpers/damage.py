@@ -1,7 +1,8 @@
 """What FFmpeg itself says is wrong with a video. Taught in the chapter *Load video*.
 
-OpenCV hands on frames, not FFmpeg's error messages. They are printed, so a process of its own decodes the file and its output is
-read. That takes a second or so; `helpers.video` asks only where a file looks suspicious, and refuses it only if an error was reported.
+OpenCV hands on frames, not FFmpeg's error messages. They are printed, so a process of its own
+decodes the file and its output is read. That takes a second or so; `helpers.video` asks only where
+a file looks suspicious, and refuses it only if an error was reported.
 """
 
 import functools
@@ -24,9 +25,14 @@ while left and capture.grab():
 """
 # OpenCV prints FFmpeg's messages behind this, down to the level asked for: 16 stands for errors.
 _PREFIX, _ERRORS = "[OPENCV:FFMPEG:", "16"
-# What FFmpeg reports as an error of files that play as they should: of frames that a trimmed video hides, and of chapters.
-_HARMLESS = re.compile("^mmco: |co located POCs unavailable|number of reference frames|QT chapter track")
-_UNSUPPORTED = re.compile(r"(not|n't) (yet )?(support|implement)|unsupported|pixel format", re.IGNORECASE)
+# What FFmpeg reports as an error of files that play as they should: of frames that a trimmed video
+# hides, and of chapters.
+_HARMLESS = re.compile(
+    "^mmco: |co located POCs unavailable|number of reference frames|QT chapter track"
+)
+_UNSUPPORTED = re.compile(
+    r"(not|n't) (yet )?(support|implement)|unsupported|pixel format", re.IGNORECASE
+)
 
 
 def decoding_errors(path, n_frames=-1, *, convert=False):
@@ -38,7 +44,8 @@ def decoding_errors(path, n_frames=-1, *, convert=False):
         convert: Whether to convert the frames to RGB, too.
 
     Returns:
-        A tuple of messages, empty where the file decodes without an error; harmless ones are left out.
+        A tuple of messages, empty where the file decodes without an error; harmless ones are left
+        out.
     """
     path = pathlib.Path(path).absolute()
     stat = path.stat()
@@ -50,7 +57,9 @@ def _decoding_errors(path, n_frames, convert, modified, size):
     """Remember what was reported as long as the file has the same time and size."""
     environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": _ERRORS, "OPENCV_LOG_LEVEL": "OFF"}
     command = [sys.executable, "-c", _DECODE, os.fsencode(path), str(n_frames), str(convert)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
     lines = done.stdout.decode(errors="replace").splitlines()
     reported = (line.partition("] ")[2] for line in lines if line.startswith(_PREFIX))
     messages = tuple(message for message in reported if not _HARMLESS.search(message))

@@ -22,7 +22,7 @@ def draw_convolutions():
     square = list(itertools.product((1, 2, 3), (1, 2, 3)))
     panels = {
         "2D: 9 pixels of one frame": {2: (square, ORANGE)},
-        "3D: 27 pixels, of three frames": {t: (square, ORANGE) for t in (1, 2, 3)},
+        "3D: 27 pixels, of three frames": dict.fromkeys((1, 2, 3), (square, ORANGE)),
         "(2+1)D, first: 9 pixels of one frame": {2: (square, ORANGE)},
         "(2+1)D, then: 3 of those results, one a frame": {t: ([(2, 2)], BLUE) for t in (1, 2, 3)},
     }
@@ -42,7 +42,10 @@ def _draw_frame(axis, time, seen, colour):
     """Draw a frame of 5 x 5 pixels in oblique view, with the seen pixels filled."""
     for row, column in itertools.product(range(5), range(5)):
         fill = colour if (row, column) in seen else "white"
-        corners = np.array([(0, 0), (0.44, 0.14), (0.44, 0.74), (0, 0.6)]) + (3.1 * time + 0.44 * column, 0.6 * row + 0.14 * column)
+        corners = np.array([(0, 0), (0.44, 0.14), (0.44, 0.74), (0, 0.6)]) + (
+            3.1 * time + 0.44 * column,
+            0.6 * row + 0.14 * column,
+        )
         axis.add_patch(Polygon(corners, facecolor=fill, edgecolor=INK, linewidth=0.7))
 
 
@@ -60,7 +63,8 @@ def explore_convolutions():
 def draw_network(model):
     """Draw a network as a column of volumes, with its shortcuts at the left.
 
-    A row holds the layers up to the next fork of the way, where a residual block begins, or to the end of the volumes.
+    A row holds the layers up to the next fork of the way, where a residual block begins, or to the
+    end of the volumes.
 
     Args:
         model: A functional `keras.Model` of videos.
@@ -76,10 +80,23 @@ def draw_network(model):
         y = -1.6 * i
         shape = layers[-1].output.shape
         _draw_volume(axis, y, shape, first)
-        axis.text(2.1, y - 0.66, " × ".join(map(str, shape[1:])), ha="center", va="center", fontsize=8, color="#5c626b")
+        axis.text(
+            2.1,
+            y - 0.66,
+            " × ".join(map(str, shape[1:])),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="#5c626b",
+        )
         axis.text(4.2, y + 0.05, _wrap(layers), va="center", fontsize=8.5)
         if shortcut is not None:
-            style = {"arrowstyle": "-|>", "mutation_scale": 9, "color": BLUE, "connectionstyle": "arc3,rad=0.5"}
+            style = {
+                "arrowstyle": "-|>",
+                "mutation_scale": 9,
+                "color": BLUE,
+                "connectionstyle": "arc3,rad=0.5",
+            }
             axis.add_patch(FancyArrowPatch((0.5, y + 1.55), (0.5, y + 0.1), **style))
             text = "\n".join(map(_label, shortcut)) or "unchanged"
             axis.text(-0.1, y + 0.85, text, ha="right", va="center", fontsize=8, color=BLUE)
@@ -92,34 +109,57 @@ def draw_network(model):
 def _rows(model):
     """Return the network's rows: the layers of its main branch, and those of the shortcut around them or None."""
     maker = {id(layer.output): layer for layer in model.layers}
-    sources = {layer: [maker[id(x)] for x in keras.tree.flatten(layer.input)] for layer in model.layers[1:]}
+    sources = {
+        layer: [maker[id(x)] for x in keras.tree.flatten(layer.input)] for layer in model.layers[1:]
+    }
     used = [source for layer in sources for source in sources[layer]]
 
     def way_back_to_fork(layer):
         return [] if used.count(layer) > 1 else [*way_back_to_fork(sources[layer][0]), layer]
 
-    shortcuts = {layer: way_back_to_fork(sources[layer][0]) for layer in sources if isinstance(layer, keras.layers.Add)}
+    shortcuts = {
+        layer: way_back_to_fork(sources[layer][0])
+        for layer in sources
+        if isinstance(layer, keras.layers.Add)
+    }
     aside = {layer for way in shortcuts.values() for layer in way}
     rows = [[]]
     for layer in model.layers:
         if layer in aside:
             continue
-        if rows[-1] and (used.count(rows[-1][-1]) > 1 or isinstance(layer, keras.layers.GlobalAveragePooling3D)):
+        if rows[-1] and (
+            used.count(rows[-1][-1]) > 1 or isinstance(layer, keras.layers.GlobalAveragePooling3D)
+        ):
             rows.append([])
         rows[-1].append(layer)
-    return [(row, next((shortcuts[layer] for layer in row if layer in shortcuts), None)) for row in rows]
+    return [
+        (row, next((shortcuts[layer] for layer in row if layer in shortcuts), None)) for row in rows
+    ]
 
 
 def _draw_volume(axis, y, shape, largest):
     """Draw an output `(batch, time, height, width, channels)` as a stack of frames, or logits as a bar."""
     if len(shape) != 5:
-        axis.add_patch(Polygon([(1.6, y - 0.1), (2.6, y - 0.1), (2.6, y + 0.1), (1.6, y + 0.1)], facecolor=ORANGE, edgecolor=INK))
+        axis.add_patch(
+            Polygon(
+                [(1.6, y - 0.1), (2.6, y - 0.1), (2.6, y + 0.1), (1.6, y + 0.1)],
+                facecolor=ORANGE,
+                edgecolor=INK,
+            )
+        )
         return
     side = 1.0 * (shape[2] / largest[2]) ** 0.5
     for time in reversed(range(shape[1])):
         left = 2.1 - side / 2 + (time - shape[1] / 2) * 0.13
         corners = np.array([(0, -0.5), (1, -0.38), (1, 0.5), (0, 0.38)]) * side + (left, y)
-        axis.add_patch(Polygon(corners, facecolor=plt.cm.Blues(0.15 + 0.5 * np.log2(shape[-1]) / 8), edgecolor=INK, linewidth=0.6))
+        axis.add_patch(
+            Polygon(
+                corners,
+                facecolor=plt.cm.Blues(0.15 + 0.5 * np.log2(shape[-1]) / 8),
+                edgecolor=INK,
+                linewidth=0.6,
+            )
+        )
 
 
 def _label(layer):

@@ -16,8 +16,8 @@ ORDERS = ("forwards", "backwards", "shuffled", "one frame")
 def get_actual_predicted_labels(model, dataset):
     """Return the true and the predicted class of every clip, in one pass over the data set.
 
-    One pass, because a data set that shuffles comes in another order the next time: labels of one pass and
-    predictions of another belong to different clips.
+    One pass, because a data set that shuffles comes in another order the next time: labels of one
+    pass and predictions of another belong to different clips.
 
     Args:
         model: A network of logits.
@@ -38,7 +38,8 @@ def predict_probabilities(model, dataset):
         dataset: Batches `(frames, labels)`; any iterable of them.
 
     Returns:
-        `(actual, probabilities)`: int `(n_clips,)` and float `(n_clips, n_classes)`, in the order of the pass.
+        `(actual, probabilities)`: int `(n_clips,)` and float `(n_clips, n_classes)`, in the order
+        of the pass.
     """
     actual, probabilities = [], []
     for frames, labels in dataset:
@@ -52,7 +53,11 @@ def get_probabilities(model, frames):
     outputs = keras.ops.cast(model.predict_on_batch(keras.ops.convert_to_numpy(frames)), "float32")
     outputs = keras.ops.convert_to_numpy(outputs)
     # What a network can't be looked into for shows in its outputs: logits don't add up to 1.
-    if last_activation(model).startswith("softmax") or (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
+    if (
+        last_activation(model).startswith("softmax")
+        or (outputs >= 0).all()
+        and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3)
+    ):
         return outputs
     return keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
 
@@ -74,7 +79,12 @@ def predict_clips(model, files, n_clips, reading):
     Raises:
         VideoReadError: A file can't be read.
     """
-    return np.stack([get_probabilities(model, clips_from_video_file(file, n_clips, **reading)) for file in files])
+    return np.stack(
+        [
+            get_probabilities(model, clips_from_video_file(file, n_clips, **reading))
+            for file in files
+        ]
+    )
 
 
 def reorder(frames, order, seed=0):
@@ -82,7 +92,8 @@ def reorder(frames, order, seed=0):
 
     Args:
         frames: `(batch, n_frames, height, width, 3)`.
-        order: One of `ORDERS`: as they are, from the last to the first, at random, or the middle one again and again.
+        order: One of `ORDERS`: as they are, from the last to the first, at random, or the middle
+            one again and again.
         seed: What `numpy.random.default_rng` takes; each clip is shuffled in a way of its own.
 
     Returns:
@@ -114,8 +125,8 @@ def name_groups(files, sharing=()):
 
     Args:
         files: Clips.
-        sharing: Sets of classes that share their groups, such as `helpers.puppets.PAIRS`; these are named together, as in
-            `"SitDown+StandUp 7"`.
+        sharing: Sets of classes that share their groups, such as `helpers.puppets.PAIRS`; these are
+            named together, as in `"SitDown+StandUp 7"`.
     """
     together = {name: "+".join(names) for names in sharing for name in names}
     return [f"{together.get(get_class(file), get_class(file))} {get_group(file)}" for file in files]
@@ -124,9 +135,9 @@ def name_groups(files, sharing=()):
 def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
     """Return between which bounds an accuracy would lie, had other groups been drawn to test on.
 
-    Groups are drawn with replacement, as many as there are, again and again (the bootstrap: Efron 1979); a group comes with all
-    its clips, for these succeed and fail together. Where all clips are right, or none is, every draw is like that, and the bounds
-    say nothing.
+    Groups are drawn with replacement, as many as there are, again and again (the bootstrap: Efron
+    1979); a group comes with all its clips, for these succeed and fail together. Where all clips
+    are right, or none is, every draw is like that, and the bounds say nothing.
 
     Args:
         right: Whether each clip was named rightly, `(n_clips,)`.
@@ -160,15 +171,19 @@ def reliability(right, confidence, n_bins=10):
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
     filled = counts > 0
-    means = [np.bincount(bins, weights=values, minlength=n_bins)[filled] / counts[filled] for values in (confidence, right)]
+    means = [
+        np.bincount(bins, weights=values, minlength=n_bins)[filled] / counts[filled]
+        for values in (confidence, right)
+    ]
     return *means, counts[filled]
 
 
 def calculate_classification_metrics(actual, predicted, labels):
     """Return precision and recall of every class.
 
-    Precision is the share of a class's predictions that are right; it is undefined, and given as nan with a warning, for
-    a class that is never predicted. Recall is the share of a class's clips that are found; it is nan where there are none.
+    Precision is the share of a class's predictions that are right; it is undefined, and given as
+    nan with a warning, for a class that is never predicted. Recall is the share of a class's clips
+    that are found; it is nan where there are none.
 
     Args:
         actual: True classes as numbers `(n_clips,)`.
@@ -179,8 +194,15 @@ def calculate_classification_metrics(actual, predicted, labels):
         `(precision, recall)`: floats by name.
     """
     numbers = range(len(labels))
-    precision, recall, _, _ = precision_recall_fscore_support(actual, predicted, labels=numbers, zero_division=np.nan)
-    never = [label for i, label in enumerate(labels) if i not in set(np.asarray(predicted).tolist())]
+    precision, recall, _, _ = precision_recall_fscore_support(
+        actual, predicted, labels=numbers, zero_division=np.nan
+    )
+    never = [
+        label for i, label in enumerate(labels) if i not in set(np.asarray(predicted).tolist())
+    ]
     if never:
-        warnings.warn(f"Precision is undefined (nan) for what is never predicted: {', '.join(never)}.", stacklevel=2)
+        warnings.warn(
+            f"Precision is undefined (nan) for what is never predicted: {', '.join(never)}.",
+            stacklevel=2,
+        )
     return dict(zip(labels, precision.tolist())), dict(zip(labels, recall.tolist()))

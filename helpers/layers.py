@@ -8,7 +8,8 @@ import keras
 from einops import rearrange
 from keras import ops
 
-# Keras's default of 0.99 needs hundreds of steps to forget the initial statistics; a short run has a few dozen.
+# Keras's default of 0.99 needs hundreds of steps to forget the initial statistics; a short run has
+# a few dozen.
 BATCH_NORM_MOMENTUM = 0.9
 
 
@@ -30,7 +31,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         import tensorflow as tf  # what is fused has no name in keras.ops
 
         frames = rearrange(video, "b t h w c -> (b t) h w c")
-        frames, mean, variance = tf.compat.v1.nn.fused_batch_norm(frames, self.gamma, self.beta, epsilon=self.epsilon)
+        frames, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            frames, self.gamma, self.beta, epsilon=self.epsilon
+        )
         # Divided by n - 1, where Keras divides by n.
         count = ops.cast(ops.prod(ops.shape(frames)[:-1]), variance.dtype)
         self._move(self.moving_mean, mean)
@@ -39,9 +42,19 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def _is_fused(self, video):
         """Return whether TensorFlow has one operation for this video and the layer's arguments."""
-        plain = self.scale and self.center and not self.synchronized and not getattr(self, "renorm", False)
+        plain = (
+            self.scale
+            and self.center
+            and not self.synchronized
+            and not getattr(self, "renorm", False)
+        )
         shape = len(video.shape) == 5 and video.shape[1] is not None and self.axis in (-1, 4)
-        return keras.backend.backend() == "tensorflow" and plain and shape and self.variable_dtype == "float32"
+        return (
+            keras.backend.backend() == "tensorflow"
+            and plain
+            and shape
+            and self.variable_dtype == "float32"
+        )
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))
@@ -62,7 +75,10 @@ class LayerNorm(keras.layers.LayerNormalization):
         x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-        return ops.cast(centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta, self.compute_dtype)
+        return ops.cast(
+            centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta,
+            self.compute_dtype,
+        )
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -93,7 +109,9 @@ class VideoConv(keras.layers.Conv3D):
         return super().call(video)
 
     def _convolve(self, images, kernel, strides):
-        images = ops.conv(images, kernel, strides=strides, padding=self.padding, data_format="channels_last")
+        images = ops.conv(
+            images, kernel, strides=strides, padding=self.padding, data_format="channels_last"
+        )
         images = images + self.bias if self.use_bias else images
         return images if self.activation is None else self.activation(images)
 
@@ -122,9 +140,10 @@ class _Chain(keras.layers.Layer):
 class Conv2Plus1D(_Chain):
     """A 3D convolution taken apart: first over space, then over time.
 
-    As the tutorial writes it, `Conv2Plus1D(filters, kernel_size, padding)`, the two convolutions follow each other
-    directly. The paper's has M filters in the middle, and a batch normalisation and a ReLU between the two
-    (Tran et al. 2018, section 3.5); there the biases go, because the normalisation takes them out again.
+    As the tutorial writes it, `Conv2Plus1D(filters, kernel_size, padding)`, the two convolutions
+    follow each other directly. The paper's has M filters in the middle, and a batch normalisation
+    and a ReLU between the two (Tran et al. 2018, section 3.5); there the biases go, because the
+    normalisation takes them out again.
 
     Args:
         filters: Channels of the output.
@@ -135,23 +154,43 @@ class Conv2Plus1D(_Chain):
         normalized: Whether a batch normalisation and a ReLU stand between the two convolutions.
     """
 
-    def __init__(self, filters, kernel_size, padding, *, mid_filters=None, strides=(1, 1, 1), normalized=False, **kwargs):
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        padding,
+        *,
+        mid_filters=None,
+        strides=(1, 1, 1),
+        normalized=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
-        self.mid_filters, self.strides, self.normalized = filters if mid_filters is None else mid_filters, tuple(strides), normalized
+        self.mid_filters, self.strides, self.normalized = (
+            filters if mid_filters is None else mid_filters,
+            tuple(strides),
+            normalized,
+        )
         time, height, width = self.kernel_size
         common = {"padding": padding, "use_bias": not normalized}
         between = [batch_norm(), keras.layers.ReLU()] if normalized else []
         self._chain(
-            VideoConv(self.mid_filters, (1, height, width), strides=(1, *self.strides[1:]), **common),
+            VideoConv(
+                self.mid_filters, (1, height, width), strides=(1, *self.strides[1:]), **common
+            ),
             *between,
             VideoConv(filters, (time, 1, 1), strides=(self.strides[0], 1, 1), **common),
         )
 
     def get_config(self):
         return super().get_config() | {
-            "filters": self.filters, "kernel_size": self.kernel_size, "padding": self.padding,
-            "mid_filters": self.mid_filters, "strides": self.strides, "normalized": self.normalized,
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "padding": self.padding,
+            "mid_filters": self.mid_filters,
+            "strides": self.strides,
+            "normalized": self.normalized,
         }
 
 
@@ -177,7 +216,11 @@ class ResidualMain(_Chain):
         )
 
     def get_config(self):
-        return super().get_config() | {"filters": self.filters, "kernel_size": self.kernel_size, "conv": self.conv}
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "conv": self.conv,
+        }
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -201,7 +244,8 @@ class Project(_Chain):
 class ResizeVideo(keras.layers.Layer):
     """Resize every frame of a video, by bilinear interpolation.
 
-    At half the size that is the mean of each 2 by 2 pixels, which is quicker found as such, above all its gradient.
+    At half the size that is the mean of each 2 by 2 pixels, which is quicker found as such, above
+    all its gradient.
 
     Args:
         height: Height of the output in pixels.
@@ -211,7 +255,9 @@ class ResizeVideo(keras.layers.Layer):
     def __init__(self, height, width, **kwargs):
         super().__init__(**kwargs)
         self.height, self.width = height, width
-        self.resizing = keras.layers.Resizing(height, width, data_format="channels_last", dtype=self.dtype_policy)
+        self.resizing = keras.layers.Resizing(
+            height, width, data_format="channels_last", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape):
         self.resizing.build((None, *input_shape[2:]))
@@ -219,7 +265,9 @@ class ResizeVideo(keras.layers.Layer):
     def call(self, video):
         video = ops.cast(video, self.compute_dtype)  # the mean of whole numbers need not be one
         if tuple(video.shape[2:4]) == (2 * self.height, 2 * self.width):
-            return ops.average_pool(video, (1, 2, 2), strides=(1, 2, 2), data_format="channels_last")
+            return ops.average_pool(
+                video, (1, 2, 2), strides=(1, 2, 2), data_format="channels_last"
+            )
         images = rearrange(video, "b t h w c -> (b t) h w c")
         return rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
 

@@ -15,7 +15,9 @@ from helpers.layers import (
 )
 
 
-def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False):
+def build_tutorial_model(
+    num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False
+):
     """Build the network of TensorFlow's tutorial *Video classification with a 3D convolutional neural network*.
 
     Args:
@@ -42,7 +44,9 @@ def build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224, con
     return keras.Model(inputs, outputs, name="tutorial")
 
 
-def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False):
+def build_small_resnet(
+    num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False
+):
     """Build the book's own network: the tutorial's widths, one block each, made of the paper's block.
 
     The paper's M is rounded down to a multiple of 16: processors work on 16 channels at once, and an odd one costs as much.
@@ -50,10 +54,14 @@ def build_small_resnet(num_classes=10, n_frames=10, height=224, width=224, conv=
     Args and returns are those of `build_tutorial_model`.
     """
     sizes = (n_frames, height, width, 3)
-    return _build_resnet("small_resnet", conv, num_classes, sizes, 16, 1, multiple=16, subtract_mean=subtract_mean)
+    return _build_resnet(
+        "small_resnet", conv, num_classes, sizes, 16, 1, multiple=16, subtract_mean=subtract_mean
+    )
 
 
-def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112, *, subtract_mean=False):
+def build_resnet18(
+    conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112, *, subtract_mean=False
+):
     """Build one of the paper's 18-layer networks (Tran et al. 2018, table 1), which differ in their convolutions only.
 
     Args:
@@ -69,7 +77,9 @@ def build_resnet18(conv="2plus1d", num_classes=400, n_frames=16, height=112, wid
         A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
     """
     sizes = (n_frames, height, width, 3)
-    return _build_resnet(f"resnet18_{conv}", conv, num_classes, sizes, 64, 2, multiple=1, subtract_mean=subtract_mean)
+    return _build_resnet(
+        f"resnet18_{conv}", conv, num_classes, sizes, 64, 2, multiple=1, subtract_mean=subtract_mean
+    )
 
 
 def _frames(shape, subtract_mean):
@@ -79,7 +89,9 @@ def _frames(shape, subtract_mean):
     return inputs, SubtractMean(name="moving")(x) if subtract_mean else x
 
 
-def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, multiple, subtract_mean):
+def _build_resnet(
+    name, conv, num_classes, input_shape, filters, blocks, *, multiple, subtract_mean
+):
     """Build a video ResNet: a strided stem, four stages that double the channels, the average, the logits.
 
     The channels between space and time are a multiple of `multiple`.
@@ -91,7 +103,9 @@ def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, mult
 
     # The paper gives a stem of 64 channels 45 in the middle; a smaller one keeps that ratio.
     middle = round_down(filters * 45 // 64)
-    x = paper_convolution(_kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem")(x)
+    x = paper_convolution(
+        _kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem"
+    )(x)
     x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
     for stage in range(1, 5):
         for block in range(1, blocks + 1):
@@ -99,7 +113,9 @@ def _build_resnet(name, conv, num_classes, input_shape, filters, blocks, *, mult
             width = filters * 2 ** (stage - 1)
             # Both convolutions of a block take the M of its first.
             middle = round_down(mid_channels(x.shape[-1], width, (3, 3, 3)))
-            x = add_paper_block(x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}")
+            x = add_paper_block(
+                x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}"
+            )
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
@@ -154,9 +170,13 @@ def add_paper_block(x, kind, filters, middle, stride, name):
     x = paper_convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
     x = batch_norm(f"{name}_norm2")(x)
     if shortcut.shape != x.shape:
-        shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(shortcut)
+        shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(
+            shortcut
+        )
         shortcut = batch_norm(f"{name}_shortcut_norm")(shortcut)
-    return keras.layers.ReLU(name=f"{name}_relu2")(keras.layers.add([shortcut, x], name=f"{name}_add"))
+    return keras.layers.ReLU(name=f"{name}_relu2")(
+        keras.layers.add([shortcut, x], name=f"{name}_add")
+    )
 
 
 def as_float32(model):
@@ -173,7 +193,9 @@ def as_float32(model):
     if in_float32 == config:
         return model
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # networks in a network have no precision of their own in the configuration
+    keras.config.set_dtype_policy(
+        "float32"
+    )  # networks in a network have no precision of their own in the configuration
     try:
         copy = type(model).from_config(in_float32)
     finally:
@@ -185,7 +207,10 @@ def as_float32(model):
 def _in_float32(config):
     """Return a configuration with every 16-bit precision in it, of layers in layers too, replaced by float32."""
     if isinstance(config, dict):
-        return {key: "float32" if key == "dtype" and _is_16_bit(value) else _in_float32(value) for key, value in config.items()}
+        return {
+            key: "float32" if key == "dtype" and _is_16_bit(value) else _in_float32(value)
+            for key, value in config.items()
+        }
     return type(config)(map(_in_float32, config)) if type(config) in (list, tuple) else config
 
 
@@ -206,7 +231,19 @@ def last_activation(model):
 
 
 # What leaves values as they are, or takes the mean of several.
-_PASSING = ("Activation", "Average", "AveragePooling", "Cast", "Dropout", "Flatten", "GlobalAveragePooling", "Identity", "Mean", "Reshape", "Squeeze")
+_PASSING = (
+    "Activation",
+    "Average",
+    "AveragePooling",
+    "Cast",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling",
+    "Identity",
+    "Mean",
+    "Reshape",
+    "Squeeze",
+)
 
 
 def _activation(output):

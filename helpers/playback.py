@@ -1,7 +1,8 @@
 """A video as it plays, and a video written. Taught in the chapter *Try your own video*.
 
-`helpers.video` reads a few frames of a clip by their numbers. Here a video of any length goes by once, and each frame comes with
-the second at which it is shown, for cameras differ in frames a second, and phones change theirs on the way.
+`helpers.video` reads a few frames of a clip by their numbers. Here a video of any length goes by
+once, and each frame comes with the second at which it is shown, for cameras differ in frames a
+second, and phones change theirs on the way.
 """
 
 import collections
@@ -15,11 +16,14 @@ from helpers import video
 from helpers.files import as_url, locked, whole
 from helpers.video import VideoReadError
 
-# Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step in training stands for.
+# Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step
+# in training stands for.
 FPS = 25
-# From one frame to the next a time stamp moves on by so many seconds at least; by fewer, or backwards, it is wrong.
+# From one frame to the next a time stamp moves on by so many seconds at least; by fewer, or
+# backwards, it is wrong.
 _SHORTEST = 0.001
-# A camera that records motion only may pause for minutes; what is said to be a longer pause is a wrong time stamp.
+# A camera that records motion only may pause for minutes; what is said to be a longer pause is a
+# wrong time stamp.
 _LONGEST = 600
 _A_DAY = 86_400
 # A video that ends before this share of its length is looked into.
@@ -77,20 +81,30 @@ class Playback:
         """Return the present frame as it is shown, uint8 RGB `(height, width, 3)`."""
         there, frame = self.capture.retrieve()
         if not there:
-            raise VideoReadError(f"{self.path} can't be decoded at frame {self.count - 1}; {video.WAY_OUT}.")
+            raise VideoReadError(
+                f"{self.path} can't be decoded at frame {self.count - 1}; {video.WAY_OUT}."
+            )
         if self.aspect != 1:
-            frame = cv2.resize(frame, (max(1, round(frame.shape[1] * self.aspect)), frame.shape[0]), interpolation=cv2.INTER_AREA)
+            frame = cv2.resize(
+                frame,
+                (max(1, round(frame.shape[1] * self.aspect)), frame.shape[0]),
+                interpolation=cv2.INTER_AREA,
+            )
         self.size = frame.shape[:2]
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def look_back(self):
         """Return the frame before the present one as it is shown; the video is decoded once more up to there."""
-        pictures, _ = video.read_pictures(self.path, lambda length: [self.count - 2], self.size, to_end=False)
+        pictures, _ = video.read_pictures(
+            self.path, lambda length: [self.count - 2], self.size, to_end=False
+        )
         return pictures[0]
 
     def read(self, n_frames, output_size):
         """Return the whole video as one clip, uint8 RGB `(n_frames, *output_size, 3)`, its frames spread evenly from first to last."""
-        return video.frames_from_video_file(self.path, n_frames, output_size, self.count + 1, start=0)
+        return video.frames_from_video_file(
+            self.path, n_frames, output_size, self.count + 1, start=0
+        )
 
     @property
     def step(self):
@@ -111,13 +125,20 @@ class Playback:
 
     def _end(self):
         declared = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        # Where a file tells no number of frames, OpenCV makes one up from duration and rate, which may be nonsense.
+        # Where a file tells no number of frames, OpenCV makes one up from duration and rate, which
+        # may be nonsense.
         seconds = declared * min(self.usual, 1 / max(self.capture.get(cv2.CAP_PROP_FPS), 1e-9))
         self.capture.release()
-        # Frames may be hidden, such as those before the beginning of a trimmed video; then the header is right.
-        short = self.length < _MOST * seconds and video.expect_decoded(self.path, self.count) < _MOST * declared
+        # Frames may be hidden, such as those before the beginning of a trimmed video; then the
+        # header is right.
+        short = (
+            self.length < _MOST * seconds
+            and video.expect_decoded(self.path, self.count) < _MOST * declared
+        )
         if short and not self._jumps and round(seconds, 1) != round(self.length, 1):
-            self.notes.append(f"Its header speaks of {seconds:.1f} s; its frames last {self.length:.1f} s.")
+            self.notes.append(
+                f"Its header speaks of {seconds:.1f} s; its frames last {self.length:.1f} s."
+            )
         self.notes += self._repairs()
         if self.count == 1:
             self.notes.append("It has one frame only, in which nothing can move.")
@@ -125,9 +146,15 @@ class Playback:
     def _repairs(self):
         """Return sentences on the time stamps that were not believed."""
         # Of some healthy files the last frame has no stamp.
-        stuck = [second for number, second in self._stuck if number < self.count - 1 or len(self._stuck) > 1]
+        stuck = [
+            second
+            for number, second in self._stuck
+            if number < self.count - 1 or len(self._stuck) > 1
+        ]
         if len(stuck) > self.count / 10 or len(self._jumps) > max(3, self.count / 10):
-            return [f"Its time stamps make no sense; so it is taken to show {1 / self.step:.0f} frames a second."]
+            return [
+                f"Its time stamps make no sense; so it is taken to show {1 / self.step:.0f} frames a second."
+            ]
         notes = [
             f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {self._longest:.0f} s "
             "is taken for a mistake in the file."
@@ -135,7 +162,9 @@ class Playback:
         ]
         if stuck:
             times = f"Of its {self.count} time stamps {len(stuck)} can't be right, the first after {stuck[0]:.1f} s, for time doesn't move on there"
-            notes.append(f"{times}; a frame of such a stamp is taken to follow after {self.step:.3f} s.")
+            notes.append(
+                f"{times}; a frame of such a stamp is taken to follow after {self.step:.3f} s."
+            )
         return notes
 
 
@@ -147,13 +176,16 @@ def expect_place(path, source=None):
         source: The video that it is made from.
 
     Raises:
-        ValueError: The name doesn't end in `.mp4` or `.avi`, or is that of the source or of a folder.
+        ValueError: The name doesn't end in `.mp4` or `.avi`, or is that of the source or of a
+            folder.
     """
     path = pathlib.Path(path)
     if url := as_url(path):
         raise ValueError(f"{url} is a web address; name a file on this machine.")
     if path.suffix.lower() not in _CODES or path.is_dir():
-        raise ValueError(f"{path} can't be written; name a file that ends in {' or '.join(_CODES)}.")
+        raise ValueError(
+            f"{path} can't be written; name a file that ends in {' or '.join(_CODES)}."
+        )
     if source and path.exists() and path.samefile(source):
         raise ValueError(f"{path} is the video itself; give its copy another name.")
 
@@ -162,7 +194,8 @@ def at_even_rate(timed, fps):
     """Repeat frames, or leave some out, so that at an even rate each is shown at its time.
 
     Args:
-        timed: Pairs of the second at which a frame is shown and the frame, in their order, from second 0 on.
+        timed: Pairs of the second at which a frame is shown and the frame, in their order, from
+            second 0 on.
         fps: Frames a second.
 
     Yields:
@@ -186,7 +219,8 @@ def write_video(path, frames, fps=FPS):
         fps: Frames a second.
 
     Raises:
-        ValueError: The name ends otherwise, or is a folder's; there are no frames, or they differ in size.
+        ValueError: The name ends otherwise, or is a folder's; there are no frames, or they differ
+            in size.
         OSError: The file can't be written.
     """
     path, frames = pathlib.Path(path), iter(frames)
@@ -207,12 +241,19 @@ def _write(path, draft, frames, fps, size):
     """Write a video to its draft."""
     place, (height, width) = os.fsencode(draft.absolute()), size
     code = cv2.VideoWriter_fourcc(*_CODES[path.suffix.lower()])
-    writer, written = cv2.VideoWriter(place, cv2.CAP_FFMPEG, code, round(fps, 2), (width, height)), 0
+    writer, written = (
+        cv2.VideoWriter(place, cv2.CAP_FFMPEG, code, round(fps, 2), (width, height)),
+        0,
+    )
     if not writer.isOpened():
-        raise OSError(f"{path} can't be written: frames of {width} x {height} pixels, {fps:.4g} a second, can't be coded, or there is no room; write elsewhere.")
+        raise OSError(
+            f"{path} can't be written: frames of {width} x {height} pixels, {fps:.4g} a second, can't be coded, or there is no room; write elsewhere."
+        )
     for frame in frames:
         if frame.shape[:2] != size:  # OpenCV would leave it out without a word
-            raise ValueError(f"{path} can't be written: frame {written} has {frame.shape[1]} x {frame.shape[0]} pixels, not {width} x {height}; make them alike.")
+            raise ValueError(
+                f"{path} can't be written: frame {written} has {frame.shape[1]} x {frame.shape[0]} pixels, not {width} x {height}; make them alike."
+            )
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
     writer.release()

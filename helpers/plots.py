@@ -1,5 +1,6 @@
 """The book's pictures. They are opaque, so that they read on a dark page, and use colours that print in grey and that
-colour-blind readers can tell apart (Okabe and Ito)."""
+colour-blind readers can tell apart (Okabe and Ito).
+"""
 
 import base64
 import html
@@ -13,7 +14,14 @@ from IPython.display import HTML
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-BLUE, ORANGE, GREEN, GREY, PAPER, INK = "#0072B2", "#D55E00", "#009E73", "#8a8f98", "#fbfaf7", "#23272f"
+BLUE, ORANGE, GREEN, GREY, PAPER, INK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#8a8f98",
+    "#fbfaf7",
+    "#23272f",
+)
 
 STYLE = {
     "figure.dpi": 110,
@@ -22,7 +30,8 @@ STYLE = {
     "axes.facecolor": PAPER,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, GREY]) + plt.cycler(linestyle=["-", "--", "-.", ":"]),
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, GREY])
+    + plt.cycler(linestyle=["-", "--", "-.", ":"]),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -55,7 +64,10 @@ def plot_film_strip(clips, titles=None, columns=None):
     columns = columns or max(map(len, clips))
     height, width = clips[0].shape[1:3]
     figure, axes = plt.subplots(
-        len(clips), columns, figsize=(9, 9 / columns * height / width * len(clips) + 0.3 * len(clips)), squeeze=False
+        len(clips),
+        columns,
+        figsize=(9, 9 / columns * height / width * len(clips) + 0.3 * len(clips)),
+        squeeze=False,
     )
     for row, (clip, strip) in enumerate(zip(clips, axes)):
         chosen = np.linspace(0, len(clip) - 1, min(columns, len(clip))).round().astype(int)
@@ -65,7 +77,14 @@ def plot_film_strip(clips, titles=None, columns=None):
                 axis.imshow(clip[index])
         if titles:
             strip[0].set_title(titles[row], fontsize=9)
-    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.01, wspace=0.03, hspace=0.25)
+    figure.subplots_adjust(
+        left=0.01,
+        right=0.99,
+        top=1 - 0.25 / figure.get_figheight(),
+        bottom=0.01,
+        wspace=0.03,
+        hspace=0.25,
+    )
     return figure
 
 
@@ -83,15 +102,22 @@ def show_moving_picture(frames, description, fps=10, width=None):
     """
     data = base64.b64encode(encode_gif(frames, fps)).decode()
     width = width or frames.shape[2]
-    return HTML(f'<img alt="{html.escape(description)}" width="{width}" src="data:image/gif;base64,{data}">')
+    return HTML(
+        f'<img alt="{html.escape(description)}" width="{width}" src="data:image/gif;base64,{data}">'
+    )
 
 
 def encode_gif(frames, fps=10, loops=2):
     """Return frames `(n_frames, height, width, 3)` as the bytes of a GIF that repeats `loops` times; 0 is for ever."""
     palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)])).quantize(128)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    images = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    ]
     file = io.BytesIO()
-    images[0].save(file, "gif", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=loops)
+    images[0].save(
+        file, "gif", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=loops
+    )
     return file.getvalue()
 
 
@@ -105,10 +131,21 @@ def plot_timelines(timelines):
         The figure.
     """
     use_style()
-    colours = dict(zip(dict.fromkeys(span[0] for line in timelines.values() for span in line.spans), (BLUE, ORANGE, GREEN)))
-    rows = [list(dict.fromkeys(sorted(span[:2] for span in line.spans))) for line in timelines.values()]
+    colours = dict(
+        zip(
+            dict.fromkeys(span[0] for line in timelines.values() for span in line.spans),
+            (BLUE, ORANGE, GREEN),
+        )
+    )
+    rows = [
+        list(dict.fromkeys(sorted(span[:2] for span in line.spans))) for line in timelines.values()
+    ]
     figure, axes = plt.subplots(
-        len(rows), 1, figsize=(9, 0.6 * len(rows) + 0.35 * sum(map(len, rows))), sharex=True, squeeze=False,
+        len(rows),
+        1,
+        figsize=(9, 0.6 * len(rows) + 0.35 * sum(map(len, rows))),
+        sharex=True,
+        squeeze=False,
         height_ratios=[len(own) + 0.5 for own in rows],
     )
     # Bars stay apart, and the shortest are still seen.
@@ -117,7 +154,9 @@ def plot_timelines(timelines):
         zero = min(begin for _, _, begin, _ in line.spans)
         for kind, thread, begin, end in line.spans:
             width = max(end - begin - sliver, sliver)
-            axis.barh(own.index((kind, thread)), width, left=begin - zero, height=0.8, color=colours[kind])
+            axis.barh(
+                own.index((kind, thread)), width, left=begin - zero, height=0.8, color=colours[kind]
+            )
         _name_rows(axis, [kind for kind, _ in own])
         axis.set_title(title)
     axes[-1, 0].set_xlabel("seconds")
@@ -138,7 +177,14 @@ def plot_chosen_frames(choices, length):
     use_style()
     _, axis = plt.subplots(figsize=(9, 0.7 + 0.35 * len(choices)))
     for row, (label, numbers) in enumerate(choices.items()):
-        axis.plot(np.array(numbers), np.full(len(numbers), row), "|", color=(BLUE, ORANGE, GREEN)[row % 3], markersize=11, markeredgewidth=1.2)
+        axis.plot(
+            np.array(numbers),
+            np.full(len(numbers), row),
+            "|",
+            color=(BLUE, ORANGE, GREEN)[row % 3],
+            markersize=11,
+            markeredgewidth=1.2,
+        )
     _name_rows(axis, choices)
     axis.set(xlabel="frame", xlim=(-2, length + 1))
     axis.figure.tight_layout()
@@ -189,7 +235,14 @@ def plot_seeds(runs, metric="accuracy", axis=None):
     for label, records in runs.items():
         values = np.array([record["history"][metric] for record in records])
         line = _plot_by_epoch(axis, values.mean(axis=0), label, "o")
-        axis.fill_between(line.get_xdata(), values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, linewidth=0)
+        axis.fill_between(
+            line.get_xdata(),
+            values.min(axis=0),
+            values.max(axis=0),
+            color=line.get_color(),
+            alpha=0.18,
+            linewidth=0,
+        )
     axis.set(ylabel=metric.replace("val_", "validation "), ylim=(0, 1.02))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()
@@ -199,7 +252,9 @@ def plot_seeds(runs, metric="accuracy", axis=None):
 def _plot_by_epoch(axis, values, label, marker):
     """Plot a value for each epoch from 1 on; return the line."""
     marker = marker if len(values) <= 20 else None  # more marks would run together
-    (line,) = axis.plot(np.arange(len(values)) + 1, values, marker=marker, markersize=3, label=label)
+    (line,) = axis.plot(
+        np.arange(len(values)) + 1, values, marker=marker, markersize=3, label=label
+    )
     axis.set_xlabel("Epoch")
     axis.xaxis.get_major_locator().set_params(integer=True)
     return line
@@ -248,8 +303,18 @@ def plot_confusion_matrix(actual, predicted, labels, title):
     _, axis = plt.subplots(figsize=(size + 0.6, size))
     shown = None if many else np.where(counts == 0, "", counts.astype(str))
     sns.heatmap(
-        counts, annot=shown, fmt="", cmap="Blues", vmin=0, square=True, cbar=False, linewidths=0 if many else 1,
-        linecolor="#e4e2dc", xticklabels=labels, yticklabels=labels, ax=axis,
+        counts,
+        annot=shown,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        square=True,
+        cbar=False,
+        linewidths=0 if many else 1,
+        linecolor="#e4e2dc",
+        xticklabels=labels,
+        yticklabels=labels,
+        ax=axis,
     )
     axis.set(title=title, xlabel="Predicted action", ylabel="Actual action")
     axis.tick_params(labelsize=6 if many else None)
@@ -278,7 +343,15 @@ def plot_precision_recall(precision, recall):
     _name_rows(axis, names)
     axis.hlines(rows, list(precision.values()), list(recall.values()), color=GREY, linewidth=1)
     axis.plot(list(precision.values()), rows, "o", color=BLUE, label="precision")
-    axis.plot(list(recall.values()), rows, "D", color=ORANGE, markerfacecolor="none", markersize=9, label="recall")
+    axis.plot(
+        list(recall.values()),
+        rows,
+        "D",
+        color=ORANGE,
+        markerfacecolor="none",
+        markersize=9,
+        label="recall",
+    )
     axis.set_xlim(-0.02, 1.05)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axis.figure.tight_layout()
@@ -303,7 +376,13 @@ def plot_reliability(confidence, accuracy, n_clips):
     axis.scatter(confidence, accuracy, s=30 + 4 * np.asarray(n_clips), color=BLUE, zorder=2)
     for x, y, number in zip(confidence, accuracy, n_clips):
         axis.annotate(str(number), (x, y), (9, -11), textcoords="offset points", fontsize=8)
-    axis.set(xlim=(0, 1.04), ylim=(-0.04, 1.06), xlabel="confidence", ylabel="share that is right", aspect="equal")
+    axis.set(
+        xlim=(0, 1.04),
+        ylim=(-0.04, 1.06),
+        xlabel="confidence",
+        ylabel="share that is right",
+        aspect="equal",
+    )
     axis.figure.tight_layout()
     return axis
 
@@ -324,7 +403,9 @@ def plot_against(scores, xlabel, ylabel):
     for (label, values), marker in zip(scores.items(), itertools.cycle("os^D")):
         (line,) = axis.plot(values.keys(), [np.mean(made) for made in values.values()], label=label)
         for x, made in values.items():
-            axis.plot([x] * len(made), made, marker, color=line.get_color(), alpha=0.6, markeredgewidth=0)
+            axis.plot(
+                [x] * len(made), made, marker, color=line.get_color(), alpha=0.6, markeredgewidth=0
+            )
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 0.7))
     axis.figure.tight_layout()
@@ -345,12 +426,32 @@ def plot_over_time(prediction, actions=()):
     names = prediction.class_names
     figure, axis = plt.subplots(figsize=(9, 1.2 + 0.28 * len(names)))
     rows = np.arange(len(names) + 1) - 0.5
-    shades = axis.pcolormesh(prediction.borders, rows, prediction.probabilities.T, cmap="Blues", vmin=0, vmax=1, edgecolors=PAPER, linewidth=1)
+    shades = axis.pcolormesh(
+        prediction.borders,
+        rows,
+        prediction.probabilities.T,
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        edgecolors=PAPER,
+        linewidth=1,
+    )
     _name_rows(axis, names)
     axis.set_ylim(len(names) - 0.5, -0.5)  # no room above and below
     for begin, end, name in actions:
         place = (begin, names.index(name) - 0.5)
-        axis.add_patch(plt.Rectangle(place, end - begin, 1, fill=False, edgecolor=ORANGE, linewidth=2, clip_on=False, zorder=3))
+        axis.add_patch(
+            plt.Rectangle(
+                place,
+                end - begin,
+                1,
+                fill=False,
+                edgecolor=ORANGE,
+                linewidth=2,
+                clip_on=False,
+                zorder=3,
+            )
+        )
     axis.set(xlabel="seconds", xlim=(0, prediction.length))
     figure.colorbar(shades, ax=axis, label="probability", pad=0.02).outline.set_visible(False)
     figure.tight_layout()
@@ -369,14 +470,18 @@ def overlay_map(frames, maps, top=None):
         uint8 frames like `frames`.
     """
     # In steps, as on a map with contours: such pictures take fewer bytes.
-    strength = np.round(12 * np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1))[..., None] / 12
+    strength = (
+        np.round(12 * np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1))[..., None] / 12
+    )
     grey = frames @ np.array([0.299, 0.587, 0.114])
     pale = np.repeat(255 - 0.75 * (255 - grey[..., None]), 3, axis=-1)
     colour = np.array([int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)])
     shown = pale + 0.75 * strength * (colour - pale)
     high = np.pad(strength[..., 0] >= 0.5, [(0, 0)] * (maps.ndim - 2) + [(1, 1), (1, 1)], "edge")
     inside = high[..., 1:-1, 1:-1]
-    edge = inside & ~(high[..., 2:, 1:-1] & high[..., :-2, 1:-1] & high[..., 1:-1, 2:] & high[..., 1:-1, :-2])
+    edge = inside & ~(
+        high[..., 2:, 1:-1] & high[..., :-2, 1:-1] & high[..., 1:-1, 2:] & high[..., 1:-1, :-2]
+    )
     return np.where(edge[..., None], 40, shown).round().astype(np.uint8)
 
 
@@ -391,14 +496,18 @@ def plot_filters(rows):
     """
     use_style()
     columns = max(kernel.shape[-1] for kernel in rows.values())
-    figure, axes = plt.subplots(len(rows), columns, figsize=(9, (9 / columns + 0.3) * len(rows)), squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(9, (9 / columns + 0.3) * len(rows)), squeeze=False
+    )
     for (label, kernel), strip in zip(rows.items(), axes):
         for axis, weights in zip(strip, np.moveaxis(kernel, -1, 0)):
             axis.imshow(0.5 + 0.5 * weights / np.abs(weights).max())
         strip[0].set_title(label, fontsize=9)
     for axis in axes.flat:
         axis.axis("off")
-    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.01, wspace=0.1)
+    figure.subplots_adjust(
+        left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.01, wspace=0.1
+    )
     return figure
 
 
@@ -414,7 +523,9 @@ def plot_temporal_filters(rows):
     use_style()
     columns = max(kernel.shape[-1] for kernel in rows.values())
     bold = np.abs(next(iter(rows.values()))).max(axis=0).argmax(axis=0)
-    figure, axes = plt.subplots(len(rows), columns, figsize=(9, 1.15 * len(rows)), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(9, 1.15 * len(rows)), sharex=True, sharey=True, squeeze=False
+    )
     for (label, kernel), strip in zip(rows.items(), axes):
         offsets = np.arange(len(kernel)) - len(kernel) // 2
         for axis, curves, chosen in zip(strip, np.moveaxis(kernel, -1, 0), bold):
@@ -423,5 +534,12 @@ def plot_temporal_filters(rows):
             axis.plot(offsets, curves[:, chosen], color=BLUE, linestyle="-", linewidth=1.8)
             axis.axis("off")
         strip[0].set_title(label, fontsize=9)
-    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.25 / figure.get_figheight(), bottom=0.02, wspace=0.15, hspace=0.5)
+    figure.subplots_adjust(
+        left=0.01,
+        right=0.99,
+        top=1 - 0.25 / figure.get_figheight(),
+        bottom=0.02,
+        wspace=0.15,
+        hspace=0.5,
+    )
     return figure

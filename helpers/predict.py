@@ -48,12 +48,14 @@ class Classifier:
     """A network of logits, or of their softmax, with what it doesn't know itself.
 
     Args:
-        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits `(batch, n_classes)`, or their softmax.
+        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits
+            `(batch, n_classes)`, or their softmax.
         class_names: The classes' names, by number; "class 0", "class 1", ... where it is None.
         apart: Seconds from one frame of a clip to the next in training.
 
     Raises:
-        ModelError: The network takes or returns something else, or has another number of classes; or its frames aren't apart.
+        ModelError: The network takes or returns something else, or has another number of classes;
+            or its frames aren't apart.
     """
 
     model: keras.Model
@@ -64,9 +66,13 @@ class Classifier:
         gives = _expect_clips_to_logits(self.model)
         self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
         if gives[-1] != len(self.class_names):
-            raise ModelError(f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order.")
+            raise ModelError(
+                f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order."
+            )
         if not self.apart > 0:
-            raise ModelError(f"Frames can't be {self.apart} s apart; take a frame step of 1 or more.")
+            raise ModelError(
+                f"Frames can't be {self.apart} s apart; take a frame step of 1 or more."
+            )
 
     @property
     def n_frames(self):
@@ -86,34 +92,52 @@ class Classifier:
         """
         probabilities = get_probabilities(self.model, np.asarray(clips))
         if not np.isfinite(probabilities).all():
-            raise ModelError("The network's logits are not finite, for its weights were lost in training; take another model.")
+            raise ModelError(
+                "The network's logits are not finite, for its weights were lost in training; take another model."
+            )
         return probabilities
 
 
 def _shape(model, end):
     """Return the shape of a network's `"input"` or `"output"`, or the shapes as they are held, in a list or under names; None where it has none."""
     held = getattr(model, end, None)  # a sequential network knows its shapes only
-    return getattr(model, f"{end}_shape", None) if held is None else keras.tree.map_structure(lambda tensor: tensor.shape, held)
+    return (
+        getattr(model, f"{end}_shape", None)
+        if held is None
+        else keras.tree.map_structure(lambda tensor: tensor.shape, held)
+    )
 
 
 def _expect_clips_to_logits(model):
     """Return the shape of a network's outputs; raise a ModelError unless it takes clips as they are and gives logits or their softmax."""
     takes, gives = _shape(model, "input"), _shape(model, "output")
-    clips = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
+    clips = (
+        isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
+    )
     if not clips or not isinstance(gives, tuple) or len(gives) != 2:
-        raise ModelError(f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's.")
+        raise ModelError(
+            f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's."
+        )
     if (dtype := model.inputs[0].dtype) != "uint8":
         raise ModelError(
             f'A model that takes {dtype} may want pixels from 0 to 1 or to 255; put keras.Input({takes[1:]}, dtype="uint8") before it, '
             "and a keras.layers.Rescaling to the range that it was trained on, and save the two as one model."
         )
     if gives[-1] == 1:
-        raise ModelError("A model of one output has no logit for each class, and softmax would always be 1; take one of two outputs or more.")
+        raise ModelError(
+            "A model of one output has no logit for each class, and softmax would always be 1; take one of two outputs or more."
+        )
     end = last_activation(model)
     if "sigmoid" in end:
-        raise ModelError(f"A model that ends in a {end} judges each class by itself, and this takes one class of several; take one of logits.")
-    if any(word in end for word in ("tanh", "exponential", "sparsemax", "unitnormalization", " or ")):
-        raise ModelError(f"A model that ends in {end} gives neither logits nor their softmax; take one of logits.")
+        raise ModelError(
+            f"A model that ends in a {end} judges each class by itself, and this takes one class of several; take one of logits."
+        )
+    if any(
+        word in end for word in ("tanh", "exponential", "sparsemax", "unitnormalization", " or ")
+    ):
+        raise ModelError(
+            f"A model that ends in {end} gives neither logits nor their softmax; take one of logits."
+        )
     return gives
 
 
@@ -149,7 +173,9 @@ class Prediction:
         """Return the `k` likeliest classes as pairs of name and probability: in the mean over the video, or in one window."""
         shares = self.probabilities.mean(axis=0) if window is None else self.probabilities[window]
         # Of equal ones the first comes first, on every machine.
-        return [(self.class_names[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")[:k]]
+        return [
+            (self.class_names[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")[:k]
+        ]
 
     def spans(self):
         """Return `(begin, end, name, probability)` of each span over which one class stays the likeliest, with its mean probability there."""
@@ -157,7 +183,14 @@ class Prediction:
         for best, windows in itertools.groupby(self.probabilities.argmax(axis=1)):
             after = first + len(list(windows))
             share = float(self.probabilities[first:after, best].mean())
-            spans.append((float(self.borders[first]), float(self.borders[after]), self.class_names[best], share))
+            spans.append(
+                (
+                    float(self.borders[first]),
+                    float(self.borders[after]),
+                    self.class_names[best],
+                    share,
+                )
+            )
             first = after
         return spans
 
@@ -183,7 +216,9 @@ def load(path, class_names=None, frame_step=None):
     if frame_step is None:
         frame_step = record["settings"].get("frame_step")
     if frame_step is None:
-        raise ModelError(f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes.")
+        raise ModelError(
+            f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes."
+        )
     try:
         return Classifier(model, class_names or record["class_names"], frame_step / FPS)
     except ModelError as error:
@@ -192,13 +227,27 @@ def load(path, class_names=None, frame_step=None):
 
 def _load_model(file):
     if not file.exists() and (url := as_url(file)):
-        raise ModelError(f"{url} is a web address; download the model, and its {RECORD}, and name the file.")
+        raise ModelError(
+            f"{url} is a web address; download the model, and its {RECORD}, and name the file."
+        )
     if not file.is_file():
-        raise ModelError(f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}.")
+        raise ModelError(
+            f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}."
+        )
     try:
         return keras.models.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{file} can't be loaded: it is damaged, no .keras file, or of another version of Keras; train and save it anew.") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ModelError(
+            f"{file} can't be loaded: it is damaged, no .keras file, or of another version of Keras; train and save it anew."
+        ) from error
 
 
 def _read_record(file):
@@ -206,24 +255,33 @@ def _read_record(file):
     try:
         record = json.loads(file.read_text()) if file.exists() else {}
         settings, names = dict(record.get("settings", {})), record.get("class_names", [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not settings.get("frame_step", 1) >= 1:
+        if (
+            not isinstance(names, list)
+            or not all(isinstance(name, str) for name in names)
+            or not settings.get("frame_step", 1) >= 1
+        ):
             raise ValueError("it says what makes no sense")
     except (AttributeError, OSError, TypeError, ValueError) as error:
-        raise ModelError(f"{file} is damaged; delete it, and say what it should have said with --frame-step and --classes.") from error
+        raise ModelError(
+            f"{file} is damaged; delete it, and say what it should have said with --frame-step and --classes."
+        ) from error
     return {"settings": settings, "class_names": names}
 
 
 def predict_video(classifier, path, batch_size=8, *, hop=None):
     """Say which class a video shows, window by window.
 
-    A window is as many frames as the network takes, as far apart as in training. Unless told otherwise the next one begins half a
-    window later; the last one ends with the video. A video shorter than a window is one window, sampled evenly from its first frame to its last.
+    A window is as many frames as the network takes, as far apart as in training. Unless told
+    otherwise the next one begins half a window later; the last one ends with the video. A video
+    shorter than a window is one window, sampled evenly from its first frame to its last.
 
     Args:
         classifier: What `load` returns.
-        path: A video of any kind that OpenCV reads. Sound is ignored; rotation as phones note it is heeded.
+        path: A video of any kind that OpenCV reads. Sound is ignored; rotation as phones note it is
+            heeded.
         batch_size: Windows that the network works on at once.
-        hop: By how many of its frames, 1 or more, a window begins after the one before; half of them where not given.
+        hop: By how many of its frames, 1 or more, a window begins after the one before; half of
+            them where not given.
 
     Returns:
         A `Prediction`.
@@ -236,29 +294,48 @@ def predict_video(classifier, path, batch_size=8, *, hop=None):
     if hop is None:
         hop = max(1, classifier.n_frames // 2)
     if hop < 1:
-        raise ValueError(f"A window can't begin {hop} frames after the one before; take a hop of 1 or more.")
+        raise ValueError(
+            f"A window can't begin {hop} frames after the one before; take a hop of 1 or more."
+        )
     frames = Playback(path)
     windows = _windows(frames, classifier, hop)
     seconds, probabilities = [], []
     while batch := list(itertools.islice(windows, batch_size)):
         seconds += [span for span, _ in batch]
         probabilities.append(classifier.probabilities([clip for _, clip in batch]))
-    about = {"n_frames": frames.count, "length": frames.length, "size": frames.size, "notes": frames.notes}
-    return Prediction(classifier.class_names, np.array(seconds), np.concatenate(probabilities), **about)
+    about = {
+        "n_frames": frames.count,
+        "length": frames.length,
+        "size": frames.size,
+        "notes": frames.notes,
+    }
+    return Prediction(
+        classifier.class_names, np.array(seconds), np.concatenate(probabilities), **about
+    )
 
 
 def _windows(frames, classifier, hop):
     """Yield `((begin, end), clip)` of each window of a video."""
     n_frames, size, apart = classifier.n_frames, classifier.output_size, classifier.apart
-    taken, recent, before, newest, latest, pauses = 0, collections.deque(maxlen=n_frames), 0.0, None, None, False
+    taken, recent, before, newest, latest, pauses = (
+        0,
+        collections.deque(maxlen=n_frames),
+        0.0,
+        None,
+        None,
+        False,
+    )
     for second in frames:
-        # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves several.
+        # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves
+        # several.
         due = int((second + frames.step / 2 * (frames.count > 1)) / apart) + 1 - taken
         picture = video.letterbox(frames.picture(), size) if due > 0 or pauses else None
         # While the camera pauses, the frame before the pause is shown.
         paused = second - before > _PAUSE
         until = second if paused else (before + second) / 2
-        if paused and not pauses:  # a camera that pauses once may do so again: from now on each frame is kept until the next one
+        if (
+            paused and not pauses
+        ):  # a camera that pauses once may do so again: from now on each frame is kept until the next one
             latest, pauses = video.letterbox(frames.look_back(), size), True
         at_hand = paused or newest == frames.count - 1
         for _ in range(due):
@@ -275,7 +352,9 @@ def _windows(frames, classifier, hop):
     if taken < n_frames:
         if frames.count > 1:
             span = (n_frames - 1) * apart
-            frames.notes.append(f"It is shorter than the {span:.1f} s that the network takes; so its frames lie closer together than in training.")
+            frames.notes.append(
+                f"It is shorter than the {span:.1f} s that the network takes; so its frames lie closer together than in training."
+            )
         yield (0, frames.last), frames.read(n_frames, size)
     elif (taken - n_frames) % hop:
         yield _window(recent)
@@ -322,7 +401,13 @@ def _annotated(prediction, source, top):
         size = size or picture.shape[:2]
         if picture.shape[:2] != size:  # some cameras turn on the way
             picture = video.letterbox(picture, size)
-        window = int(np.clip(np.searchsorted(prediction.borders, second, side="right") - 1, 0, len(prediction.seconds) - 1))
+        window = int(
+            np.clip(
+                np.searchsorted(prediction.borders, second, side="right") - 1,
+                0,
+                len(prediction.seconds) - 1,
+            )
+        )
         if window != shown:
             shown, panel = window, _draw_panel(prediction.top(top, window), picture.shape)
         height, width = panel.shape[:2]
@@ -340,11 +425,24 @@ def _draw_panel(classes, shape):
     draw = ImageDraw.Draw(image)
     for i, (name, probability) in enumerate(classes):
         top = row // 4 + i * row
-        draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row, top + row * 3 // 4), outline="#8a8f98")
-        draw.rectangle((row // 2, top + row // 8, row // 2 + 3 * row * probability, top + row * 3 // 4), fill="#ffffff")
+        draw.rectangle(
+            (row // 2, top + row // 8, row // 2 + 3 * row, top + row * 3 // 4), outline="#8a8f98"
+        )
+        draw.rectangle(
+            (row // 2, top + row // 8, row // 2 + 3 * row * probability, top + row * 3 // 4),
+            fill="#ffffff",
+        )
         # A font of another script may lack figures.
-        for left, text in ((4, f"{probability:.2f}"), (6.2, unicodedata.normalize("NFC", " ".join(name.split())))):
-            draw.text((left * row, top), text, fill="#ffffff", font=ImageFont.truetype(find_font(text), 0.8 * row))
+        for left, text in (
+            (4, f"{probability:.2f}"),
+            (6.2, unicodedata.normalize("NFC", " ".join(name.split()))),
+        ):
+            draw.text(
+                (left * row, top),
+                text,
+                fill="#ffffff",
+                font=ImageFont.truetype(find_font(text), 0.8 * row),
+            )
     return np.array(image)
 
 
@@ -355,7 +453,11 @@ def find_font(text):
     Raises:
         ValueError: There is none.
     """
-    letters = {ord(letter) for letter in unicodedata.normalize("NFC", text) if unicodedata.category(letter) not in ("Zs", "Cc", "Cf")}
+    letters = {
+        ord(letter)
+        for letter in unicodedata.normalize("NFC", text)
+        if unicodedata.category(letter) not in ("Zs", "Cc", "Cf")
+    }
     own = font_manager.findfont("DejaVu Sans")
     for file in (own, *sorted(font_manager.findSystemFonts())):
         missing = letters - _letters(file)
@@ -387,10 +489,30 @@ def _parse(arguments):
     add = parser.add_argument
     add("model", metavar="MODEL", help="a .keras file, or the folder of a run below runs/")
     add("videos", nargs="+", metavar="VIDEO", help="one or more videos")
-    add("--top", type=int, default=3, metavar="K", help="how many classes to name (default: %(default)s)")
-    add("--annotate", metavar="FILE", help="write a copy of the video with the classes drawn in, .mp4 or .avi, without sound; for one VIDEO")
-    add("--classes", nargs="+", metavar="NAME", help=f"the classes' names in the model's order (default: those of the {RECORD} beside the model)")
-    add("--frame-step", type=int, metavar="N", help="frames between those that the model takes, at 25 a second (default: the record's)")
+    add(
+        "--top",
+        type=int,
+        default=3,
+        metavar="K",
+        help="how many classes to name (default: %(default)s)",
+    )
+    add(
+        "--annotate",
+        metavar="FILE",
+        help="write a copy of the video with the classes drawn in, .mp4 or .avi, without sound; for one VIDEO",
+    )
+    add(
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help=f"the classes' names in the model's order (default: those of the {RECORD} beside the model)",
+    )
+    add(
+        "--frame-step",
+        type=int,
+        metavar="N",
+        help="frames between those that the model takes, at 25 a second (default: the record's)",
+    )
     options = parser.parse_intermixed_args(arguments)
     if options.annotate is not None and len(options.videos) > 1:
         parser.error("--annotate goes with one VIDEO")
@@ -410,7 +532,9 @@ def main(arguments=None):
     for path in options.videos:
         try:
             if options.annotate is not None:
-                _expect_copy(options.annotate, path, classifier.class_names)  # better now than after the whole video
+                _expect_copy(
+                    options.annotate, path, classifier.class_names
+                )  # better now than after the whole video
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
             said = True
@@ -436,20 +560,28 @@ def describe(prediction, path, top=3):
     """
     height, width = prediction.size
     fps, windows = prediction.n_frames / prediction.length, len(prediction.seconds)
-    lines = [f"{path}: {prediction.length:.1f} s, {width} x {height} pixels, {fps:.4g} frames/s, {windows} window{'s' * (windows > 1)}"]
+    lines = [
+        f"{path}: {prediction.length:.1f} s, {width} x {height} pixels, {fps:.4g} frames/s, {windows} window{'s' * (windows > 1)}"
+    ]
     lines += [f"  {note}" for note in prediction.notes]
     lines += [f"  {probability:.2f}  {name}" for name, probability in prediction.top(top)]
     if len(spans := prediction.spans()) > 1:
-        lines += ["  over time"] + [f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}" for begin, end, name, share in spans]
+        lines += ["  over time"] + [
+            f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}"
+            for begin, end, name, share in spans
+        ]
     return lines
 
 
 if __name__ == "__main__":
-    # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells it.
+    # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells
+    # it.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a file's name may hold what can't be printed
+        stream.reconfigure(
+            errors="backslashreplace"
+        )  # a file's name may hold what can't be printed
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -38,34 +38,51 @@ PROPS = ("window", "picture", "plant", "lamp", "clock")
 def write_zip(path, *, groups=25, clips=3, seed=0, casts="pair"):
     """Draw the puppets into a ZIP of AVI files named like UCF101's.
 
-    A ZIP that this version has already drawn with the same arguments is left as it is. Of two processes that draw into one
-    folder, the second waits for the first.
+    A ZIP that this version has already drawn with the same arguments is left as it is. Of two
+    processes that draw into one folder, the second waits for the first.
 
     Args:
         path: Where the ZIP goes.
         groups: Groups a class, at most 25.
         clips: Clips a group.
         seed: Seed of everything drawn.
-        casts: Who has figures and rooms of its own: each `"pair"`, so that nothing but time tells its two actions apart; or
-            each `"class"`, as in UCF101, where a room tells the action to whoever has seen it before.
+        casts: Who has figures and rooms of its own: each `"pair"`, so that nothing but time tells
+            its two actions apart; or each `"class"`, as in UCF101, where a room tells the action to
+            whoever has seen it before.
 
     Returns:
         The path, with members `puppets/v_<Class>_g<group>_c<clip>.avi`.
 
     Raises:
-        ValueError: `groups` is not from 1 to 25, `clips` not from 1 to 99, or `casts` neither of the two.
+        ValueError: `groups` is not from 1 to 25, `clips` not from 1 to 99, or `casts` neither of
+            the two.
         OSError: The ZIP, or a clip on its way there, can't be written.
     """
     if not (1 <= groups <= 25 and 1 <= clips <= 99):
-        raise ValueError(f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}.")
+        raise ValueError(
+            f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}."
+        )
     _expect_casts(casts)
     path = pathlib.Path(path)
     stamp = _stamp(groups, clips, seed, casts)
-    jobs = [(pair, group, clip, seed, casts) for pair in PAIRS for group in range(1, groups + 1) for clip in range(1, clips + 1)]
+    jobs = [
+        (pair, group, clip, seed, casts)
+        for pair in PAIRS
+        for group in range(1, groups + 1)
+        for clip in range(1, clips + 1)
+    ]
     with locked(path.parent):
         if not _is_drawn(path, stamp):
-            with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, whole(path) as draft:
-                drawn = [fname for names in pool.map(lambda job: _write_pair(folder, *job), jobs) for fname in names]
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                ThreadPoolExecutor() as pool,
+                whole(path) as draft,
+            ):
+                drawn = [
+                    fname
+                    for names in pool.map(lambda job: _write_pair(folder, *job), jobs)
+                    for fname in names
+                ]
                 _pack(draft, sorted(drawn), stamp)
     return path
 
@@ -132,10 +149,15 @@ def _write_pair(folder, pair, group, clip, seed, casts):
     """Draw a clip of each of a pair's actions and write it; where they share a cast, the second is the first backwards. Return the paths."""
     frames = draw_clip(pair[0], group, clip, seed, casts)
     others = frames[::-1] if casts == "pair" else draw_clip(pair[1], group, clip, seed, casts)
-    names = [pathlib.Path(folder) / f"v_{class_name}_g{group:02d}_c{clip:02d}.avi" for class_name in pair]
+    names = [
+        pathlib.Path(folder) / f"v_{class_name}_g{group:02d}_c{clip:02d}.avi" for class_name in pair
+    ]
     for fname, ordered in zip(names, (frames, others)):
-        # Motion JPEG codes every frame by itself, so a frame decodes alike whichever way the clip runs.
-        writer = cv2.VideoWriter(str(fname), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+        # Motion JPEG codes every frame by itself, so a frame decodes alike whichever way the clip
+        # runs.
+        writer = cv2.VideoWriter(
+            str(fname), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT)
+        )
         writer.set(cv2.VIDEOWRITER_PROP_QUALITY, JPEG_QUALITY)
         for frame in ordered:
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -149,7 +171,9 @@ def _expect_whole(fname):
     with open(fname, "rb") as file:
         follows = int.from_bytes(file.read(8)[4:], "little")
     if fname.stat().st_size != 8 + follows:
-        raise OSError(f"{fname.name} can't be drawn whole in {fname.parent.parent}; free space there, then run this again.")
+        raise OSError(
+            f"{fname.name} can't be drawn whole in {fname.parent.parent}; free space there, then run this again."
+        )
 
 
 def _rgb(colour, shade=1.0):
@@ -162,11 +186,13 @@ def _rgb(colour, shade=1.0):
 class _Cast:
     """A group's backdrop, figure and camera, ready to be drawn in any pose.
 
-    Lengths are in units of the figure's height; x runs to the right and y up, from the floor below the figure.
+    Lengths are in units of the figure's height; x runs to the right and y up, from the floor below
+    the figure.
     """
 
     def __init__(self, rng, pair_index):
-        # Groups are numbered anew in each class, so pairs of actions have casts of their own; a pair shares its casts.
+        # Groups are numbered anew in each class, so pairs of actions have casts of their own; a
+        # pair shares its casts.
         rng = np.random.default_rng([int(rng.integers(2**31)), pair_index])
         self.shirt, self.trousers = _rgb(rng.choice(SHIRTS)), _rgb(rng.choice(TROUSERS))
         self.skin, self.hair = _rgb(rng.choice(SKINS)), _rgb(rng.choice(TROUSERS), 0.8)
@@ -189,7 +215,11 @@ class _Cast:
         neck = hip + pose["stoop"] * self.torso * up
         self._shadow()
         for side in (-1, 1):
-            self._leg(hip + (0.055 * side, 0), np.array([side * 0.1 + side * pose["stride"] * 0.09, max(0, side * pose["step"])]), side)
+            self._leg(
+                hip + (0.055 * side, 0),
+                np.array([side * 0.1 + side * pose["stride"] * 0.09, max(0, side * pose["step"])]),
+                side,
+            )
         self._limb(hip, neck, 0.17, self.shirt)
         hands = [self._arm(neck, side, pose) for side in (-1, 1)]
         self._limb(neck, neck + 0.07 * up, 0.055, self.skin)
@@ -208,7 +238,9 @@ class _Cast:
         knee = hip + direction * length / 2 + side * bend * np.array([-direction[1], direction[0]])
         self._limb(hip, knee, 0.085, self.trousers)
         self._limb(knee, hip + direction * length, 0.07, self.trousers)
-        self._limb(hip + direction * length, hip + direction * length + (0.05 * side, 0), 0.05, self.hair)
+        self._limb(
+            hip + direction * length, hip + direction * length + (0.05 * side, 0), 0.05, self.hair
+        )
 
     def _arm(self, neck, side, pose):
         """Draw an arm, its shoulder turned up from hanging by an angle; return the hand."""
@@ -228,21 +260,57 @@ class _Cast:
 
     def _limb(self, start, end, width, colour):
         thickness = max(1, round(width * self.scale))
-        cv2.line(self.image, self._to_pixels(start), self._to_pixels(end), colour, thickness, cv2.LINE_AA, shift=4)
+        cv2.line(
+            self.image,
+            self._to_pixels(start),
+            self._to_pixels(end),
+            colour,
+            thickness,
+            cv2.LINE_AA,
+            shift=4,
+        )
 
     def _disc(self, centre, radius, colour, half=None):
         """Draw a disc, or its upper half, turned by so many degrees."""
         axes = (round(radius * self.scale * 16),) * 2
         angles = (0, 0, 360) if half is None else (half, 180, 360)
-        cv2.ellipse(self.image, self._to_pixels(centre), axes, *angles, colour, cv2.FILLED, cv2.LINE_AA, shift=4)
+        cv2.ellipse(
+            self.image,
+            self._to_pixels(centre),
+            axes,
+            *angles,
+            colour,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            shift=4,
+        )
 
     def _block(self, low, high, colour):
-        cv2.rectangle(self.image, self._to_pixels(low), self._to_pixels(high), colour, cv2.FILLED, cv2.LINE_AA, shift=4)
+        cv2.rectangle(
+            self.image,
+            self._to_pixels(low),
+            self._to_pixels(high),
+            colour,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            shift=4,
+        )
 
     def _shadow(self):
         axes = (round(0.26 * self.scale * 16), round(0.035 * self.scale * 16))
         colour = tuple(int(c * 0.75) for c in self.backdrop[-3, WIDTH // 2])
-        cv2.ellipse(self.image, self._to_pixels((0, -0.01)), axes, 0, 0, 360, colour, cv2.FILLED, cv2.LINE_AA, shift=4)
+        cv2.ellipse(
+            self.image,
+            self._to_pixels((0, -0.01)),
+            axes,
+            0,
+            0,
+            360,
+            colour,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            shift=4,
+        )
 
     def _paint_backdrop(self, rng):
         """Paint a wall, a floor and one thing on either side, pale enough to leave the figure the darkest part."""
@@ -268,7 +336,9 @@ def _paint_window(image, x, horizon, frame, rng):
 
 def _paint_picture(image, x, horizon, frame, rng):
     top = int(rng.integers(22, 48))
-    cv2.rectangle(image, (x - 18, top), (x + 18, top + 28), _rgb(rng.choice(WALLS), 1.2), cv2.FILLED)
+    cv2.rectangle(
+        image, (x - 18, top), (x + 18, top + 28), _rgb(rng.choice(WALLS), 1.2), cv2.FILLED
+    )
     cv2.circle(image, (x - 6, top + 12), 5, _rgb(rng.choice(SHIRTS), 1.5), cv2.FILLED, cv2.LINE_AA)
     cv2.rectangle(image, (x - 18, top), (x + 18, top + 28), frame, 2)
 
@@ -276,15 +346,27 @@ def _paint_picture(image, x, horizon, frame, rng):
 def _paint_plant(image, x, horizon, frame, rng):
     leaf = _rgb("#7fae7a", rng.uniform(1.0, 1.35))
     for angle in (-150, -120, -90, -60, -30):
-        tip = (x + int(26 * np.cos(np.radians(angle))), horizon - 20 + int(34 * np.sin(np.radians(angle))))
+        tip = (
+            x + int(26 * np.cos(np.radians(angle))),
+            horizon - 20 + int(34 * np.sin(np.radians(angle))),
+        )
         cv2.line(image, (x, horizon - 18), tip, leaf, 6, cv2.LINE_AA)
-    cv2.rectangle(image, (x - 11, horizon - 20), (x + 11, horizon + 6), _rgb("#c58a66", 1.15), cv2.FILLED)
+    cv2.rectangle(
+        image, (x - 11, horizon - 20), (x + 11, horizon + 6), _rgb("#c58a66", 1.15), cv2.FILLED
+    )
 
 
 def _paint_lamp(image, x, horizon, frame, rng):
     cv2.line(image, (x, horizon + 4), (x, horizon - 78), frame, 3, cv2.LINE_AA)
     cv2.ellipse(image, (x, horizon + 5), (12, 4), 0, 0, 360, frame, cv2.FILLED, cv2.LINE_AA)
-    shade = np.array([(x - 9, horizon - 100), (x + 9, horizon - 100), (x + 18, horizon - 74), (x - 18, horizon - 74)])
+    shade = np.array(
+        [
+            (x - 9, horizon - 100),
+            (x + 9, horizon - 100),
+            (x + 18, horizon - 74),
+            (x - 18, horizon - 74),
+        ]
+    )
     cv2.fillPoly(image, [shade], _rgb("#fbeec2"), cv2.LINE_AA)
 
 
@@ -293,7 +375,14 @@ def _paint_clock(image, x, horizon, frame, rng):
     cv2.circle(image, (x, y), 17, _rgb("#fbfaf5"), cv2.FILLED, cv2.LINE_AA)
     cv2.circle(image, (x, y), 17, frame, 3, cv2.LINE_AA)
     for angle, length in zip(rng.uniform(0, 2 * np.pi, 2), (12, 8)):
-        cv2.line(image, (x, y), (x + int(length * np.sin(angle)), y - int(length * np.cos(angle))), frame, 2, cv2.LINE_AA)
+        cv2.line(
+            image,
+            (x, y),
+            (x + int(length * np.sin(angle)), y - int(length * np.cos(angle))),
+            frame,
+            2,
+            cv2.LINE_AA,
+        )
 
 
 _PAINTERS = {
@@ -308,24 +397,46 @@ _PAINTERS = {
 def _pose(action, u):
     """Return a pose at progress u: where the hip, the feet and the hands are.
 
-    `stoop` is how much of the torso's length shows when it bends towards the viewer; an arm is the angle of its
-    shoulder from hanging and that of its elbow.
+    `stoop` is how much of the torso's length shows when it bends towards the viewer; an arm is the
+    angle of its shoulder from hanging and that of its elbow.
     """
-    pose = {"x": 0.0, "hip": 0.49, "lean": 0.0, "stoop": 1.0, "stride": 0.0, "step": 0.0, "arms": (0.15, 0.1)}
+    pose = {
+        "x": 0.0,
+        "hip": 0.49,
+        "lean": 0.0,
+        "stoop": 1.0,
+        "stride": 0.0,
+        "step": 0.0,
+        "arms": (0.15, 0.1),
+    }
     if action == "SitDown":
         stoop = 1 - 0.2 * np.sin(np.pi * u)
-        return pose | {"hip": 0.49 - 0.21 * u, "stride": 0.5 * u, "stoop": stoop, "arms": (0.15 + 0.35 * u, 0.1 - 0.7 * u)}
+        return pose | {
+            "hip": 0.49 - 0.21 * u,
+            "stride": 0.5 * u,
+            "stoop": stoop,
+            "arms": (0.15 + 0.35 * u, 0.1 - 0.7 * u),
+        }
     if action == "RaiseArms":
         return pose | {"arms": (0.15 + 2.75 * u, 0.1)}
     if action == "PickUp":
         # Down to the parcel in the first half, up with it in the second.
         down = 1 - abs(2 * u - 1)
         lift = max(0, 2 * u - 1)
-        bend = {"hip": 0.49 - 0.13 * down, "lean": 0.85 * down, "arms": (0.15 + 0.35 * down + 0.9 * lift, 0.1 + 0.5 * lift)}
+        bend = {
+            "hip": 0.49 - 0.13 * down,
+            "lean": 0.85 * down,
+            "arms": (0.15 + 0.35 * down + 0.9 * lift, 0.1 + 0.5 * lift),
+        }
         return pose | bend | {"held": u >= 0.5, "other_arm": (0.15, 0.1), "stride": 0.6 * down}
     if action == "WalkLeft":
         swing = np.sin(6 * np.pi * u)
-        return pose | {"x": 0.5 - u, "stride": 0.5 * np.cos(6 * np.pi * u), "step": 0.07 * swing, "arms": (0.25 + 0.15 * swing, 0.1)}
+        return pose | {
+            "x": 0.5 - u,
+            "stride": 0.5 * np.cos(6 * np.pi * u),
+            "step": 0.07 * swing,
+            "arms": (0.25 + 0.15 * swing, 0.1),
+        }
     if action == "LeanLeft":
         lean = 0.5 - u
         return pose | {"lean": 1.2 * lean, "arms": (1.2, 0.2), "x": -0.1 * lean}

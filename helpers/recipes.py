@@ -8,7 +8,11 @@ from keras import ops
 from helpers import models
 from helpers.augmentation import Augmentation
 
-NETWORKS = {"small_resnet": models.build_small_resnet, "tutorial": models.build_tutorial_model, "resnet18": models.build_resnet18}
+NETWORKS = {
+    "small_resnet": models.build_small_resnet,
+    "tutorial": models.build_tutorial_model,
+    "resnet18": models.build_resnet18,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +57,9 @@ class Recipe:
 RECIPES = {
     "plain": Recipe(),
     "tutorial": Recipe("tutorial", learning_rate=1e-4, cosine=False),
-    "book": Recipe(learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.1, subtract_mean=True, augment=True),
+    "book": Recipe(
+        learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.1, subtract_mean=True, augment=True
+    ),
 }
 
 
@@ -71,7 +77,10 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def call(self, labels, logits):
         classes = logits.shape[-1]
-        wanted = ops.one_hot(labels, classes) * (1 - self.label_smoothing) + self.label_smoothing / classes
+        wanted = (
+            ops.one_hot(labels, classes) * (1 - self.label_smoothing)
+            + self.label_smoothing / classes
+        )
         return ops.categorical_crossentropy(wanted, logits, from_logits=True)
 
     def get_config(self):
@@ -84,7 +93,9 @@ def build_model(recipe, settings):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed else "float32")
     try:
-        return NETWORKS[recipe.network](conv=recipe.conv, subtract_mean=recipe.subtract_mean, **settings.input_size)
+        return NETWORKS[recipe.network](
+            conv=recipe.conv, subtract_mean=recipe.subtract_mean, **settings.input_size
+        )
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -115,7 +126,9 @@ def get_learning_rate(recipe, steps):
     if not recipe.cosine:
         return rate
     rising = steps // 10
-    return keras.optimizers.schedules.CosineDecay(rate / 100, steps - rising, warmup_target=rate, warmup_steps=rising)
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 100, steps - rising, warmup_target=rate, warmup_steps=rising
+    )
 
 
 def _optimizer(recipe, steps):

@@ -18,16 +18,33 @@ from helpers.ucf101 import is_table, read_split
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
 MODULES = (
-    "ucf101", "puppets", "damage", "video", "archive", "cache", "augmentation", "batches", "counting", "layers", "models", "evaluation",
-    "recipes", "training",
-)  # fmt: skip
+    "ucf101",
+    "puppets",
+    "damage",
+    "video",
+    "archive",
+    "cache",
+    "augmentation",
+    "batches",
+    "counting",
+    "layers",
+    "models",
+    "evaluation",
+    "recipes",
+    "training",
+)
 # As it is when they are imported: it may change while they train.
 SOURCE = b"".join((HERE / f"{name}.py").read_bytes() for name in MODULES)
 
 
 def run_folder(settings, recipe):
     """Return the folder that a run is kept in; other settings, recipes or helpers have another."""
-    return home() / "runs" / settings.name / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
+    return (
+        home()
+        / "runs"
+        / settings.name
+        / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
+    )
 
 
 def fingerprint(settings, recipe):
@@ -45,14 +62,19 @@ def public(settings):
 
 def hardware():
     """Return the name of the GPU that Keras computes on, or of the CPU and how many of its cores this process may use."""
-    if shutil.which("nvidia-smi") and any(name in str(keras.ops.zeros(1).device).lower() for name in ("gpu", "cuda")):
+    if shutil.which("nvidia-smi") and any(
+        name in str(keras.ops.zeros(1).device).lower() for name in ("gpu", "cuda")
+    ):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
         if found.returncode == 0:
             return found.stdout.splitlines()[0].strip()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
     cores = os.cpu_count()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return f"{name}, {cores if usable == cores else f'{usable} of {cores}'} cores"
@@ -68,7 +90,9 @@ def recorded(name):
     for folder in (HERE / "results", HERE.parent / "book" / "results"):
         if (folder / f"{name}.json").exists():
             return json.loads((folder / f"{name}.json").read_text())
-    raise FileNotFoundError(f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files.")
+    raise FileNotFoundError(
+        f"Nothing is recorded as {name}.json in book/results; the Results page says what makes such files."
+    )
 
 
 def pick(runs, **wanted):
@@ -86,7 +110,9 @@ def accuracies(runs, split):
     """Return what share of a split, `"train"`, `"val"` or `"test"`, each run had right at its end."""
     if split == "test":
         return [run["test"]["accuracy"] for run in runs]
-    return [run["history"]["accuracy" if split == "train" else f"{split}_accuracy"][-1] for run in runs]
+    return [
+        run["history"]["accuracy" if split == "train" else f"{split}_accuracy"][-1] for run in runs
+    ]
 
 
 def spread(scores):
@@ -98,11 +124,16 @@ def table(header, rows):
     """Return a table in Markdown, of a row of titles and rows of what `str` takes.
 
     Raises:
-        ValueError: A column has no title, which leaves those who hear a page in the dark about its cells.
+        ValueError: A column has no title, which leaves those who hear a page in the dark about its
+            cells.
     """
     if not all(header):
-        raise ValueError(f"Every column of a table needs a title; give one where it is empty in {tuple(header)}.")
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows))
+        raise ValueError(
+            f"Every column of a table needs a title; give one where it is empty in {tuple(header)}."
+        )
+    return "\n".join(
+        f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows)
+    )
 
 
 def read_records(path):
@@ -116,7 +147,9 @@ def read_records(path):
         if isinstance(records, list) and all(map(_is_record, records)):
             return records
     except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror or error}); name another file for the records.") from error
+        raise ValueError(
+            f"{path} can't be read ({error.strerror or error}); name another file for the records."
+        ) from error
     except ValueError:
         pass
     raise ValueError(f"{path} is no JSON list of runs; name another file for the records.")
@@ -124,7 +157,9 @@ def read_records(path):
 
 def _is_record(entry):
     """Return whether an entry of a file has what `_identity` takes."""
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(part), dict) for part in ("recipe", "settings")):
+    if not isinstance(entry, dict) or not all(
+        isinstance(entry.get(part), dict) for part in ("recipe", "settings")
+    ):
         return False
     versions = entry.get("versions", {})
     return isinstance(versions, dict) and isinstance(versions.get("backend", ""), str)
@@ -140,9 +175,17 @@ def add_record(path, record):
     """
     try:
         with locked(path.parent):
-            write_json(path, [*(old for old in read_records(path) if _identity(old) != _identity(record)), record])
+            write_json(
+                path,
+                [
+                    *(old for old in read_records(path) if _identity(old) != _identity(record)),
+                    record,
+                ],
+            )
     except OSError as error:
-        raise ValueError(f"{path} can't be written ({error.strerror or error}); name another file for the records.") from error
+        raise ValueError(
+            f"{path} can't be written ({error.strerror or error}); name another file for the records."
+        ) from error
 
 
 def _identity(record):

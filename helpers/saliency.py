@@ -27,22 +27,25 @@ def grad_cam(model, clips, classes=None, layer=None, **choice):
 def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_size=16):
     """Share a class's logit out among the places and moments of a layer.
 
-    This is Grad-CAM before its ReLU (Selvaraju et al. 2017, section 3), carried over to volumes: a channel's weight is the
-    mean over all places of the logit's gradient with respect to it, and a place's evidence is the weighted sum of
-    its channels. With `pooled=False` each place keeps its own gradient (Draelos and Carin 2020). At the last volume before an
-    average and a dense layer both are the class activation map of Zhou et al. (2016), and add up to the logit less its bias.
+    This is Grad-CAM before its ReLU (Selvaraju et al. 2017, section 3), carried over to volumes: a
+    channel's weight is the mean over all places of the logit's gradient with respect to it, and a
+    place's evidence is the weighted sum of its channels. With `pooled=False` each place keeps its
+    own gradient (Draelos and Carin 2020). At the last volume before an average and a dense layer
+    both are the class activation map of Zhou et al. (2016), and add up to the logit less its bias.
 
     Args:
         model: A functional network of logits.
         clips: uint8 frames `(n_clips, n_frames, height, width, 3)`.
-        classes: The class of each clip to find evidence for, as a number; the predicted one where not given.
-        layer: Name of a layer that gives a volume and that no shortcut leads past; the last one where not given.
+        classes: The class of each clip to find evidence for, as a number; the predicted one where
+            not given.
+        layer: Name of a layer that gives a volume and that no shortcut leads past; the last one
+            where not given.
         pooled: Whether a channel has one weight, or one for each place.
         batch_size: Clips to work on at once.
 
     Returns:
-        float32 `(n_clips, time, rows, columns)` as the layer has them, in units of the logit; negative where a place
-        speaks against the class.
+        float32 `(n_clips, time, rows, columns)` as the layer has them, in units of the logit;
+        negative where a place speaks against the class.
 
     Raises:
         ValueError: The network has no such layer, or a shortcut leads past it.
@@ -51,10 +54,18 @@ def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_
     evidence = []
     for begin in range(0, len(clips), batch_size):
         batch = slice(begin, begin + batch_size)
-        activations = body(clips[batch], training=False)  # in 16 bits, where the network computes so
-        chosen = ops.argmax(head(activations, training=False), axis=-1) if classes is None else np.asarray(classes)[batch]
+        activations = body(
+            clips[batch], training=False
+        )  # in 16 bits, where the network computes so
+        chosen = (
+            ops.argmax(head(activations, training=False), axis=-1)
+            if classes is None
+            else np.asarray(classes)[batch]
+        )
         wanted = ops.one_hot(chosen, model.output_shape[-1])
-        weights = _gradient(lambda x: ops.sum(ops.cast(head(x, training=False), "float32") * wanted), activations)
+        weights = _gradient(
+            lambda x: ops.sum(ops.cast(head(x, training=False), "float32") * wanted), activations
+        )
         weights, activations = ops.cast(weights, "float32"), ops.cast(activations, "float32")
         if pooled:
             weights = ops.mean(weights, axis=(1, 2, 3), keepdims=True)
@@ -93,7 +104,9 @@ def randomize_weights(model, parts, seed=0):
     copy = keras.models.clone_model(model)
     for part in parts:
         if not any(layer.name.startswith(part) for layer in model.layers):
-            raise ValueError(f"{model.name} has no layer whose name begins with {part!r}; model.summary() lists them.")
+            raise ValueError(
+                f"{model.name} has no layer whose name begins with {part!r}; model.summary() lists them."
+            )
     for layer, own in zip(model.layers, copy.layers, strict=True):
         if not layer.name.startswith(tuple(parts)):
             own.set_weights(layer.get_weights())
@@ -111,7 +124,12 @@ def compare_maps(maps, others):
         float `(n_clips,)`, from -1 to 1; nan where a map is the same everywhere.
     """
     flat = (np.reshape(each, (len(each), -1)) for each in (maps, others))
-    return np.array([spearmanr(*pair).statistic if np.ptp(pair, axis=1).all() else np.nan for pair in zip(*flat)])
+    return np.array(
+        [
+            spearmanr(*pair).statistic if np.ptp(pair, axis=1).all() else np.nan
+            for pair in zip(*flat)
+        ]
+    )
 
 
 def find_motion(clips, threshold=30):
@@ -153,7 +171,9 @@ def _cut(model, layer):
     try:
         volume = volumes[layer or list(volumes)[-1]]
         before, after = keras.Model(model.input, volume), keras.Model(volume, model.output)
-        if model.layers[0] in after.layers:  # a shortcut leads past the volume, and Keras 3.13 doesn't notice
+        if (
+            model.layers[0] in after.layers
+        ):  # a shortcut leads past the volume, and Keras 3.13 doesn't notice
             raise ValueError(layer)
         return before, after
     except (KeyError, IndexError, ValueError):

@@ -18,7 +18,9 @@ TUTORIAL_ZIP = "https://storage.googleapis.com/thumos14_files/UCF101_videos.zip"
 _CHOICES = {
     ("puppets", "short"): dict(size=64, epochs=6),
     ("puppets", "full"): dict(size=224, epochs=50, start_step=5),
-    ("ucf101", "short"): dict(size=64, epochs=4, num_classes=3, splits={"train": 16, "val": 6, "test": 6}),
+    ("ucf101", "short"): dict(
+        size=64, epochs=4, num_classes=3, splits={"train": 16, "val": 6, "test": 6}
+    ),
     ("ucf101", "full"): dict(size=224, epochs=50, start_step=5),
 }
 # Puppets act within two seconds, clips of UCF101 within seven.
@@ -51,7 +53,9 @@ class Settings:
     @property
     def clips_name(self):
         """What the folder of its clips is called, which is the run's name unless other classes, numbers or splits are chosen."""
-        usual = Settings(self.dataset, self.run, self.frame_step, **_CHOICES[self.dataset, self.run])
+        usual = Settings(
+            self.dataset, self.run, self.frame_step, **_CHOICES[self.dataset, self.run]
+        )
         counts = "-".join(map(str, self.splits.values()))
         chosen = (self.num_classes, self.splits) != (usual.num_classes, usual.splits)
         parts = [self.name] + [f"{self.num_classes}x{counts}"] * chosen
@@ -60,7 +64,11 @@ class Settings:
     @property
     def reading(self):
         """How `make_dataset` and `FrameGenerator` read a clip, as keyword arguments."""
-        return {"n_frames": self.n_frames, "output_size": (self.size, self.size), "frame_step": self.frame_step}
+        return {
+            "n_frames": self.n_frames,
+            "output_size": (self.size, self.size),
+            "frame_step": self.frame_step,
+        }
 
     @property
     def input_size(self):
@@ -75,27 +83,39 @@ def current():
     Raises:
         ValueError: A variable has a value that means nothing.
     """
-    colab = importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None
+    colab = (
+        importlib.util.find_spec("google") is not None
+        and importlib.util.find_spec("google.colab") is not None
+    )
     dataset = _choose("BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets")
     run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
     source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)
-    return Settings(dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run]))
+    return Settings(
+        dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run])
+    )
 
 
 def home():
     """Return the folder that `data/` and `runs/` stand in: the repository's, or the current one outside it."""
     here = pathlib.Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here)
+    return next(
+        (folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here
+    )
 
 
 def _has_gpu():
     # The program may be there where the GPU is not.
     program = shutil.which("nvidia-smi")
-    return program is not None and subprocess.run([program, "-L"], capture_output=True, check=False).returncode == 0
+    return (
+        program is not None
+        and subprocess.run([program, "-L"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def _choose(variable, choices, default):
     value = os.environ.get(variable) or default
     if value not in choices:
-        raise ValueError(f"{variable} is {' or '.join(choices)}, not {value!r}; set it so, or unset it for {default}.")
+        raise ValueError(
+            f"{variable} is {' or '.join(choices)}, not {value!r}; set it so, or unset it for {default}."
+        )
     return value

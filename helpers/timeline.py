@@ -10,7 +10,8 @@ class Timeline:
     """Notes from when to when each kind of work goes on, in whatever threads it does.
 
     Attributes:
-        spans: `(kind, thread, begin, end)` in the order in which they ended; times in seconds from the making of the timeline.
+        spans: `(kind, thread, begin, end)` in the order in which they ended; times in seconds from
+            the making of the timeline.
     """
 
     def __init__(self):

@@ -27,25 +27,58 @@ from helpers.batches import ClipBatches
 from helpers.evaluation import ORDERS, predict_clips, predict_probabilities, reordered
 from helpers.files import as_url, locked, whole
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
-from helpers.records import add_record, fingerprint, hardware, public, read_records, run_folder, write_json
+from helpers.records import (
+    add_record,
+    fingerprint,
+    hardware,
+    public,
+    read_records,
+    run_folder,
+    write_json,
+)
 from helpers.settings import current
 
 # From how many clips a video is judged.
 CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
-INGREDIENTS = {"cosine": False, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False}
+INGREDIENTS = {
+    "cosine": False,
+    "weight_decay": 0.0,
+    "label_smoothing": 0.0,
+    "subtract_mean": False,
+    "augment": False,
+}
 LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
-# What TensorFlow, PyTorch, JAX, NumPy and OpenCV raise and say where memory runs out; CUDA's libraries then can't even begin.
+# What TensorFlow, PyTorch, JAX, NumPy and OpenCV raise and say where memory runs out; CUDA's
+# libraries then can't even begin.
 OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
 SAID_OF_MEMORY = (
-    "resource_exhausted", "out of memory", "can't allocate memory", "not enough memory", "insufficient memory", "failed to allocate",
-    "tried to allocate", "unable to allocate", "alloc_failed", "failed to create cublas handle", "cublas_status_not_initialized",
-    "dst tensor is not initialized", "no algorithm worked",
-)  # fmt: skip
+    "resource_exhausted",
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "insufficient memory",
+    "failed to allocate",
+    "tried to allocate",
+    "unable to allocate",
+    "alloc_failed",
+    "failed to create cublas handle",
+    "cublas_status_not_initialized",
+    "dst tensor is not initialized",
+    "no algorithm worked",
+)
 # What reading a damaged file of a run raises.
 UNREADABLE = (
-    OSError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class TrainingError(Exception):
@@ -62,61 +95,90 @@ def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
         settings: What `helpers.settings.current()` returns.
         seed: Seed of order, starts and augmentation.
         augment: What changes the training clips, such as a `helpers.augmentation.Augmentation`.
-        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
+            out"`.
 
     Raises:
         TrainingError: A split lacks a class that another has.
     """
     sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed, "augment": augment}
     sizes |= {"cache": "memory", "start_step": settings.start_step, "unreadable": unreadable}
-    data = {split: ClipBatches(folder, training=split == "train", **sizes) for split, folder in folders.items()}
+    data = {
+        split: ClipBatches(folder, training=split == "train", **sizes)
+        for split, folder in folders.items()
+    }
     names = set().union(*(batches.class_names for batches in data.values()))
     for split, batches in data.items():
         present = {batches.class_names[label] for label in batches.labels}
         if missing := sorted(names - present):
-            raise TrainingError(f"{folders[split]} has no clip of {', '.join(missing)}; fetch the clips anew, or leave the class out.")
+            raise TrainingError(
+                f"{folders[split]} has no clip of {', '.join(missing)}; fetch the clips anew, or leave the class out."
+            )
     return data
 
 
-def train(settings, recipe=Recipe(), *, epochs=None, resume=True, test=True, thorough=False, unreadable="stop", log=print, tensorboard=None):
+def train(
+    settings,
+    recipe=Recipe(),
+    *,
+    epochs=None,
+    resume=True,
+    test=True,
+    thorough=False,
+    unreadable="stop",
+    log=print,
+    tensorboard=None,
+):
     """Train a network and save it with its record.
 
-    A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then, `last.keras`, and the one of
-    the best validation accuracy so far, `best.keras`; at the end `record.json`. Each file is there whole or not at all. A finished
-    run of the same settings, recipe and helpers is not trained again, only tested if that is still to be done.
+    A run is kept in a folder of its own below `runs/`: after each epoch the model as it is then,
+    `last.keras`, and the one of the best validation accuracy so far, `best.keras`; at the end
+    `record.json`. Each file is there whole or not at all. A finished run of the same settings,
+    recipe and helpers is not trained again, only tested if that is still to be done.
 
     Args:
         settings: What `helpers.settings.current()` returns.
         recipe: Which network, and how.
         epochs: Epochs, where not the settings' own.
-        test: Whether to evaluate the network on the test set. While you choose among recipes, don't.
-        thorough: Whether to test it also with frames in other orders, and with several clips a video; that takes far longer.
-        resume: Whether to go on after the last whole epoch of a run that was interrupted, or to begin anew, even where a run is
-            finished. What the old run saved stays until the first epoch of the new one is saved.
-        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave out"`.
+        test: Whether to evaluate the network on the test set. While you choose among recipes,
+            don't.
+        thorough: Whether to test it also with frames in other orders, and with several clips a
+            video; that takes far longer.
+        resume: Whether to go on after the last whole epoch of a run that was interrupted, or to
+            begin anew, even where a run is finished. What the old run saved stays until the first
+            epoch of the new one is saved.
+        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
+            out"`.
         log: Is called with a line of text after each epoch.
-        tensorboard: Folder for TensorBoard's logs, if they are wanted; the run gets a folder of its own in it.
+        tensorboard: Folder for TensorBoard's logs, if they are wanted; the run gets a folder of its
+            own in it.
 
     Returns:
-        `(model, record)`; `record` holds the history by epoch, seconds, hardware, versions, and the clips that were left out, by
-        split; of a tested network also loss, accuracy and confusion matrix on the test set, and each clip's name, class and
-        probabilities; of a thorough test `orders` and `several_clips`.
+        `(model, record)`; `record` holds the history by epoch, seconds, hardware, versions, and the
+        clips that were left out, by split; of a tested network also loss, accuracy and confusion
+        matrix on the test set, and each clip's name, class and probabilities; of a thorough test
+        `orders` and `several_clips`.
 
     Raises:
-        TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the clips, memory doesn't suffice,
-            the run that was interrupted had other clips, or a model can't be saved. What was saved before is still there.
+        TrainingError: The loss is not finite, a split lacks a class, the network doesn't fit the
+            clips, memory doesn't suffice, the run that was interrupted had other clips, or a model
+            can't be saved. What was saved before is still there.
     """
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
     logs = [_tensorboard(pathlib.Path(tensorboard, folder.name))] if tensorboard else []
     with locked(folder):
         finished = load_run(settings, recipe) if resume else None
-        judged = finished is not None and (("orders" if thorough else "test") in finished[1] or not test)
+        judged = finished is not None and (
+            ("orders" if thorough else "test") in finished[1] or not test
+        )
         if finished is not None:
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
             if judged and finished[1].get("source") == _source(settings):
                 return finished
-        data = make_datasets(fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable)
+        data = make_datasets(
+            fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable
+        )
         if finished is None:
             with _enough_memory(settings, recipe, folder, "training"):
                 model, record = _learn(data, settings, recipe, folder, resume, log, logs)
@@ -140,9 +202,15 @@ def _learn(data, settings, recipe, folder, resume, log, callbacks):
     if rows:
         log(f"going on after epoch {len(rows)}")
     callbacks = [_Epochs(folder, settings.epochs, rows, train, clips, log), *callbacks]
-    sets = {"x": train, "validation_data": data["val"], "shuffle": False}  # the training set is shuffled already
+    sets = {
+        "x": train,
+        "validation_data": data["val"],
+        "shuffle": False,
+    }  # the training set is shuffled already
     try:
-        model.fit(**sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0)
+        model.fit(
+            **sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0
+        )
     except _backend_errors():
         # TensorFlow wraps what the reading of a clip raises in an error of its own.
         if error := next((batches.error for batches in data.values() if batches.error), None):
@@ -162,26 +230,34 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
         history: What `fit` returns, or lists by metric, one value an epoch.
         settings: What it was trained on.
         recipe: How it was trained.
-        test: The test set, on which it is evaluated. That it was not trained on these clips is up to you.
+        test: The test set, on which it is evaluated. That it was not trained on these clips is up
+            to you.
         seconds: How long the training took.
 
     Returns:
         The record.
 
     Raises:
-        TrainingError: The network is not the one that the recipe builds for these settings, or not compiled, the history is no
-            lists of a value an epoch, the loss among them, or of another number of epochs, the clips of the test set have
-            another size or number of classes, or a file can't be written. Nothing is saved then.
+        TrainingError: The network is not the one that the recipe builds for these settings, or not
+            compiled, the history is no lists of a value an epoch, the loss among them, or of
+            another number of epochs, the clips of the test set have another size or number of
+            classes, or a file can't be written. Nothing is saved then.
     """
     folder, history = run_folder(settings, recipe), getattr(history, "history", history)
     _expect_recipe(model, recipe, settings)
     if not model.compiled:
-        raise TrainingError("The network is not compiled, so it can't be evaluated; compile it, such as by recipes.compile_model.")
+        raise TrainingError(
+            "The network is not compiled, so it can't be evaluated; compile it, such as by recipes.compile_model."
+        )
     check_fit(model, test)
     epochs = _count_epochs(history)
     if epochs != settings.epochs:
-        raise TrainingError(f"The history is of {epochs} epochs, and the settings say {settings.epochs}; set their epochs to {epochs}.")
-    record = _record(model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}) | {"source": _source(settings)}
+        raise TrainingError(
+            f"The history is of {epochs} epochs, and the settings say {settings.epochs}; set their epochs to {epochs}."
+        )
+    record = _record(
+        model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}
+    ) | {"source": _source(settings)}
     with _enough_memory(settings, recipe, folder, "judging"):
         record |= _judge(model, test)
     with locked(folder):
@@ -192,13 +268,19 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
 def _count_epochs(history):
     """Return of how many epochs a history is; raise a TrainingError where it isn't of lists that are as long as the loss's."""
     if not isinstance(history, dict) or "loss" not in history:
-        raise TrainingError("The history has no loss; give what the network's fit returns, or a dictionary of lists, one value an epoch.")
+        raise TrainingError(
+            "The history has no loss; give what the network's fit returns, or a dictionary of lists, one value an epoch."
+        )
     try:
         lengths = {name: len(values) for name, values in history.items()}
     except TypeError as error:
-        raise TrainingError(f"The history holds what is no list ({error}); give lists, one value an epoch.") from error
+        raise TrainingError(
+            f"The history holds what is no list ({error}); give lists, one value an epoch."
+        ) from error
     if set(lengths.values()) != {lengths["loss"]} or not lengths["loss"]:
-        raise TrainingError(f"The history's lists aren't of one value an epoch (their lengths: {lengths}); give lists that are.")
+        raise TrainingError(
+            f"The history's lists aren't of one value an epoch (their lengths: {lengths}); give lists that are."
+        )
     return lengths["loss"]
 
 
@@ -225,7 +307,11 @@ def _reading(path):
     try:
         yield
     except UNREADABLE as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else next(iter(str(error).splitlines()), type(error).__name__)
+        reason = (
+            f"it lacks {error}"
+            if isinstance(error, KeyError)
+            else next(iter(str(error).splitlines()), type(error).__name__)
+        )
         raise TrainingError(
             f"{path.parent} holds a run that can't be gone on from ({path.name}: {reason}); begin anew with --restart "
             "(in Python resume=False)."
@@ -251,7 +337,12 @@ def _expect_recipe(model, recipe, settings):
     expected = build_model(recipe, settings)
     for one, other in itertools.zip_longest(model.layers, expected.layers):
         if type(one) is not type(other) or _structure(one) != _structure(other):
-            has, needs = (f"{layer.name} ({layer.count_params():,} parameters, {layer.dtype_policy.name})" if layer else "nothing" for layer in (one, other))
+            has, needs = (
+                f"{layer.name} ({layer.count_params():,} parameters, {layer.dtype_policy.name})"
+                if layer
+                else "nothing"
+                for layer in (one, other)
+            )
             raise TrainingError(
                 f"The network is not the one that the recipe {recipe.name} builds for these settings: it has {has} where that has {needs}; "
                 'give the recipe and the settings that it was made by, such as recipes.Recipe(conv="2d").'
@@ -260,9 +351,13 @@ def _expect_recipe(model, recipe, settings):
 
 def _structure(layer):
     """Return what makes a layer another one, whatever its name and its weights' values."""
-    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")}
+    config = {
+        key: value for key, value in layer.get_config().items() if key not in ("name", "trainable")
+    }
     # JSON makes a list of a tuple, as loading does.
-    return [tuple(weight.shape) for weight in layer.weights], json.dumps(config, default=str, sort_keys=True)
+    return [tuple(weight.shape) for weight in layer.weights], json.dumps(
+        config, default=str, sort_keys=True
+    )
 
 
 def save_model(model, path):
@@ -281,7 +376,11 @@ def _writing(path):
     try:
         yield
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror or str(error)
+        reason = (
+            "the disk is full"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else error.strerror or str(error)
+        )
         raise TrainingError(
             f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and run the same again, without --restart: it goes on."
         ) from error
@@ -290,7 +389,11 @@ def _writing(path):
 def _kept(folder):
     """Say from which model a run can go on."""
     last = folder / LAST
-    return f"{last} still holds the model of the last whole epoch" if last.exists() else "no epoch had been saved before"
+    return (
+        f"{last} still holds the model of the last whole epoch"
+        if last.exists()
+        else "no epoch had been saved before"
+    )
 
 
 @contextlib.contextmanager
@@ -306,7 +409,11 @@ def _enough_memory(settings, recipe, folder, doing):
             less.insert(0, f"--batch-size {settings.batch_size // 2}")
         if not recipe.mixed:
             less.append("--mixed")
-        again = "end what else takes memory and run the same again, which only judges, or " if doing == "judging" else ""
+        again = (
+            "end what else takes memory and run the same again, which only judges, or "
+            if doing == "judging"
+            else ""
+        )
         raise TrainingError(
             f"Memory does not suffice for {doing} with batches of {settings.batch_size} clips of {settings.n_frames} x {size} x {size} x 3 "
             f"({_kept(folder)}); {again}begin another run that takes less, with {' or '.join(less)} (in Python the settings' batch_size, "
@@ -318,7 +425,9 @@ def _is_of_memory(error):
     """Return whether an error means that memory ran out; the operating system's have a number that says so."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return type(error).__name__ in OUT_OF_MEMORY or any(words in str(error).lower() for words in SAID_OF_MEMORY)
+    return type(error).__name__ in OUT_OF_MEMORY or any(
+        words in str(error).lower() for words in SAID_OF_MEMORY
+    )
 
 
 def _backend_errors():
@@ -332,7 +441,14 @@ class _Epochs(keras.callbacks.Callback):
 
     def __init__(self, folder, epochs, rows, train, clips, log):
         super().__init__()
-        self.folder, self.epochs, self.rows, self.data, self.clips, self.log = folder, epochs, rows, train, clips, log
+        self.folder, self.epochs, self.rows, self.data, self.clips, self.log = (
+            folder,
+            epochs,
+            rows,
+            train,
+            clips,
+            log,
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.data.epoch, self.begin = epoch, time.monotonic()
@@ -342,12 +458,17 @@ class _Epochs(keras.callbacks.Callback):
 
     def _check(self, loss, place):
         if not math.isfinite(loss):
-            raise TrainingError(f"The loss became {loss} in {place}; {_kept(self.folder)}. Train with a smaller learning rate.")
+            raise TrainingError(
+                f"The loss became {loss} in {place}; {_kept(self.folder)}. Train with a smaller learning rate."
+            )
 
     def on_epoch_end(self, epoch, logs):
         # What the last batch's step has done shows here only.
         self._check(logs["val_loss"], f"the validation of epoch {len(self.rows) + 1}")
-        row = {name: float(value) for name, value in logs.items()} | {"seconds": time.monotonic() - self.begin, "clips": self.clips}
+        row = {name: float(value) for name, value in logs.items()} | {
+            "seconds": time.monotonic() - self.begin,
+            "clips": self.clips,
+        }
         if not self.rows:
             _replace_run(self.model, self.folder)
         if all(row["val_accuracy"] > earlier["val_accuracy"] for earlier in self.rows):
@@ -365,9 +486,13 @@ class _Epochs(keras.callbacks.Callback):
 
 def _tensorboard(folder):
     # Keras writes the logs by TensorFlow, whatever the backend.
-    missing = [name for name in ("tensorboard", "tensorflow") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("tensorboard", "tensorflow") if importlib.util.find_spec(name) is None
+    ]
     if missing:
-        raise TrainingError(f"For TensorBoard's logs {' and '.join(missing)} must be installed; run pip install {' '.join(missing)}, or train without.")
+        raise TrainingError(
+            f"For TensorBoard's logs {' and '.join(missing)} must be installed; run pip install {' '.join(missing)}, or train without."
+        )
     return keras.callbacks.TensorBoard(folder)
 
 
@@ -394,7 +519,9 @@ def _go_on(model, folder, clips):
 def _expect_numbers(rows):
     """Raise a TypeError, LookupError or ValueError where a row of a history lacks a number that the first one has, or has to have."""
     for row in rows:
-        if not all(math.isfinite(row[name]) for name in {"val_accuracy", "seconds", *rows[0]} - {"clips"}):
+        if not all(
+            math.isfinite(row[name]) for name in {"val_accuracy", "seconds", *rows[0]} - {"clips"}
+        ):
             raise ValueError("it holds what is no number")
 
 
@@ -409,7 +536,9 @@ def _take_over(model, saved):
     model.set_weights(saved.get_weights())
     # A saved optimiser forgets what it is to exclude from weight decay: only its numbers are taken.
     model.optimizer.build(model.trainable_variables)
-    if [variable.shape for variable in saved.optimizer.variables] != [variable.shape for variable in model.optimizer.variables]:
+    if [variable.shape for variable in saved.optimizer.variables] != [
+        variable.shape for variable in model.optimizer.variables
+    ]:
         raise ValueError("it has another optimiser")
     for own, value in zip(model.optimizer.variables, saved.optimizer.variables):
         own.assign(value)
@@ -421,8 +550,14 @@ def _can_go_on(folder):
 
 def _describe(data):
     """Return what a run that goes on relies on: the batches of an epoch, and a hash of the names of the clips it learns by."""
-    names = [[f"{file.parent.name}/{file.name}" for file in data[split].files] for split in ("train", "val")]
-    return {"batches": len(data["train"]), "names": hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]}
+    names = [
+        [f"{file.parent.name}/{file.name}" for file in data[split].files]
+        for split in ("train", "val")
+    ]
+    return {
+        "batches": len(data["train"]),
+        "names": hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8],
+    }
 
 
 def _expect_same_clips(old, new, folder):
@@ -436,7 +571,11 @@ def _expect_same_clips(old, new, folder):
 
 def _source(settings):
     """Return a hash of where a run's clips come from, which tells no path."""
-    return hashlib.sha256(str(settings.zip).encode()).hexdigest()[:8] if settings.dataset == "ucf101" else settings.dataset
+    return (
+        hashlib.sha256(str(settings.zip).encode()).hexdigest()[:8]
+        if settings.dataset == "ucf101"
+        else settings.dataset
+    )
 
 
 def _replace_run(model, folder):
@@ -453,14 +592,19 @@ def _judge(model, test, thorough=False):
     actual, probabilities = predict_probabilities(model, test)
     predicted = probabilities.argmax(axis=-1)
     return {
-        "test": {name: float(value) for name, value in model.evaluate(test, verbose=0, return_dict=True).items()},
+        "test": {
+            name: float(value)
+            for name, value in model.evaluate(test, verbose=0, return_dict=True).items()
+        },
         **(_look_closer(model, test, actual, probabilities) if thorough else {}),
         "class_names": test.class_names,
         "clips": [file.name for file in test.files],
         "probabilities": probabilities.round(4).tolist(),
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
-        "confusion_matrix": confusion_matrix(actual, predicted, labels=range(len(test.class_names))).tolist(),
+        "confusion_matrix": confusion_matrix(
+            actual, predicted, labels=range(len(test.class_names))
+        ).tolist(),
     }
 
 
@@ -471,10 +615,19 @@ def _look_closer(model, test, actual, probabilities):
         return float(np.mean(probabilities.argmax(axis=-1) == actual))
 
     # Forwards, and from one clip, which is the middle, it has been judged already.
-    orders = {order: accuracy(predict_probabilities(model, reordered(test, order))[1]) for order in ORDERS[1:]}
-    clips = {str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1)) for n in CLIPS[1:]}
+    orders = {
+        order: accuracy(predict_probabilities(model, reordered(test, order))[1])
+        for order in ORDERS[1:]
+    }
+    clips = {
+        str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1))
+        for n in CLIPS[1:]
+    }
     judged = accuracy(probabilities)
-    return {"orders": {ORDERS[0]: judged} | orders, "several_clips": {str(CLIPS[0]): judged} | clips}
+    return {
+        "orders": {ORDERS[0]: judged} | orders,
+        "several_clips": {str(CLIPS[0]): judged} | clips,
+    }
 
 
 def _record(model, history, settings, recipe, left_out):
@@ -484,11 +637,19 @@ def _record(model, history, settings, recipe, left_out):
         "recipe": dataclasses.asdict(recipe),
         "settings": public(settings),
         "parameters": model.count_params(),
-        "history": {name: [float(value) for value in values] for name, values in history.items() if name != "seconds"},
+        "history": {
+            name: [float(value) for value in values]
+            for name, values in history.items()
+            if name != "seconds"
+        },
         "epoch_seconds": [round(value, 2) for value in seconds],
         "seconds": round(sum(seconds), 1),
         "hardware": hardware(),
-        "versions": {"python": platform.python_version(), "keras": keras.__version__, "backend": _backend()},
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "backend": _backend(),
+        },
         "fingerprint": fingerprint(settings, recipe),
         "left_out": {split: [file.name for file, _ in pairs] for split, pairs in left_out.items()},
     }
@@ -532,28 +693,86 @@ def _parse(arguments):
         "clips, and save it with its record in runs/.",
     )
     add = parser.add_argument
-    add("--recipe", choices=RECIPES, default="plain", help="what the options below start from (default: %(default)s)")
+    add(
+        "--recipe",
+        choices=RECIPES,
+        default="plain",
+        help="what the options below start from (default: %(default)s)",
+    )
     add("--network", choices=NETWORKS, help="which network")
     add("--conv", choices=("2plus1d", "3d", "mc3", "2d"), help="what its convolutions are")
     add("--learning-rate", type=float, help="Adam's rate")
-    add("--without", nargs="+", choices=INGREDIENTS, default=[], metavar="INGREDIENT", help=f"leave out {', '.join(INGREDIENTS)}")
+    add(
+        "--without",
+        nargs="+",
+        choices=INGREDIENTS,
+        default=[],
+        metavar="INGREDIENT",
+        help=f"leave out {', '.join(INGREDIENTS)}",
+    )
     add("--mixed", action="store_true", help="compute in 16 bits where that is safe")
     add("--seed", type=int, nargs="+", default=[0], help="one run for each (default: 0)")
     add("--epochs", type=_at_least(1), help="epochs (default: those of BOOK_RUN)")
-    add("--size", type=_at_least(16), help="height and width of the frames in pixels (default: those of BOOK_RUN)")
+    add(
+        "--size",
+        type=_at_least(16),
+        help="height and width of the frames in pixels (default: those of BOOK_RUN)",
+    )
     add("--frames", type=_at_least(1), help="frames a clip (default: those of BOOK_RUN)")
-    add("--batch-size", type=_at_least(1), help="clips a batch; fewer take less memory (default: those of BOOK_RUN)")
-    add("--classes", type=_at_least(2), help="how many classes, the first ones by name (default: those of BOOK_RUN)")
-    add("--per-class", type=_at_least(1), nargs=3, metavar=("TRAIN", "VAL", "TEST"), help="clips of each class a split (default: those of BOOK_RUN)")
-    add("--split", help="group, clip, or a table (.csv) with the columns file and split (default: group)")
+    add(
+        "--batch-size",
+        type=_at_least(1),
+        help="clips a batch; fewer take less memory (default: those of BOOK_RUN)",
+    )
+    add(
+        "--classes",
+        type=_at_least(2),
+        help="how many classes, the first ones by name (default: those of BOOK_RUN)",
+    )
+    add(
+        "--per-class",
+        type=_at_least(1),
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="clips of each class a split (default: those of BOOK_RUN)",
+    )
+    add(
+        "--split",
+        help="group, clip, or a table (.csv) with the columns file and split (default: group)",
+    )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--resume", action="store_true", help="go on after the last whole epoch of a run, as by default; say why where that can't be")
-    how.add_argument("--restart", action="store_true", help="begin anew; what an earlier run saved stays until the first epoch is saved")
-    add("--leave-out", action="store_true", help="leave out clips that can't be read, and list them at the end")
-    add("--no-test", action="store_true", help="leave the test clips alone, as one should while choosing")
-    add("--record", type=_local, metavar="FILE", help="add the records to this JSON file, a list of runs")
+    how.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the last whole epoch of a run, as by default; say why where that can't be",
+    )
+    how.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin anew; what an earlier run saved stays until the first epoch is saved",
+    )
+    add(
+        "--leave-out",
+        action="store_true",
+        help="leave out clips that can't be read, and list them at the end",
+    )
+    add(
+        "--no-test",
+        action="store_true",
+        help="leave the test clips alone, as one should while choosing",
+    )
+    add(
+        "--record",
+        type=_local,
+        metavar="FILE",
+        help="add the records to this JSON file, a list of runs",
+    )
     add("--tensorboard", type=_local, metavar="FOLDER", help="write logs for TensorBoard")
-    add("--deterministic", action="store_true", help="get the same bits from the same seed, at some cost of time")
+    add(
+        "--deterministic",
+        action="store_true",
+        help="get the same bits from the same seed, at some cost of time",
+    )
     return parser.parse_args(arguments)
 
 
@@ -578,7 +797,12 @@ def main(arguments=None):
 
 
 def _train_one(options, seed):
-    own = {"network": options.network, "conv": options.conv, "learning_rate": options.learning_rate, "mixed": options.mixed or None}
+    own = {
+        "network": options.network,
+        "conv": options.conv,
+        "learning_rate": options.learning_rate,
+        "mixed": options.mixed or None,
+    }
     recipe = dataclasses.replace(RECIPES[options.recipe], seed=seed, **_given(own))
     recipe = dataclasses.replace(recipe, **{name: INGREDIENTS[name] for name in options.without})
     settings = _settings(options)
@@ -586,10 +810,18 @@ def _train_one(options, seed):
     if options.resume and (reason := _why_anew(settings, recipe)):
         print(f"nothing to go on from: {reason}; it begins anew", flush=True)
     _, record = train(
-        settings, recipe, resume=not options.restart, test=not options.no_test, thorough=options.record is not None,
-        unreadable="leave out" if options.leave_out else "stop", log=lambda line: print(line, flush=True), tensorboard=options.tensorboard,
-    )  # fmt: skip
-    scores = {"validation": record["history"]["val_accuracy"][-1]} | ({} if options.no_test else {"test": record["test"]["accuracy"]})
+        settings,
+        recipe,
+        resume=not options.restart,
+        test=not options.no_test,
+        thorough=options.record is not None,
+        unreadable="leave out" if options.leave_out else "stop",
+        log=lambda line: print(line, flush=True),
+        tensorboard=options.tensorboard,
+    )
+    scores = {"validation": record["history"]["val_accuracy"][-1]} | (
+        {} if options.no_test else {"test": record["test"]["accuracy"]}
+    )
     told = "".join(f"{name} accuracy {score:.3f}, " for name, score in scores.items())
     print(f"{told}{record['seconds']:.0f} s, {record['hardware']}", flush=True)
     for split, names in record["left_out"].items():
@@ -600,7 +832,12 @@ def _train_one(options, seed):
 
 
 def _settings(options):
-    own = {"epochs": options.epochs, "size": options.size, "n_frames": options.frames, "split_by": options.split}
+    own = {
+        "epochs": options.epochs,
+        "size": options.size,
+        "n_frames": options.frames,
+        "split_by": options.split,
+    }
     own |= {"batch_size": options.batch_size, "num_classes": options.classes}
     if options.per_class:
         own["splits"] = dict(zip(("train", "val", "test"), options.per_class))
@@ -615,11 +852,19 @@ def _why_anew(settings, recipe):
     if (folder / LAST).exists():
         return f"{folder / LAST} has no history beside it"
     named = re.compile(rf"{re.escape(recipe.name)}-(\d+)epochs-\w+")
-    others = [path.parent for path in sorted(folder.parent.glob(f"*/{LAST}")) if named.fullmatch(path.parent.name)]
+    others = [
+        path.parent
+        for path in sorted(folder.parent.glob(f"*/{LAST}"))
+        if named.fullmatch(path.parent.name)
+    ]
     for path in others:
         epochs = int(named.fullmatch(path.name)[1])
         if path == run_folder(dataclasses.replace(settings, epochs=epochs), recipe):
-            because = "its learning rate falls over all of them" if recipe.cosine else "their number is part of what a run is"
+            because = (
+                "its learning rate falls over all of them"
+                if recipe.cosine
+                else "their number is part of what a run is"
+            )
             return f"a run of {epochs} epochs is another one, because {because}"
     if others:
         return f"{', '.join(path.name for path in others)} differs in settings, recipe, backend or the helpers' source"

@@ -1,8 +1,9 @@
 """UCF101's names, and how its clips are split. Taught in the chapter *Load video*.
 
-A clip is called `v_<Class>_g<group>_c<clip>.avi`; the class may be of several words, as in `v_Push_Ups_g01_c01.avi`, and the
-suffix in capitals. All clips of a group are cut from one upload: the same person in the
-same room (Soomro et al. 2012). A split that ignores the groups tests on rooms that it trained on.
+A clip is called `v_<Class>_g<group>_c<clip>.avi`; the class may be of several words, as in
+`v_Push_Ups_g01_c01.avi`, and the suffix in capitals. All clips of a group are cut from one upload:
+the same person in the same room (Soomro et al. 2012). A split that ignores the groups tests on
+rooms that it trained on.
 """
 
 import codecs
@@ -18,7 +19,9 @@ from collections import defaultdict
 from helpers.files import as_url
 
 # The last _g and _c count, so that a class of several words is told without doubt.
-NAME = re.compile(r"v_(?P<class_name>[^\W_]+(?:[ _-]+[^\W_]+)*)_g(?P<group>\d+)_c(?P<clip>\d+)\.(?i:avi)")
+NAME = re.compile(
+    r"v_(?P<class_name>[^\W_]+(?:[ _-]+[^\W_]+)*)_g(?P<group>\d+)_c(?P<clip>\d+)\.(?i:avi)"
+)
 FORM = "v_<Class>_g<group>_c<clip>.avi"
 # How to ask for fewer, in Python and in a shell.
 FEWER_CLIPS = "ask for fewer clips (splits, in a shell --per-class TRAIN VAL TEST)"
@@ -63,12 +66,14 @@ def get_group(fname):
 def split_by_group(files, splits, seed=0):
     """Split clips so that no two splits share a group of a class.
 
-    The groups of a class are dealt out in a random order, the same one for every class, each to the split that is
-    furthest from its share. Where that would leave a split short, other ways of dealing are tried until one fits.
+    The groups of a class are dealt out in a random order, the same one for every class, each to the
+    split that is furthest from its share. Where that would leave a split short, other ways of
+    dealing are tried until one fits.
 
     Args:
         files: Names of clips.
-        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test": 10}`.
+        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test":
+            10}`.
         seed: Seed of the random order.
 
     Returns:
@@ -123,22 +128,29 @@ def is_table(split_by):
 def read_split(path):
     """Return the split of each clip that a table names.
 
-    The table is a .csv file, or what Excel makes of one: with commas, semicolons, tabs, or what its first line says (`sep=|`),
-    in UTF-8 or UTF-16, with a byte order mark or without, its titles and splits in capitals or not, with lines left blank.
+    The table is a .csv file, or what Excel makes of one: with commas, semicolons, tabs, or what its
+    first line says (`sep=|`), in UTF-8 or UTF-16, with a byte order mark or without, its titles and
+    splits in capitals or not, with lines left blank.
 
     Args:
-        path: A file with the columns `file` and `split`; others are passed over, and so are folders before a clip's name.
+        path: A file with the columns `file` and `split`; others are passed over, and so are folders
+            before a clip's name.
 
     Raises:
-        ValueError: The file can't be read, lacks one of the columns, names no clip, or one for two splits.
+        ValueError: The file can't be read, lacks one of the columns, names no clip, or one for two
+            splits.
     """
     table = {}
     for row in _rows(path):
         name, split = last_part(row["file"]), row["split"]
         if table.setdefault(name, split).lower() != split.lower():
-            raise ValueError(f"{path} names {name} for {table[name]} and for {split}; leave one of the two.")
+            raise ValueError(
+                f"{path} names {name} for {table[name]} and for {split}; leave one of the two."
+            )
     if not table:
-        raise ValueError(f"{path} names no clip: no line has both a file and a split; fill its columns.")
+        raise ValueError(
+            f"{path} names no clip: no line has both a file and a split; fill its columns."
+        )
     return table
 
 
@@ -152,10 +164,14 @@ def _rows(path):
                 rows = [dict(zip(titles, cells)) for cells in list(_lines(text, separator))[1:]]
                 return [row for row in rows if row.get("file") and row.get("split")]
     except csv.Error as error:
-        raise ValueError(f"{path} can't be read as a table ({error}); save it anew as CSV, with the columns file and split.") from error
+        raise ValueError(
+            f"{path} can't be read as a table ({error}); save it anew as CSV, with the columns file and split."
+        ) from error
     lines = text.strip().splitlines()
     found = f"its first line is {lines[0][:80]!r}" if lines else "it is empty"
-    raise ValueError(f"{path} is no table with the columns file and split: {found}; name two of its columns so.")
+    raise ValueError(
+        f"{path} is no table with the columns file and split: {found}; name two of its columns so."
+    )
 
 
 def _separators(text):
@@ -166,7 +182,9 @@ def _separators(text):
 
 def _lines(text, separator, strict=True):
     """Iterate over the cells of each line of a table, but for blank lines."""
-    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict):
+    for row in csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict
+    ):
         cells = [cell.strip() for cell in row]
         if any(cells):
             yield cells
@@ -175,22 +193,34 @@ def _lines(text, separator, strict=True):
 def _read_text(path):
     """Return a table's text, in the encoding that its first bytes tell."""
     if as_url(path):
-        raise ValueError(f"{path} is a URL, and a table is read from a file; download it and give its path.")
+        raise ValueError(
+            f"{path} is a URL, and a table is read from a file; download it and give its path."
+        )
     try:
         content = pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a .csv file with the columns file and split.") from error
+        raise ValueError(
+            f"{path} can't be read ({error.strerror}); give the path of a .csv file with the columns file and split."
+        ) from error
     try:
         return content.decode(_encoding(content))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8; save it as CSV UTF-8, with the columns file and split.") from error
+        raise ValueError(
+            f"{path} is no text in UTF-8; save it as CSV UTF-8, with the columns file and split."
+        ) from error
 
 
 def _encoding(content):
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # A table begins with ASCII, of which UTF-16 makes every other byte 0.
-    return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be" if content[:1] == b"\0" else "utf-8-sig"
+    return (
+        "utf-16-le"
+        if content[1:2] == b"\0"
+        else "utf-16-be"
+        if content[:1] == b"\0"
+        else "utf-8-sig"
+    )
 
 
 def split_by_table(files, splits, table):
@@ -211,7 +241,11 @@ def split_by_table(files, splits, table):
     table = {last_part(name): split for name, split in table.items()}
     for class_name, class_files in files_by_class(files).items():
         for name, count in splits.items():
-            chosen = sorted(file for file in class_files if table.get(last_part(file), "").lower() == name.lower())
+            chosen = sorted(
+                file
+                for file in class_files
+                if table.get(last_part(file), "").lower() == name.lower()
+            )
             if len(chosen) < count:
                 raise ValueError(
                     f"The table names {len(chosen)} clips of {class_name} for {name}, not {count} (its splits: "
@@ -233,7 +267,9 @@ def _parse(fname):
     """Return the parts of a clip's name; None for other names, and for those that are too long for a file's."""
     name = last_part(fname)
     # For re, marks such as the vowels of Hindi are no part of a word.
-    match = NAME.fullmatch("".join("a" if unicodedata.category(sign).startswith("M") else sign for sign in name))
+    match = NAME.fullmatch(
+        "".join("a" if unicodedata.category(sign).startswith("M") else sign for sign in name)
+    )
     if match is None or len(name.encode()) > 255:
         return None
     return {part: name[slice(*match.span(part))] for part in match.groupdict()}
@@ -242,7 +278,9 @@ def _parse(fname):
 def _expect_parts(fname):
     parts = _parse(fname)
     if parts is None:
-        raise ValueError(f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it.")
+        raise ValueError(
+            f"{fname} is not named like a clip of UCF101, such as v_PullUps_g01_c01.avi; rename or remove it."
+        )
     return parts
 
 

@@ -17,18 +17,24 @@ from helpers import damage
 from helpers.files import as_url
 from helpers.ucf101 import last_part
 
-# pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours wrong where a clip changes its pixel format.
+# pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours
+# wrong where a clip changes its pixel format.
 if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13):
     wheels = "opencv-python or opencv-python-headless, whichever pip list names"
-    raise ImportError(f"OpenCV {cv2.__version__} is too old for helpers.video; update it by pip install --upgrade ({wheels}).")
+    raise ImportError(
+        f"OpenCV {cv2.__version__} is too old for helpers.video; update it by pip install --upgrade ({wheels})."
+    )
 
-# A file of whose frames fewer than this share decode is looked into; a few may be missing at an odd end.
+# A file of whose frames fewer than this share decode is looked into; a few may be missing at an odd
+# end.
 _MOST = 0.9
 # A picture is of one colour if it strays less than this from it, of 255.
 _FLAT = 1
-# A pixel that is said to be so many times as wide as high, or as high as wide, is a mistake in the header.
+# A pixel that is said to be so many times as wide as high, or as high as wide, is a mistake in the
+# header.
 _WIDEST = 8
-# One that strays less from a square is an encoder's rounding, not seen by anyone; six in 500 clips of UCF101 have such.
+# One that strays less from a square is an encoder's rounding, not seen by anyone; six in 500 clips
+# of UCF101 have such.
 _SQUARE = 0.01
 WAY_OUT = "fetch, convert or record it anew, or leave it out"
 # What the names of videos end in; which of them OpenCV reads shows when it opens them.
@@ -49,20 +55,29 @@ class VideoReadError(OSError):
 
 
 def frames_from_video_file(
-    path, n_frames, output_size=(224, 224), frame_step=15, *, start="random", seed=None, start_step=1
+    path,
+    n_frames,
+    output_size=(224, 224),
+    frame_step=15,
+    *,
+    start="random",
+    seed=None,
+    start_step=1,
 ):
     """Read frames at even distances from a video file.
 
-    A clip too short for `n_frames` at `frame_step` is sampled at a smaller, even distance from its first frame to its
-    last; with fewer than `n_frames` frames altogether some are shown twice. Order and extent of the action stay, and no
-    frame is invented.
+    A clip too short for `n_frames` at `frame_step` is sampled at a smaller, even distance from its
+    first frame to its last; with fewer than `n_frames` frames altogether some are shown twice.
+    Order and extent of the action stay, and no frame is invented.
 
     Args:
         path: The video file.
         n_frames: Frames to return.
-        output_size: `(height, width)` in pixels. Frames keep their proportions; black bars fill what is left.
+        output_size: `(height, width)` in pixels. Frames keep their proportions; black bars fill
+            what is left.
         frame_step: Frames from one returned frame to the next.
-        start: The first frame: `"random"`, `"center"` (as much of the clip before as after), or its number.
+        start: The first frame: `"random"`, `"center"` (as much of the clip before as after), or its
+            number.
         seed: What `numpy.random.default_rng` takes; the same seed gives the same random start.
         start_step: Frames from one possible random start to the next.
 
@@ -77,7 +92,8 @@ def frames_from_video_file(
     def choose(length):
         return frame_indices(length, n_frames, frame_step, start, seed, start_step)
 
-    # Where a clip ends matters to its centre and to the starts to choose from, but not to a start that is given.
+    # Where a clip ends matters to its centre and to the starts to choose from, but not to a start
+    # that is given.
     pictures, _ = read_pictures(path, choose, output_size, to_end=isinstance(start, str))
     return add_bars(pictures, output_size)
 
@@ -85,8 +101,9 @@ def frames_from_video_file(
 def clips_from_video_file(path, n_clips, n_frames, output_size=(224, 224), frame_step=15):
     """Read several clips from a video file, at even distances from its beginning to its end.
 
-    So that all of it is seen, and not its middle only; the clips overlap where there is no room for all of them. Of a video
-    that is too short for two different clips, all are the same. Taught in the chapter *Evaluate*.
+    So that all of it is seen, and not its middle only; the clips overlap where there is no room for
+    all of them. Of a video that is too short for two different clips, all are the same. Taught in
+    the chapter *Evaluate*.
 
     Args:
         path: The video file.
@@ -126,18 +143,23 @@ def frame_indices(length, n_frames, frame_step, start="random", seed=None, start
         `n_frames` numbers from 0 to `length - 1`, ascending.
 
     Raises:
-        ValueError: `start` is not a frame of the clip, `"random"` or `"center"`, or a number that is at least 1 isn't.
+        ValueError: `start` is not a frame of the clip, `"random"` or `"center"`, or a number that
+            is at least 1 isn't.
     """
     if min(n_frames, frame_step, start_step) < 1:
         sizes = f"{n_frames}, {frame_step} and {start_step}"
         raise ValueError(f"n_frames, frame_step and start_step are at least 1, not {sizes}.")
     spare = length - (1 + (n_frames - 1) * frame_step)
     if start == "random":
-        first = start_step * int(np.random.default_rng(seed).integers(0, max(spare, 0) // start_step + 1))
+        first = start_step * int(
+            np.random.default_rng(seed).integers(0, max(spare, 0) // start_step + 1)
+        )
     elif start == "center":
         first = max(spare, 0) // 2
     elif isinstance(start, str) or not 0 <= start < length:
-        raise ValueError(f'start is "random", "center" or a frame from 0 to {length - 1}, not {start!r}.')
+        raise ValueError(
+            f'start is "random", "center" or a frame from 0 to {length - 1}, not {start!r}.'
+        )
     else:
         first = int(start)
     if first <= spare:
@@ -150,10 +172,11 @@ def read_pictures(path, choose, output_size, *, to_end=True):
 
     Args:
         path: The video file.
-        choose: A function that gets the clip's length in frames and returns the numbers of the frames to read, ascending.
+        choose: A function that gets the clip's length in frames and returns the numbers of the
+            frames to read, ascending.
         output_size: `(height, width)` in pixels to fit into.
-        to_end: Whether the length has to be what decodes; if not, the header's is taken, as long as all frames chosen are
-            there and none of them is the last.
+        to_end: Whether the length has to be what decodes; if not, the header's is taken, as long as
+            all frames chosen are there and none of them is the last.
 
     Returns:
         `(pictures, length)`: uint8 RGB `(n, inner_height, inner_width, 3)` and the clip's length.
@@ -182,7 +205,8 @@ def fit(frame, output_size, aspect=1.0):
     Args:
         frame: uint8 `(height, width, 3)`.
         output_size: `(height, width)` in pixels.
-        aspect: How wide a pixel of the image is shown, in pixel heights; those of the result are square.
+        aspect: How wide a pixel of the image is shown, in pixel heights; those of the result are
+            square.
 
     Returns:
         uint8 `(inner_height, inner_width, 3)`.
@@ -191,7 +215,8 @@ def fit(frame, output_size, aspect=1.0):
     scale = min(height / frame.shape[0], width / (frame.shape[1] * aspect))
     inner_height = min(height, max(1, round(frame.shape[0] * scale)))
     inner_width = min(width, max(1, round(frame.shape[1] * aspect * scale)))
-    # Linear interpolation looks at two pixels a side: below half the size it would pass over some, and is ten times as fast.
+    # Linear interpolation looks at two pixels a side: below half the size it would pass over some,
+    # and is ten times as fast.
     interpolation = cv2.INTER_AREA if scale * min(aspect, 1) < 0.5 else cv2.INTER_LINEAR
     return cv2.resize(frame, (inner_width, inner_height), interpolation=interpolation)
 
@@ -233,15 +258,17 @@ def letterbox(frame, output_size):
 def clips_and_labels(path, class_names=None):
     """List the clips below a split's folder.
 
-    Everything below a class's folder counts, in folders of its own or not. What is hidden is left out; what isn't named like a video is
-    named in a warning.
+    Everything below a class's folder counts, in folders of its own or not. What is hidden is left
+    out; what isn't named like a video is named in a warning.
 
     Args:
         path: Folder with one folder of videos a class, in any container that OpenCV reads.
-        class_names: The classes by number, such as those of the training set; the folders' names in order where not given.
+        class_names: The classes by number, such as those of the training set; the folders' names in
+            order where not given.
 
     Returns:
-        `(files, labels, class_names)`: paths in order, the class of each as a number, the names by number.
+        `(files, labels, class_names)`: paths in order, the class of each as a number, the names by
+        number.
 
     Raises:
         ValueError: There are no clips, or `class_names` lacks a class that has some.
@@ -252,13 +279,21 @@ def clips_and_labels(path, class_names=None):
     if not files and not path.exists() and (url := as_url(path)):
         raise ValueError(f"{url} is a web address; download the clips, and name their folder.")
     if not files:
-        raise ValueError(f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive.")
+        raise ValueError(
+            f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive."
+        )
     classes = [file.relative_to(path).parts[0] for file in files]
-    empty = [folder for folder in sorted(path.glob("[!.]*")) if folder.is_dir() and folder.name not in classes]
+    empty = [
+        folder
+        for folder in sorted(path.glob("[!.]*"))
+        if folder.is_dir() and folder.name not in classes
+    ]
     _tell_of_others(path, sorted(set(found) - set(files)), empty)
     names = sorted(set(classes)) if class_names is None else list(class_names)
     if unknown := sorted(set(classes) - set(names)):
-        raise ValueError(f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes.")
+        raise ValueError(
+            f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes."
+        )
     return files, [names.index(name) for name in classes], names
 
 
@@ -290,16 +325,18 @@ def _tell_of_others(path, files, folders):
     named = f"files that are not named like videos ({', '.join(_USUAL)} and so on) or lie in no class's folder"
     for what, others in ((named, files), ("folders without a video", folders)):
         if others:
-            listed = ", ".join(str(other.relative_to(path)) for other in others[:_LISTED]) + ", ..." * (len(others) > _LISTED)
+            listed = ", ".join(
+                str(other.relative_to(path)) for other in others[:_LISTED]
+            ) + ", ..." * (len(others) > _LISTED)
             warnings.warn(f"{path}: passed over {len(others)} {what}: {listed}.", stacklevel=3)
 
 
 class FrameGenerator:
     """The clips of a split, one after the other, as the tutorial's class of this name gives them.
 
-    Iterating yields `(frames, label)`: uint8 RGB `(n_frames, height, width, 3)` and the class as a number. In training
-    the order is shuffled and every clip starts at a random frame, anew in each pass; otherwise the order is the
-    files' and clips start so that the middle is read.
+    Iterating yields `(frames, label)`: uint8 RGB `(n_frames, height, width, 3)` and the class as a
+    number. In training the order is shuffled and every clip starts at a random frame, anew in each
+    pass; otherwise the order is the files' and clips start so that the middle is read.
 
     Args:
         path: Folder with one folder of videos a class, as in `clips_and_labels`.
@@ -308,14 +345,25 @@ class FrameGenerator:
         output_size: `(height, width)` in pixels.
         frame_step: Frames from one returned frame to the next.
         seed: Seed of order and starts.
-        class_names: The classes by number, such as those of the training set; the folders' names in order where not given.
+        class_names: The classes by number, such as those of the training set; the folders' names in
+            order where not given.
 
     Raises:
         ValueError: There are no clips.
         VideoReadError: On iterating, a clip can't be read.
     """
 
-    def __init__(self, path, n_frames, training=False, *, output_size=(224, 224), frame_step=15, seed=0, class_names=None):
+    def __init__(
+        self,
+        path,
+        n_frames,
+        training=False,
+        *,
+        output_size=(224, 224),
+        frame_step=15,
+        seed=0,
+        class_names=None,
+    ):
         self.files, self.labels, self.class_names = clips_and_labels(path, class_names)
         self.class_ids_for_name = {name: i for i, name in enumerate(self.class_names)}
         self.n_frames, self.output_size, self.frame_step = n_frames, output_size, frame_step
@@ -328,9 +376,16 @@ class FrameGenerator:
     def __iter__(self):
         order = self.rng.permutation(len(self)) if self.training else range(len(self))
         for i in order:
-            start, seed = ("random", self.rng.integers(2**32)) if self.training else ("center", None)
+            start, seed = (
+                ("random", self.rng.integers(2**32)) if self.training else ("center", None)
+            )
             size, step = self.output_size, self.frame_step
-            yield frames_from_video_file(self.files[i], self.n_frames, size, step, start=start, seed=seed), self.labels[i]
+            yield (
+                frames_from_video_file(
+                    self.files[i], self.n_frames, size, step, start=start, seed=seed
+                ),
+                self.labels[i],
+            )
 
     # `tf.data.Dataset.from_generator` calls what it is given, as in the tutorial.
     __call__ = __iter__
@@ -369,7 +424,8 @@ def pixel_aspect(capture):
 def expect_decoded(path, decoded):
     """Make sure that a file is not much longer than what was decoded of it.
 
-    Some frames are coded and not shown, for example those before the beginning of a trimmed video. So FFmpeg has to report an error, too.
+    Some frames are coded and not shown, for example those before the beginning of a trimmed video.
+    So FFmpeg has to report an error, too.
 
     Args:
         path: The video file.
@@ -383,7 +439,9 @@ def expect_decoded(path, decoded):
     """
     found = _count_packets(path)
     if decoded < _MOST * found and damage.decoding_errors(path):
-        raise VideoReadError(f"{path} is damaged: of its {found} frames {decoded} can be decoded; {WAY_OUT}.")
+        raise VideoReadError(
+            f"{path} is damaged: of its {found} frames {decoded} can be decoded; {WAY_OUT}."
+        )
     return found
 
 
@@ -393,11 +451,14 @@ def _expect_file(path):
             raise VideoReadError(f"{url} is a web address; download the video, and name its file.")
         raise VideoReadError(f"{path} is not there; check its name, or fetch it anew.")
     if not path.is_file():
-        raise VideoReadError(f"{path} is {'a folder; name the videos in it' if path.is_dir() else 'no file; name a video'}.")
+        raise VideoReadError(
+            f"{path} is {'a folder; name the videos in it' if path.is_dir() else 'no file; name a video'}."
+        )
 
 
 def _capture(path, *parameters):
-    # As bytes, for a name need not be Unicode; from the root, for FFmpeg takes what stands before a colon for a protocol.
+    # As bytes, for a name need not be Unicode; from the root, for FFmpeg takes what stands before a
+    # colon for a protocol.
     return cv2.VideoCapture(os.fsencode(path.absolute()), cv2.CAP_FFMPEG, parameters)
 
 
@@ -430,12 +491,16 @@ def _not_decoded(path, what):
     if not codec or known and not damage.is_unsupported(path):
         return VideoReadError(f"{path} {what}; {WAY_OUT}.")
     letters = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").upper()
-    return VideoReadError(f"{path} is coded in {_CODECS.get(letters, letters)}, which this OpenCV can't decode; {_conversion(path)}")
+    return VideoReadError(
+        f"{path} is coded in {_CODECS.get(letters, letters)}, which this OpenCV can't decode; {_conversion(path)}"
+    )
 
 
 def _conversion(path, filters=""):
     """Return how to make a copy of a video that OpenCV reads."""
-    source, copy = (shlex.quote(str(name)) for name in (path, path.with_name(f"{path.stem}-h264.mp4")))
+    source, copy = (
+        shlex.quote(str(name)) for name in (path, path.with_name(f"{path.stem}-h264.mp4"))
+    )
     return f"convert it, for example by: ffmpeg -i {source} {filters}-c:v libx264 -pix_fmt yuv420p {copy}"
 
 
@@ -479,12 +544,22 @@ def _decode(path, capture, indices, output_size, to_end):
     if not decoded:
         raise _not_decoded(path, "has no frame that can be decoded")
     # Where each picture is the one before, conversion may have failed.
-    if len(set(indices)) > 1 and all(np.array_equal(picture, pictures[0]) for picture in pictures) and damage.is_unconverted(path):
-        raise VideoReadError(f"{path} is interlaced, and this OpenCV can't convert its frames; {_conversion(path, '-vf yadif ')}")
-    # Frames that tell changes only, to a frame that is lost, decode to grey ones. One that a trimmed video hides is not lost.
+    if (
+        len(set(indices)) > 1
+        and all(np.array_equal(picture, pictures[0]) for picture in pictures)
+        and damage.is_unconverted(path)
+    ):
+        raise VideoReadError(
+            f"{path} is interlaced, and this OpenCV can't convert its frames; {_conversion(path, '-vf yadif ')}"
+        )
+    # Frames that tell changes only, to a frame that is lost, decode to grey ones. One that a
+    # trimmed video hides is not lost.
     if first in "PB" and damage.decoding_errors(path, 1):
-        raise VideoReadError(f"{path} has lost its first frames, and those after them are wrong; {WAY_OUT}.")
-    # Where a key frame is damaged, the decoder fills up with one colour; but it may just as well show a dark room, or a title.
+        raise VideoReadError(
+            f"{path} has lost its first frames, and those after them are wrong; {WAY_OUT}."
+        )
+    # Where a key frame is damaged, the decoder fills up with one colour; but it may just as well
+    # show a dark room, or a title.
     if flat and damage.decoding_errors(path, flat):
         raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {WAY_OUT}.")
     return pictures, decoded

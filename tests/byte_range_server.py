@@ -1,6 +1,7 @@
 """Serve one ZIP on 127.0.0.1 with byte ranges, and count what travels.
 
-In tests `with serve(zip_path) as server:`; in a shell `python tests/byte_range_server.py ZIP [--port N]`.
+In tests `with serve(zip_path) as server:`; in a shell `python tests/byte_range_server.py ZIP
+[--port N]`.
 """
 
 import argparse
@@ -19,7 +20,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, zip_path, ranges=True, faults=(), port=0, pause=0, tls=None):
         super().__init__(("127.0.0.1", port), Handler)
-        self.zip_path, self.ranges, self.faults, self.pause = pathlib.Path(zip_path), ranges, list(faults), pause
+        self.zip_path, self.ranges, self.faults, self.pause = (
+            pathlib.Path(zip_path),
+            ranges,
+            list(faults),
+            pause,
+        )
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}/{self.zip_path.name}"
         self.bytes_sent = self.requests = 0
         self.lock, self.over = threading.Lock(), threading.Event()
@@ -77,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault:
             body = body[: {"cut": len(body) // 2, "stall": len(body) // 2}.get(fault, 0)]
         if self.command == "HEAD":
-            return
+            return None
         # A reader that has seen enough may leave.
         with contextlib.suppress(ConnectionError):
             for begin in range(0, len(body), CHUNK):
@@ -98,9 +104,10 @@ def serve(zip_path, ranges=True, faults=(), pause=0, tls=None):
     Args:
         zip_path: The file.
         ranges: Whether byte ranges are answered; if not, every answer is the whole file.
-        faults: What goes wrong with one request after the other: a status such as 500, "cut" (the connection closes in
-            the middle of the body), "hang up" (it closes before the body), "stall" (nothing more comes after the middle of
-            the body), "silence" (nothing comes at all) or None. Afterwards nothing does.
+        faults: What goes wrong with one request after the other: a status such as 500, "cut" (the
+            connection closes in the middle of the body), "hang up" (it closes before the body),
+            "stall" (nothing more comes after the middle of the body), "silence" (nothing comes at
+            all) or None. Afterwards nothing does.
         pause: Seconds to wait after every 64 KiB.
         tls: An `ssl.SSLContext` for https.
 
@@ -108,7 +115,9 @@ def serve(zip_path, ranges=True, faults=(), pause=0, tls=None):
         The server, with `url`, `bytes_sent` and `requests`.
     """
     server = Server(zip_path, ranges, faults, pause=pause, tls=tls)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    ).start()
     try:
         yield server
     finally:
@@ -118,7 +127,9 @@ def serve(zip_path, ranges=True, faults=(), pause=0, tls=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Serve one ZIP with byte ranges; say on Ctrl-C how much of it travelled.")
+    parser = argparse.ArgumentParser(
+        description="Serve one ZIP with byte ranges; say on Ctrl-C how much of it travelled."
+    )
     parser.add_argument("zip", type=pathlib.Path)
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     args = parser.parse_args()
@@ -131,7 +142,9 @@ def main():
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
     server.server_close()
-    print(f"\n{server.bytes_sent:,} of {args.zip.stat().st_size:,} bytes sent in {server.requests} requests")
+    print(
+        f"\n{server.bytes_sent:,} of {args.zip.stat().st_size:,} bytes sent in {server.requests} requests"
+    )
 
 
 if __name__ == "__main__":

@@ -99,15 +99,35 @@ def write_avi(path, coded, size, code=b"MJPG"):
     coded, (height, width) = list(coded), size
     frames = [chunk(b"00dc", frame) for frame in coded]
     begins = np.cumsum([4] + [len(frame) for frame in frames])
-    index = (b"00dc" + struct.pack("<3I", 16, begin, len(frame)) for begin, frame in zip(begins.tolist(), coded))
-    header = chunk(b"avih", struct.pack("<14I", 40_000, 0, 0, 16, len(coded), 0, 1, 0, width, height, 0, 0, 0, 0))
+    index = (
+        b"00dc" + struct.pack("<3I", 16, begin, len(frame))
+        for begin, frame in zip(begins.tolist(), coded)
+    )
+    header = chunk(
+        b"avih",
+        struct.pack("<14I", 40_000, 0, 0, 16, len(coded), 0, 1, 0, width, height, 0, 0, 0, 0),
+    )
     rate = struct.pack("<3I", 1, 25, 0)
-    stream = b"vids" + code + bytes(12) + rate + struct.pack("<3Ii4H", len(coded), 0, 0, 0, 0, 0, width, height)
+    stream = (
+        b"vids"
+        + code
+        + bytes(12)
+        + rate
+        + struct.pack("<3Ii4H", len(coded), 0, 0, 0, 0, 0, width, height)
+    )
     picture = struct.pack("<IiiHH4s5I", 40, width, height, 1, 24, code, 0, 0, 0, 0, 0)
     streams = chunk(b"LIST", b"strl", chunk(b"strh", stream), chunk(b"strf", picture))
     movie = chunk(b"LIST", b"movi", *frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(chunk(b"RIFF", b"AVI ", chunk(b"LIST", b"hdrl", header, streams), movie, chunk(b"idx1", *index)))
+    path.write_bytes(
+        chunk(
+            b"RIFF",
+            b"AVI ",
+            chunk(b"LIST", b"hdrl", header, streams),
+            movie,
+            chunk(b"idx1", *index),
+        )
+    )
     return path
 
 
@@ -138,7 +158,9 @@ def write_video(path, n_frames, clip=0):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--record-faults", action="store_true", help="record the fault table for the book")
+    parser.addoption(
+        "--record-faults", action="store_true", help="record the fault table for the book"
+    )
 
 
 def pytest_configure(config):
@@ -164,7 +186,12 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 
 def _tell_what_nbval_compared(terminalreporter):
     """A chapter none of whose outputs are compared passes whatever they are."""
-    outcomes = [report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "nodeid")]
+    outcomes = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if hasattr(report, "nodeid")
+    ]
     cells = {report.nodeid for report in outcomes if ".ipynb::" in report.nodeid}
     if not cells:
         return
@@ -172,5 +199,9 @@ def _tell_what_nbval_compared(terminalreporter):
     terminalreporter.line(f"{'chapter':20} {'cells run':>9} {'outputs compared':>16}")
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         ran = sum(f"{notebook.name}::" in nodeid for nodeid in cells)
-        tags = [cell["metadata"].get("tags", []) for cell in json.loads(notebook.read_text())["cells"]]
-        terminalreporter.line(f"{notebook.stem:20} {ran:9} {sum('nbval-check-output' in own for own in tags):16}")
+        tags = [
+            cell["metadata"].get("tags", []) for cell in json.loads(notebook.read_text())["cells"]
+        ]
+        terminalreporter.line(
+            f"{notebook.stem:20} {ran:9} {sum('nbval-check-output' in own for own in tags):16}"
+        )

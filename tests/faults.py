@@ -1,8 +1,9 @@
 """The table of what was broken on purpose, and what came of it.
 
-A test of a fault takes the fixture `fault` and calls it once with what happened. The rows are printed at the end of a test
-run. `make faults` runs these tests and records the rows in `book/results/faults.json`, which a page of the book shows; every
-other run compares its rows with that record.
+A test of a fault takes the fixture `fault` and calls it once with what happened. The rows are
+printed at the end of a test run. `make faults` runs these tests and records the rows in
+`book/results/faults.json`, which a page of the book shows; every other run compares its rows with
+that record.
 """
 
 import json
@@ -25,14 +26,17 @@ class Table:
         Args:
             area: One of `AREAS`.
             tried: What was broken, in a few words.
-            happened: What the reader gets, in a few words; the same in every run and on every machine.
-            cases: How often it was tried. The test has made sure of what happened in each case, and that nothing
-                half-written stayed.
+            happened: What the reader gets, in a few words; the same in every run and on every
+                machine.
+            cases: How often it was tried. The test has made sure of what happened in each case, and
+                that nothing half-written stayed.
         """
         assert area in AREAS
         row = {"area": area, "tried": tried, "happened": happened, "cases": cases}
         self.rows.append(row)
-        assert self.recording or row in self.recorded, f"book/results/faults.json does not say {row}; run make faults."
+        assert self.recording or row in self.recorded, (
+            f"book/results/faults.json does not say {row}; run make faults."
+        )
 
     def save(self):
         """Record the rows in the order of the areas."""

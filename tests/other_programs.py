@@ -35,14 +35,27 @@ class Shown(typing.NamedTuple):
 
 def draw(number, size):
     """Return an RGB image `(*size, 3)` that tells a number."""
-    return cv2.resize(conftest.draw_numbers(number, CLIP), size[::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(
+        conftest.draw_numbers(number, CLIP), size[::-1], interpolation=cv2.INTER_NEAREST
+    )
 
 
 def even_seconds(n_frames):
     return [i / FPS for i in range(n_frames)]
 
 
-def write(path, codec, images, seconds=None, *, pixels="yuv420p", aspect=1, turn=0, options=None, **container):
+def write(
+    path,
+    codec,
+    images,
+    seconds=None,
+    *,
+    pixels="yuv420p",
+    aspect=1,
+    turn=0,
+    options=None,
+    **container,
+):
     """Write RGB images, or RGBA ones, as a video; return its path.
 
     Args:
@@ -56,7 +69,9 @@ def write(path, codec, images, seconds=None, *, pixels="yuv420p", aspect=1, turn
         options: The encoder's options, as FFmpeg names them.
         container: The container's options.
     """
-    with av.open(str(path), "w", options={name: str(value) for name, value in container.items()}) as file:
+    with av.open(
+        str(path), "w", options={name: str(value) for name, value in container.items()}
+    ) as file:
         stream = file.add_stream(codec, FPS, options=options or {})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.sample_aspect_ratio = pixels, Fraction(aspect)
@@ -80,7 +95,8 @@ def plain(path, codec, n_frames=50, size=(64, 64), **settings):
 def trimmed(path, codec="libx264", first=41, n_frames=50):
     """Cut the beginning off without coding anew, as `ffmpeg -ss ... -c copy` and phones do.
 
-    The packets from the key frame before the cut stay, at times below 0, and an edit list hides them.
+    The packets from the key frame before the cut stay, at times below 0, and an edit list hides
+    them.
     """
     uncut = path.with_stem("uncut")
     plain(uncut, codec, first + n_frames)
@@ -89,7 +105,11 @@ def trimmed(path, codec="libx264", first=41, n_frames=50):
         for packet in source.demux(video=0):
             if packet.pts is not None:
                 shift = round(first / FPS / packet.time_base)
-                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - shift,
+                    packet.dts - shift,
+                    stream,
+                )
                 target.mux(packet)
     return Shown(path, list(range(first, first + n_frames)), even_seconds(n_frames), (64, 64))
 
@@ -102,21 +122,31 @@ def dark(path, codec="mpeg2video", level=0, n_dark=25, size=(240, 320)):
     if codec == "libx264":
         rate["x264-params"] = "nal-hrd=cbr"
     write(path, codec, noise + [draw(i, size) for i in range(n_dark, 50)], options=rate)
-    return Shown(path, [CLIP * (level > 0)] * n_dark + list(range(n_dark, 50)), even_seconds(50), size)
+    return Shown(
+        path, [CLIP * (level > 0)] * n_dark + list(range(n_dark, 50)), even_seconds(50), size
+    )
 
 
-def anamorphic(path, codec="libx264", stored=(144, 176), aspect=Fraction(16, 11), n_frames=25, **settings):
+def anamorphic(
+    path, codec="libx264", stored=(144, 176), aspect=Fraction(16, 11), n_frames=25, **settings
+):
     """Write pixels that are not square, as camcorders, DVDs and some phones do."""
     write(path, codec, [draw(i, stored) for i in range(n_frames)], aspect=aspect, **settings)
-    return Shown(path, list(range(n_frames)), even_seconds(n_frames), (stored[0], round(stored[1] * aspect)))
+    return Shown(
+        path, list(range(n_frames)), even_seconds(n_frames), (stored[0], round(stored[1] * aspect))
+    )
 
 
 def rotated(path, degrees=90, codec="libx264", shown=(160, 96), aspect=Fraction(1), n_frames=25):
     """Note how the camera was held, instead of turning the picture; with `aspect`, the stored pixels are not square."""
     images = [np.rot90(draw(i, shown), -degrees // 90) for i in range(n_frames)]
-    write(path, codec, [np.ascontiguousarray(image) for image in images], turn=degrees, aspect=aspect)
+    write(
+        path, codec, [np.ascontiguousarray(image) for image in images], turn=degrees, aspect=aspect
+    )
     height, width = shown
-    size = (height, round(width * aspect)) if degrees % 180 == 0 else (round(height * aspect), width)
+    size = (
+        (height, round(width * aspect)) if degrees % 180 == 0 else (round(height * aspect), width)
+    )
     return Shown(path, list(range(n_frames)), even_seconds(n_frames), size)
 
 
@@ -129,12 +159,16 @@ def at_times(path, seconds, codec="libx264", **settings):
 def variable_rate(path, codec="libx264", **settings):
     """Write 30 frames a second, then 10 when it gets dark, then 60, as phones do."""
     steps = [0.033] * 20 + [0.1] * 10 + [0.017] * 20
-    return at_times(path, [round(second, 3) for second in np.cumsum([0, *steps]).tolist()], codec, **settings)
+    return at_times(
+        path, [round(second, 3) for second in np.cumsum([0, *steps]).tolist()], codec, **settings
+    )
 
 
 def pausing(path, codec="libx264", pause=12, **settings):
     """Write no frame for some seconds, as a camera does that waits for something to move."""
-    return at_times(path, [round(i / FPS + pause * (i >= 30), 3) for i in range(60)], codec, **settings)
+    return at_times(
+        path, [round(i / FPS + pause * (i >= 30), 3) for i in range(60)], codec, **settings
+    )
 
 
 def transparent(path, codec="libvpx-vp9", pixels="yuva420p", n_frames=25, size=(64, 64)):

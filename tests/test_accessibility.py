@@ -12,7 +12,11 @@ from test_pages import BOOK, pytestmark  # noqa: F401
 WIDTHS = {"desk": 1280, "phone": 390}
 MODES = ("light", "dark")
 # The first page leads on to the landing page.
-PAGES = sorted(page for page in BOOK.rglob("*.html") if page.parent.name in ("html", "book", "notebooks") and page != BOOK / "index.html")
+PAGES = sorted(
+    page
+    for page in BOOK.rglob("*.html")
+    if page.parent.name in ("html", "book", "notebooks") and page != BOOK / "index.html"
+)
 
 # Shows all of the page in a mode, without the time in which colours change.
 SHOW = """
@@ -30,20 +34,30 @@ def axe_core():
     if "AXE_CORE" in os.environ:
         return pathlib.Path(os.environ["AXE_CORE"]).read_text()
     package = importlib.util.find_spec("axe_playwright_python")
-    assert package, "axe-core is not installed; run `make setup`, or let AXE_CORE be the path of npm's axe.min.js"
+    assert package, (
+        "axe-core is not installed; run `make setup`, or let AXE_CORE be the path of npm's axe.min.js"
+    )
     return (pathlib.Path(package.origin).parent / "axe.min.js").read_text()
 
 
 def wait_for(browser, script):
     """Return what a script's promise comes to."""
-    answer = browser.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+    answer = browser.call(
+        "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+    )
     assert "exceptionDetails" not in answer, answer
     return answer["result"].get("value")
 
 
 def judge(browser, page, width):
     """Return what axe-core finds on a page, a list of violations by mode."""
-    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=900,
+        deviceScaleFactor=1,
+        mobile=width < 600,
+    )
     browser.open(page)
     browser.call("Runtime.evaluate", expression=axe_core())
     found = {}
@@ -67,7 +81,12 @@ def test_axe_finds_nothing_to_mend(browser, width, capsys):
         print(f"\n{f'violations at {width} pixels':34}" + "".join(f"{mode:>7}" for mode in MODES))
         for page, by_mode in found.items():
             print(f"{page!s:34}" + "".join(f"{len(by_mode[mode]):7}" for mode in MODES))
-    listed = [f"{page}, {mode}: {json.dumps(each, indent=1)}" for page, by_mode in found.items() for mode in MODES for each in by_mode[mode]]
+    listed = [
+        f"{page}, {mode}: {json.dumps(each, indent=1)}"
+        for page, by_mode in found.items()
+        for mode in MODES
+        for each in by_mode[mode]
+    ]
     assert not listed, "\n".join(listed)
 
 
@@ -81,6 +100,11 @@ FAULTS = {
 @pytest.mark.parametrize("rule", FAULTS)
 def test_axe_sees_what_is_wrong(browser, rule, tmp_path):
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><html lang='en'><title>page</title><main><h1>page</h1>{FAULTS[rule]}</main></html>")
+    page.write_text(
+        f"<!doctype html><html lang='en'><title>page</title><main><h1>page</h1>{FAULTS[rule]}</main></html>"
+    )
     found = judge(browser, page, WIDTHS["desk"])
-    assert {mode: [each["rule"] for each in found[mode]] for mode in MODES} == {"light": [rule], "dark": [rule]}
+    assert {mode: [each["rule"] for each in found[mode]] for mode in MODES} == {
+        "light": [rule],
+        "dark": [rule],
+    }

@@ -17,10 +17,14 @@ def clip():
 
 @pytest.mark.parametrize(
     "augmentation",
-    [Augmentation(), Augmentation(**NOTHING | {"flip": True}), Augmentation(**NOTHING | {"crop": 0.3}),
-     Augmentation(**NOTHING | {"colour": 1})],
+    [
+        Augmentation(),
+        Augmentation(**NOTHING | {"flip": True}),
+        Augmentation(**NOTHING | {"crop": 0.3}),
+        Augmentation(**NOTHING | {"colour": 1}),
+    ],
     ids=["all", "flip", "crop", "colour"],
-)  # fmt: skip
+)
 def test_all_frames_of_a_clip_are_changed_alike_and_the_clip_is_left_as_it_was(clip, augmentation):
     clip[:] = clip[0]
     before, changes = clip.copy(), 0
@@ -34,7 +38,9 @@ def test_all_frames_of_a_clip_are_changed_alike_and_the_clip_is_left_as_it_was(c
     assert changes >= 5
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(crop=0.3, colour=1)], ids=["default", "strong"])
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(), Augmentation(crop=0.3, colour=1)], ids=["default", "strong"]
+)
 def test_a_frame_does_not_depend_on_its_neighbours(clip, augmentation):
     for seed in range(10):
         alone = [augmentation(clip[i : i + 1], "Jump", seed)[0] for i in range(3)]
@@ -127,18 +133,34 @@ def test_classes_that_left_and_right_tell_apart_are_not_mirrored(clip):
 def test_what_is_not_mirrored_is_cropped_and_coloured_all_the_same(clip):
     without = Augmentation(flip=False)
     for seed in range(10):
-        np.testing.assert_array_equal(Augmentation()(clip, "WalkLeft", seed), without(clip, "Jump", seed))
+        np.testing.assert_array_equal(
+            Augmentation()(clip, "WalkLeft", seed), without(clip, "Jump", seed)
+        )
 
 
 @pytest.mark.parametrize(
     "class_name",
-    ["WalkLeft", "turn_right", "LEFT", "left", "Right", "left-hand", "LeftHandWave", "rightTurn", "LEFTHand", "2left2"],
+    [
+        "WalkLeft",
+        "turn_right",
+        "LEFT",
+        "left",
+        "Right",
+        "left-hand",
+        "LeftHandWave",
+        "rightTurn",
+        "LEFTHand",
+        "2left2",
+    ],
 )
 def test_names_that_say_left_or_right_are_sided(class_name):
     assert is_sided(class_name)
 
 
-@pytest.mark.parametrize("class_name", ["Bright", "Cleft", "Leftover", "Copyright", "upright_row", "PlayingGuitar", "", "7"])
+@pytest.mark.parametrize(
+    "class_name",
+    ["Bright", "Cleft", "Leftover", "Copyright", "upright_row", "PlayingGuitar", "", "7"],
+)
 def test_names_that_only_hold_those_letters_are_not_sided(class_name):
     assert not is_sided(class_name)
 
@@ -152,7 +174,9 @@ def test_a_window_is_cut_out_and_enlarged(down, top, right, left):
     frames = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), np.uint8)
     enlarged = crop_and_enlarge(frames, 0.5, down, right)
     for frame, result in zip(frames, enlarged, strict=True):
-        np.testing.assert_array_equal(result, cv2.resize(frame[top : top + 20, left : left + 30], (60, 40)))
+        np.testing.assert_array_equal(
+            result, cv2.resize(frame[top : top + 20, left : left + 30], (60, 40))
+        )
 
 
 def test_the_smallest_window_is_a_pixel(clip):
@@ -192,7 +216,10 @@ def test_colours_stay_within_bounds_and_use_them(colour):
     # Any two channels differ by no more than their tints, whatever the brightness.
     ratios = factors.max(axis=1) / factors.min(axis=1)
     assert ratios.max() <= (1 + colour / 2) / (1 - colour / 2) * (1 + 3 * rounding)
-    assert factors.mean(axis=1).min() < 1 - 0.7 * colour and factors.mean(axis=1).max() > 1 + 0.7 * colour
+    assert (
+        factors.mean(axis=1).min() < 1 - 0.7 * colour
+        and factors.mean(axis=1).max() > 1 + 0.7 * colour
+    )
     assert ratios.max() > 1 + 0.5 * colour
     assert abs(factors.mean() - 1) < colour / 5
 
@@ -213,9 +240,21 @@ def test_black_stays_black():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"crop": 0}, {"crop": -0.1}, {"crop": 1.1}, {"crop": np.nan}, {"colour": -0.1}, {"colour": 1.1}], ids=str
+    "wrong",
+    [
+        {"crop": 0},
+        {"crop": -0.1},
+        {"crop": 1.1},
+        {"crop": np.nan},
+        {"colour": -0.1},
+        {"colour": 1.1},
+    ],
+    ids=str,
 )
 def test_shares_that_make_no_sense_are_refused(wrong):
     crop, colour = ({"crop": 0.8, "colour": 0.2} | wrong).values()
-    with pytest.raises(ValueError, match=f"^crop is above 0 and at most 1, colour from 0 to 1, not {crop} and {colour}\\.$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^crop is above 0 and at most 1, colour from 0 to 1, not {crop} and {colour}\\.$",
+    ):
         Augmentation(**wrong)

@@ -6,10 +6,10 @@ import os
 import pathlib
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 import threading
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -55,7 +55,9 @@ def break_clips(split, *clips):
 
 def epochs_of(batches, n=3):
     """Return the batches of some epochs as NumPy arrays."""
-    return [[(np.asarray(frames), np.asarray(labels)) for frames, labels in batches] for _ in range(n)]
+    return [
+        [(np.asarray(frames), np.asarray(labels)) for frames, labels in batches] for _ in range(n)
+    ]
 
 
 def expect_same(epochs, expected):
@@ -67,7 +69,9 @@ def expect_same(epochs, expected):
 
 
 def digest(epochs):
-    return hashlib.sha256(b"".join(array.tobytes() for epoch in epochs for batch in epoch for array in batch)).hexdigest()
+    return hashlib.sha256(
+        b"".join(array.tobytes() for epoch in epochs for batch in epoch for array in batch)
+    ).hexdigest()
 
 
 def clips_in(epoch):
@@ -110,19 +114,40 @@ def test_batches_may_be_asked_for_in_any_order_and_more_than_once(split, cache, 
 def test_frames_and_labels_are_those_of_the_files(split):
     files, labels, class_names = clips_and_labels(split)
     batches = ClipBatches(split, **SIZES)
-    assert (batches.files, batches.labels.tolist(), batches.class_names) == (files, labels, class_names)
+    assert (batches.files, batches.labels.tolist(), batches.class_names) == (
+        files,
+        labels,
+        class_names,
+    )
     assert batches.labels.dtype == np.int32 and batches.left_out == []
     (epoch,) = epochs_of(batches, 1)
     frames, got_labels = (np.concatenate(parts) for parts in zip(*epoch))
     sizes = {key: SIZES[key] for key in ("n_frames", "output_size", "frame_step")}
-    np.testing.assert_array_equal(frames, [frames_from_video_file(file, start="center", **sizes) for file in files])
-    assert frames.dtype == np.uint8 and got_labels.dtype == np.int32 and got_labels.tolist() == labels
+    np.testing.assert_array_equal(
+        frames, [frames_from_video_file(file, start="center", **sizes) for file in files]
+    )
+    assert (
+        frames.dtype == np.uint8 and got_labels.dtype == np.int32 and got_labels.tolist() == labels
+    )
 
 
-@pytest.mark.parametrize("choice", [{"training": True}, {"training": True, "n_frames": 3, "frame_step": 5}, {}])
+@pytest.mark.parametrize(
+    "choice", [{"training": True}, {"training": True, "n_frames": 3, "frame_step": 5}, {}]
+)
 def test_defaults_are_those_that_are_written(split, choice):
-    written = {"n_frames": 10, "batch_size": 8, "training": False, "output_size": (224, 224), "frame_step": 15, "seed": 0, "start_step": 1}
-    expect_same(epochs_of(ClipBatches(split, **choice), 2), epochs_of(ClipBatches(split, **written | choice), 2))
+    written = {
+        "n_frames": 10,
+        "batch_size": 8,
+        "training": False,
+        "output_size": (224, 224),
+        "frame_step": 15,
+        "seed": 0,
+        "start_step": 1,
+    }
+    expect_same(
+        epochs_of(ClipBatches(split, **choice), 2),
+        epochs_of(ClipBatches(split, **written | choice), 2),
+    )
     assert ClipBatches(split).batch_size == 8
 
 
@@ -139,7 +164,10 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
     augmented = epochs_of(ClipBatches(tmp_path, training=True, augment=Augmentation(), **SIZES))
     assert len({tuple(clips_in(epoch)) for epoch in plain}) == 3
     assert all(sorted(clips_in(epoch)) == list(range(N_CLIPS)) for epoch in plain)
-    starts = [{clip_number(clip): frame_numbers(clip)[0] for frames, _ in epoch for clip in frames} for epoch in plain]
+    starts = [
+        {clip_number(clip): frame_numbers(clip)[0] for frames, _ in epoch for clip in frames}
+        for epoch in plain
+    ]
     assert starts[0] != starts[1] != starts[2] != starts[0]
 
     def changes(frames, class_name, seed, out):
@@ -147,7 +175,9 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
         out[...] = frames
 
     seeds = []
-    expect_same(epochs_of(ClipBatches(tmp_path, training=True, augment=changes, workers=1, **SIZES)), plain)
+    expect_same(
+        epochs_of(ClipBatches(tmp_path, training=True, augment=changes, workers=1, **SIZES)), plain
+    )
     assert len(set(seeds)) == len(seeds) == 3 * N_CLIPS
     assert digest(plain) != digest(augmented)
 
@@ -155,13 +185,23 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
 def test_starts_and_augmentation_are_drawn_from_other_seeds(tmp_path, monkeypatch):
     starts, changes = set(), set()
     on_reading(monkeypatch, write_split(tmp_path), lambda file, seed, **kwargs: starts.add(seed))
-    epochs_of(ClipBatches(tmp_path, training=True, augment=lambda frames, class_name, seed, out: changes.add(seed), **SIZES), 2)
+    epochs_of(
+        ClipBatches(
+            tmp_path,
+            training=True,
+            augment=lambda frames, class_name, seed, out: changes.add(seed),
+            **SIZES,
+        ),
+        2,
+    )
     assert len(starts) == len(changes) == 2 * N_CLIPS and not starts & changes
 
 
 def test_the_same_clip_from_the_same_frame_is_augmented_anew_in_each_epoch(tmp_path):
     folder = write_split(tmp_path, (11,) * 4)
-    epochs = epochs_of(ClipBatches(folder, training=True, augment=Augmentation(), **SIZES | {"batch_size": 1}))
+    epochs = epochs_of(
+        ClipBatches(folder, training=True, augment=Augmentation(), **SIZES | {"batch_size": 1})
+    )
     order = ClipBatches(folder, training=True, **SIZES).order
     first_clips = {epochs[epoch][list(order(epoch)).index(0)][0].tobytes() for epoch in range(3)}
     assert len(first_clips) == 3
@@ -169,7 +209,9 @@ def test_the_same_clip_from_the_same_frame_is_augmented_anew_in_each_epoch(tmp_p
 
 def test_another_seed_gives_other_epochs_and_the_same_the_same(split):
     choice = SIZES | {"training": True, "augment": Augmentation()}
-    one, same, other = (digest(epochs_of(ClipBatches(split, seed=seed, **choice))) for seed in (3, 3, 4))
+    one, same, other = (
+        digest(epochs_of(ClipBatches(split, seed=seed, **choice))) for seed in (3, 3, 4)
+    )
     assert one == same != other
 
 
@@ -188,7 +230,9 @@ def test_global_seeds_are_neither_used_nor_changed(split):
 
 
 @pytest.mark.parametrize("augment", [None, "refused"])
-def test_without_training_clips_are_read_from_the_middle_and_never_augmented(tmp_path, cache, augment):
+def test_without_training_clips_are_read_from_the_middle_and_never_augmented(
+    tmp_path, cache, augment
+):
     def refuse(frames, class_name, seed):
         raise AssertionError("augmented")
 
@@ -197,14 +241,25 @@ def test_without_training_clips_are_read_from_the_middle_and_never_augmented(tmp
         for epoch in epochs_of(make(write_split(tmp_path), seed=3, **choice), 2):
             assert clips_in(epoch) == list(range(N_CLIPS))
             # 40 frames, 11 of them spanned: 14 before, 15 after.
-            assert all(frame_numbers(clip) == [14, 19, 24] for frames, _ in epoch for clip in frames)
+            assert all(
+                frame_numbers(clip) == [14, 19, 24] for frames, _ in epoch for clip in frames
+            )
 
 
 @pytest.mark.parametrize("start_step", [1, 5, 7])
 def test_random_starts_keep_to_their_step(tmp_path, cache, start_step):
-    batches = ClipBatches(write_split(tmp_path), training=True, start_step=start_step, cache=cache, **SIZES)
-    starts = {frame_numbers(clip)[0] for epoch in epochs_of(batches, 15) for frames, _ in epoch for clip in frames}
-    assert starts <= set(range(0, 30, start_step)) and len(starts) >= 0.8 * len(range(0, 30, start_step))
+    batches = ClipBatches(
+        write_split(tmp_path), training=True, start_step=start_step, cache=cache, **SIZES
+    )
+    starts = {
+        frame_numbers(clip)[0]
+        for epoch in epochs_of(batches, 15)
+        for frames, _ in epoch
+        for clip in frames
+    }
+    assert starts <= set(range(0, 30, start_step)) and len(starts) >= 0.8 * len(
+        range(0, 30, start_step)
+    )
 
 
 def test_the_augmentation_gets_class_names(split):
@@ -268,16 +323,24 @@ class Noting(ClipBatches):
 
 
 def tiny_model():
-    layers = [keras.layers.Rescaling(1 / 255), keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(2)]
+    layers = [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.GlobalAveragePooling3D(),
+        keras.layers.Dense(2),
+    ]
     model = keras.Sequential([keras.Input((3, SIDE, SIDE, 3)), *layers])
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False
+    )
     return model
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_keras_gets_whole_epochs_one_after_the_other(split, workers):
     batches = Noting(split, training=True, workers=workers, **SIZES)
-    note_begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.given.append("begin"))
+    note_begin = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: batches.given.append("begin")
+    )
     tiny_model().fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[note_begin])
     # Before it begins, Keras looks at some batches, to see their shapes.
     begins = [i for i, each in enumerate(batches.given) if each == "begin"] + [len(batches.given)]
@@ -290,10 +353,15 @@ def test_keras_gets_whole_epochs_one_after_the_other(split, workers):
 def test_keras_trains_on_the_epochs_that_tf_data_gives(split, workers):
     histories, choice = [], SIZES | {"training": True, "augment": Augmentation()}
     batches = ClipBatches(split, workers=workers, **choice)
-    for train, val in ((batches, ClipBatches(split, **SIZES)), (make_dataset(split, **choice), make_dataset(split, **SIZES))):
+    for train, val in (
+        (batches, ClipBatches(split, **SIZES)),
+        (make_dataset(split, **choice), make_dataset(split, **SIZES)),
+    ):
         keras.utils.set_random_seed(0)
         model = tiny_model()
-        histories.append(model.fit(train, epochs=2, shuffle=False, verbose=0, validation_data=val).history)
+        histories.append(
+            model.fit(train, epochs=2, shuffle=False, verbose=0, validation_data=val).history
+        )
         assert model.predict(val, verbose=0).shape == (N_CLIPS, 2)
     assert histories[0].keys() == histories[1].keys() == {"loss", "val_loss"}
     for name, values in histories[0].items():
@@ -325,7 +393,11 @@ print(available_cores() if hasattr(os, "sched_setaffinity") else 1)
 def test_another_process_on_one_core_gives_the_same_batches(split, tmp_path):
     choice = SIZES | {"training": True, "augment": Augmentation(), "seed": 5}
     expected = digest(epochs_of(ClipBatches(split, cache=tmp_path, **choice)))
-    command = [sys.executable, "-c", SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES)]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [expected, "1"]
@@ -352,12 +424,16 @@ sys.meta_path.insert(0, Finder())
 
 
 def test_batches_need_no_tensorflow(split, tmp_path):
-    expected = digest(epochs_of(ClipBatches(split, training=True, augment=Augmentation(), seed=5, **SIZES)))
+    expected = digest(
+        epochs_of(ClipBatches(split, training=True, augment=Augmentation(), seed=5, **SIZES))
+    )
     script = WITHOUT_TENSORFLOW + SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES)
     script += 'import keras\nprint(keras.backend.backend(), "tensorflow" in sys.modules)'
     environment = os.environ | {"KERAS_BACKEND": "numpy"}
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [expected, "1", "numpy", "False"]
 
@@ -372,18 +448,26 @@ def test_a_split_that_lacks_a_class_takes_the_training_sets_labels(split, make):
     names = ["Absent", *make(split, **SIZES).class_names]
     batches = make(split, class_names=names, **SIZES)
     assert batches.class_names == names
-    labels, shifted = (np.concatenate([np.asarray(labels) for _, labels in each]) for each in (make(split, **SIZES), batches))
+    labels, shifted = (
+        np.concatenate([np.asarray(labels) for _, labels in each])
+        for each in (make(split, **SIZES), batches)
+    )
     np.testing.assert_array_equal(shifted, labels + 1)
 
 
 def test_batches_are_counted_like_a_list(split):
     batches = ClipBatches(split, training=True, **SIZES)
     for i in (-1, -3):
-        for one, other in ((batches[i], batches[3 + i]), (batches.batch(1, i), batches.batch(1, 3 + i))):
+        for one, other in (
+            (batches[i], batches[3 + i]),
+            (batches.batch(1, i), batches.batch(1, 3 + i)),
+        ):
             expect_same([[one]], [[other]])
     for i in (3, -4):
         for ask in (lambda: batches[i], lambda: batches.batch(0, i)):
-            with pytest.raises(IndexError, match=f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"):
+            with pytest.raises(
+                IndexError, match=f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"
+            ):
                 ask()
 
 
@@ -395,10 +479,13 @@ def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
         return draw(seed)
 
     monkeypatch.setattr(np.random, "default_rng", note)
-    batches = ClipBatches(split, training=True, augment=Augmentation(), **SIZES | {"batch_size": N_CLIPS})
+    batches = ClipBatches(
+        split, training=True, augment=Augmentation(), **SIZES | {"batch_size": N_CLIPS}
+    )
     for epoch in range(3):
         batches.batch(epoch, 0)
-    # One order, and a start and an augmentation of each clip, but for the short one, which has no choice of starts.
+    # One order, and a start and an augmentation of each clip, but for the short one, which has no
+    # choice of starts.
     assert len(set(seeds)) == len(seeds) >= 3 * (1 + 2 * (N_CLIPS - 1))
 
 
@@ -434,14 +521,20 @@ def reading(tmp_path, monkeypatch):
     return types.SimpleNamespace(folder=tmp_path, read=read, wait_for=wait_for)
 
 
-@pytest.mark.parametrize("ask", [lambda batches: next(iter(batches)), lambda batches: batches[0]], ids=["loop", "brackets"])
+@pytest.mark.parametrize(
+    "ask",
+    [lambda batches: next(iter(batches)), lambda batches: batches[0]],
+    ids=["loop", "brackets"],
+)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_two_batches_a_thread_are_made_while_one_is_trained_on(reading, ask, workers):
     batches = ClipBatches(reading.folder, workers=workers, **SIZES | {"batch_size": 1})
     ask(batches)
     assert reading.wait_for(1 + 2 * workers), "what comes next is read without being asked for"
     time.sleep(0.2)
-    assert sorted(reading.read) == batches.files[: 1 + 2 * workers], "the others wait, for memory is not endless"
+    assert sorted(reading.read) == batches.files[: 1 + 2 * workers], (
+        "the others wait, for memory is not endless"
+    )
 
 
 def test_what_was_made_ahead_is_not_made_again(reading):
@@ -498,7 +591,9 @@ def test_a_clip_that_cannot_be_read_stops_the_loop_and_is_named(tmp_path, cache,
         batches = ClipBatches(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
         with pytest.raises(VideoReadError, match=f"^{broken} .*anew"):
             list(batches)
-        dataset = make_dataset(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
+        dataset = make_dataset(
+            tmp_path / "split", training=training, cache=cache, **choice, **SIZES
+        )
         with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
             list(dataset)
 
@@ -508,7 +603,9 @@ def test_a_clip_that_cannot_be_read_stops_the_loop_and_is_named(tmp_path, cache,
 def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, make, training):
     broken = break_clips(write_split(tmp_path / "split"), 0, 5)
     with pytest.warns(UserWarning) as warned:
-        batches = make(tmp_path / "split", training=training, cache=cache, unreadable="leave out", **SIZES)
+        batches = make(
+            tmp_path / "split", training=training, cache=cache, unreadable="leave out", **SIZES
+        )
     (message,) = [str(each.message) for each in warned if each.category is UserWarning]
     assert message.startswith("2 of 7 clips are left out:\n") and message.count("\n") == 2
     assert [file for file, _ in batches.left_out] == broken
@@ -517,7 +614,13 @@ def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, 
     assert batches.class_names == ["Add", "WalkLeft"] and len(batches) == 2
     for epoch in epochs_of(batches, 2):
         labels = [int(label) for _, labels in epoch for label in labels]
-        assert sorted(zip(clips_in(epoch), labels, strict=True)) == [(1, 0), (2, 0), (3, 0), (4, 1), (6, 1)]
+        assert sorted(zip(clips_in(epoch), labels, strict=True)) == [
+            (1, 0),
+            (2, 0),
+            (3, 0),
+            (4, 1),
+            (6, 1),
+        ]
 
 
 def test_the_warning_points_to_who_asked(tmp_path):
@@ -547,14 +650,18 @@ def test_where_all_clips_can_be_read_none_is_left_out_and_nothing_is_said(split,
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
 def test_a_split_of_which_nothing_is_left_is_refused(tmp_path, cache, make):
     broken = break_clips(write_split(tmp_path / "split"), *range(N_CLIPS))
-    with pytest.raises(ValueError, match=f"^None of the 7 clips can be read; the first: {broken[0]} "):
+    with pytest.raises(
+        ValueError, match=f"^None of the 7 clips can be read; the first: {broken[0]} "
+    ):
         make(tmp_path / "split", cache=cache, unreadable="leave out", **SIZES)
 
 
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
 @pytest.mark.parametrize("policy", ["skip", "leave_out", None, True])
 def test_other_policies_are_refused(split, make, policy):
-    with pytest.raises(ValueError, match=f'^unreadable is "stop" or "leave out", not {policy!r}\\.$'):
+    with pytest.raises(
+        ValueError, match=f'^unreadable is "stop" or "leave out", not {policy!r}\\.$'
+    ):
         make(split, unreadable=policy, **SIZES)
 
 
@@ -575,7 +682,9 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_leave_clips_out(split, t
 def test_to_leave_clips_out_they_are_read_into_the_cache(split, tmp_path, other, monkeypatch):
     choice = SIZES | {"training": True, "seed": 2}
     expected = epochs_of(ClipBatches(split, **choice))
-    batches = ClipBatches(split, cache="memory" if other == "memory" else tmp_path, unreadable="leave out", **choice)
+    batches = ClipBatches(
+        split, cache="memory" if other == "memory" else tmp_path, unreadable="leave out", **choice
+    )
 
     def read(path, *args, **kwargs):
         raise AssertionError(f"{path} is decoded")

@@ -27,7 +27,12 @@ def clips(tmp_path_factory):
     files = []
     for length in (1, 5, SPAN, 40):
         for clip, declared in enumerate((length, length + 20, length * 2 // 3, 0)):
-            files.append(patch_header(write_video(folder / f"v_A_g{length:02d}_c{clip:02d}.avi", length, clip), declared))
+            files.append(
+                patch_header(
+                    write_video(folder / f"v_A_g{length:02d}_c{clip:02d}.avi", length, clip),
+                    declared,
+                )
+            )
     return files
 
 
@@ -79,7 +84,11 @@ def expect_same(frames, expected):
 @pytest.mark.parametrize("start", ["random", "center"])
 def test_each_read_gives_what_decoding_gives(clips, place, start, start_step, monkeypatch):
     choice = SIZES | {"start": start, "start_step": start_step}
-    expected = {(clip, seed): frames_from_video_file(clip, seed=seed, **choice) for clip in clips for seed in SEEDS}
+    expected = {
+        (clip, seed): frames_from_video_file(clip, seed=seed, **choice)
+        for clip in clips
+        for seed in SEEDS
+    }
     reads = FrameCache(place, **choice)
     for (clip, seed), frames in expected.items():
         expect_same(reads.read(clip, seed), frames)
@@ -106,7 +115,14 @@ def test_another_process_finds_what_was_kept_on_disk(clips, tmp_path):
     first = FrameCache(tmp_path / "cache", **SIZES)
     for clip in clips:
         first.read(clip, 0)
-    command = [sys.executable, "-c", READ_KEPT.format(**SIZES), tmp_path / "cache", tmp_path / "frames.npy", *clips]
+    command = [
+        sys.executable,
+        "-c",
+        READ_KEPT.format(**SIZES),
+        tmp_path / "cache",
+        tmp_path / "frames.npy",
+        *clips,
+    ]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=120)
     expect_same(np.load(tmp_path / "frames.npy"), np.array(expected))
 
@@ -151,12 +167,19 @@ def test_what_is_done_to_the_frames_stays_out_of_the_cache(clip, place):
 @pytest.mark.parametrize("start_step", [1, 5, 7])
 @pytest.mark.parametrize("n_frames, frame_step", [(1, 1), (1, 5), (3, 1), (3, 5), (4, 2)])
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 10, 11, 12, 17, 40])
-def test_the_frames_of_all_possible_starts_are_kept_and_no_others(length, n_frames, frame_step, start_step):
+def test_the_frames_of_all_possible_starts_are_kept_and_no_others(
+    length, n_frames, frame_step, start_step
+):
     kept = kept_indices(length, n_frames, frame_step, "random", start_step).tolist()
     spare = length - 1 - (n_frames - 1) * frame_step
     starts = range(0, max(spare, 0) + 1, start_step)
-    assert kept == sorted({int(i) for start in starts for i in frame_indices(length, n_frames, frame_step, start)})
-    drawn = [frame_indices(length, n_frames, frame_step, "random", seed, start_step) for seed in range(400)]
+    assert kept == sorted(
+        {int(i) for start in starts for i in frame_indices(length, n_frames, frame_step, start)}
+    )
+    drawn = [
+        frame_indices(length, n_frames, frame_step, "random", seed, start_step)
+        for seed in range(400)
+    ]
     assert kept == np.unique(drawn).tolist()
     centre = kept_indices(length, n_frames, frame_step, "center", start_step).tolist()
     assert centre == np.unique(frame_indices(length, n_frames, frame_step, "center")).tolist()
@@ -199,7 +222,15 @@ def test_a_living_cache_notices_another_size_at_the_same_time(clip, place):
 
 
 @pytest.mark.parametrize(
-    "other", [{"n_frames": 4}, {"output_size": (32, 64)}, {"frame_step": 4}, {"start": "center"}, {"start_step": 5}], ids=str
+    "other",
+    [
+        {"n_frames": 4},
+        {"output_size": (32, 64)},
+        {"frame_step": 4},
+        {"start": "center"},
+        {"start_step": 5},
+    ],
+    ids=str,
 )
 def test_another_choice_is_decoded_anew_and_both_are_kept(clip, tmp_path, other, decoded):
     for choice, times in ((SIZES, 1), (SIZES | other, 2), (SIZES, 2), (SIZES | other, 2)):
@@ -228,7 +259,10 @@ def test_other_code_decodes_anew(clip, tmp_path, module, decoded, monkeypatch):
 
 
 def test_an_entry_that_lies_where_another_belongs_is_not_used(clip, tmp_path, decoded):
-    first, second = FrameCache(tmp_path / "cache", **SIZES), FrameCache(tmp_path / "cache", **SIZES | {"frame_step": 4})
+    first, second = (
+        FrameCache(tmp_path / "cache", **SIZES),
+        FrameCache(tmp_path / "cache", **SIZES | {"frame_step": 4}),
+    )
     first.read(clip)
     entry = entry_of(tmp_path / "cache")
     second.folder.mkdir()
@@ -292,7 +326,9 @@ def test_damage_is_found_and_made_good(clip, tmp_path, damage, living, decoded):
     entry = entry_of(tmp_path / "cache")
     whole = entry.read_bytes()
     break_entry(entry, damage)
-    expect_same((first if living else FrameCache(tmp_path / "cache", **choice)).read(clip), expected)
+    expect_same(
+        (first if living else FrameCache(tmp_path / "cache", **choice)).read(clip), expected
+    )
     if living and damage in HEADER.values():
         # The lines are in memory already; the next process reads them again.
         assert len(decoded) == 1
@@ -373,7 +409,9 @@ def test_a_clip_that_vanishes_is_named(clip, place):
             each.read(clip)
 
 
-def test_a_clip_that_cannot_be_decoded_is_named_each_time_and_nothing_is_kept(clip, place, tmp_path):
+def test_a_clip_that_cannot_be_decoded_is_named_each_time_and_nothing_is_kept(
+    clip, place, tmp_path
+):
     clip.write_bytes(clip.read_bytes()[:300])
     reads = FrameCache(place, **SIZES)
     for _ in range(2):

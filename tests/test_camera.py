@@ -15,7 +15,11 @@ from helpers.playback import Playback
 def colab(monkeypatch):
     """Have a `google.colab` with what the tests put into it."""
     output, files = types.ModuleType("google.colab.output"), types.ModuleType("google.colab.files")
-    for name, module in {"google.colab": types.ModuleType("google.colab"), "google.colab.output": output, "google.colab.files": files}.items():
+    for name, module in {
+        "google.colab": types.ModuleType("google.colab"),
+        "google.colab.output": output,
+        "google.colab.files": files,
+    }.items():
         monkeypatch.setitem(sys.modules, name, module)
     return types.SimpleNamespace(output=output, files=files)
 
@@ -33,7 +37,9 @@ def run_in(browser):
     """Return what stands for Colab's `eval_js`: it waits for promises."""
 
     def eval_js(script):
-        answer = browser.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        answer = browser.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"]["value"]
 
@@ -42,7 +48,9 @@ def run_in(browser):
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed")
 def test_what_the_camera_records_can_be_read(colab, tmp_path):
-    browser = open_page(tmp_path, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    browser = open_page(
+        tmp_path, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
+    )
     try:
         colab.output.eval_js = run_in(browser)
         path = camera.record_from_camera(tmp_path / "camera.webm", seconds=2)
@@ -51,7 +59,9 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
         browser.close()
     frames = Playback(path)
     pictures = [frames.picture() for _ in frames]
-    print(f"{frames.count} frames of {frames.size} in {frames.length:.2f} s, {path.stat().st_size} bytes; notes: {frames.notes}")
+    print(
+        f"{frames.count} frames of {frames.size} in {frames.length:.2f} s, {path.stat().st_size} bytes; notes: {frames.notes}"
+    )
     assert left == 0, "nothing is left on the page"
     # On a busy machine the test picture comes late, and less often.
     assert 0.3 < frames.length < 4 and frames.count > 2 and frames.notes == []
@@ -61,14 +71,21 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed")
-@pytest.mark.parametrize("known, recorded", [("vp8|av01", b"VP80"), ("vp9|av01", b"VP90"), ("av01", None)])
+@pytest.mark.parametrize(
+    "known, recorded", [("vp8|av01", b"VP80"), ("vp9|av01", b"VP90"), ("av01", None)]
+)
 def test_the_browser_is_asked_for_a_format_that_can_be_read(colab, tmp_path, known, recorded):
-    browser = open_page(tmp_path, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    browser = open_page(
+        tmp_path, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
+    )
     try:
         browser.ask(f"(MediaRecorder.isTypeSupported = type => /{known}/.test(type), 1)")
         colab.output.eval_js = run_in(browser)
         if recorded is None:
-            with pytest.raises(camera.CameraError, match="records neither VP9, VP8 nor H.264; record with another one"):
+            with pytest.raises(
+                camera.CameraError,
+                match="records neither VP9, VP8 nor H.264; record with another one",
+            ):
                 camera.record_from_camera(tmp_path / "camera.webm", seconds=1)
         else:
             frames = Playback(camera.record_from_camera(tmp_path / "camera.webm", seconds=1))
@@ -82,7 +99,10 @@ def test_a_camera_that_is_not_there_is_said(colab, tmp_path):
     browser = open_page(tmp_path)
     try:
         colab.output.eval_js = run_in(browser)
-        with pytest.raises(camera.CameraError, match=r"recorded nothing \(\w+Error: .*\); allow the page to use it, or upload a file.$"):
+        with pytest.raises(
+            camera.CameraError,
+            match=r"recorded nothing \(\w+Error: .*\); allow the page to use it, or upload a file.$",
+        ):
             camera.record_from_camera(tmp_path / "camera.webm", seconds=1)
     finally:
         browser.close()
@@ -99,5 +119,8 @@ def test_an_upload_gives_its_path(colab):
 
 @pytest.mark.parametrize("ask", [camera.record_from_camera, camera.upload])
 def test_elsewhere_it_says_what_to_do(ask):
-    with pytest.raises(camera.CameraError, match="work in Colab only; elsewhere, record with the camera's own program and name the file.$"):
+    with pytest.raises(
+        camera.CameraError,
+        match="work in Colab only; elsewhere, record with the camera's own program and name the file.$",
+    ):
         ask()

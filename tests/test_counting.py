@@ -21,20 +21,28 @@ def keras_count(layer, in_channels):
     return layer.count_params()
 
 
-GRID = list(itertools.product((1, 3, 16), (1, 5, 16), ((1, 3, 3), (3, 1, 1), (3, 3, 3), (5, 3, 7)), (True, False)))
+GRID = list(
+    itertools.product(
+        (1, 3, 16), (1, 5, 16), ((1, 3, 3), (3, 1, 1), (3, 3, 3), (5, 3, 7)), (True, False)
+    )
+)
 
 
 @pytest.mark.parametrize("in_channels, out_channels, kernel_size, bias", GRID)
 def test_3d_count_is_keras_count(in_channels, out_channels, kernel_size, bias):
     layer = keras.layers.Conv3D(out_channels, kernel_size, use_bias=bias)
-    assert conv3d_parameters(in_channels, out_channels, kernel_size, bias) == keras_count(layer, in_channels)
+    assert conv3d_parameters(in_channels, out_channels, kernel_size, bias) == keras_count(
+        layer, in_channels
+    )
 
 
 @pytest.mark.parametrize("middle", [None, 7])
 @pytest.mark.parametrize("in_channels, out_channels", [(3, 16), (16, 16), (16, 32)])
 def test_2plus1d_count_is_keras_count(in_channels, out_channels, middle):
     layer = Conv2Plus1D(out_channels, (3, 5, 7), "same", mid_filters=middle)
-    assert conv2plus1d_parameters(in_channels, out_channels, (3, 5, 7), middle) == keras_count(layer, in_channels)
+    assert conv2plus1d_parameters(in_channels, out_channels, (3, 5, 7), middle) == keras_count(
+        layer, in_channels
+    )
 
 
 def test_formulas_of_the_text():
@@ -49,13 +57,20 @@ def test_m_of_the_paper():
     assert mid_channels(64, 128, (3, 3, 3)) == 230
 
 
-@pytest.mark.parametrize("in_channels, out_channels", [(3, 16), (16, 16), (16, 32), (64, 64), (256, 512)])
+@pytest.mark.parametrize(
+    "in_channels, out_channels", [(3, 16), (16, 16), (16, 32), (64, 64), (256, 512)]
+)
 @pytest.mark.parametrize("kernel_size", [(3, 3, 3), (3, 7, 7), (5, 3, 3)])
 def test_m_is_the_largest_that_costs_no_more_than_3d(in_channels, out_channels, kernel_size):
     middle = mid_channels(in_channels, out_channels, kernel_size)
     limit = conv3d_parameters(in_channels, out_channels, kernel_size, bias=False)
-    assert conv2plus1d_parameters(in_channels, out_channels, kernel_size, middle, bias=False) <= limit
-    assert conv2plus1d_parameters(in_channels, out_channels, kernel_size, middle + 1, bias=False) > limit
+    assert (
+        conv2plus1d_parameters(in_channels, out_channels, kernel_size, middle, bias=False) <= limit
+    )
+    assert (
+        conv2plus1d_parameters(in_channels, out_channels, kernel_size, middle + 1, bias=False)
+        > limit
+    )
 
 
 def test_m_is_never_zero():
@@ -63,7 +78,13 @@ def test_m_is_never_zero():
 
 
 def leaves(layer):
-    parts = layer.seq.layers if hasattr(layer, "seq") else layer.layers if isinstance(layer, keras.Model) else ()
+    parts = (
+        layer.seq.layers
+        if hasattr(layer, "seq")
+        else layer.layers
+        if isinstance(layer, keras.Model)
+        else ()
+    )
     return [leaf for part in parts for leaf in leaves(part)] or [layer]
 
 
@@ -80,7 +101,11 @@ SIZES = {"num_classes": 7, "n_frames": 6, "height": 32, "width": 48}
 def test_table_holds_layer_by_layer_in_the_built_model(build, conv, monkeypatch):
     model = build(conv=conv, **SIZES)
     rows = {row.name.split("/")[-1]: row for row in layer_table(model)}
-    built = [leaf for leaf in leaves(model) if not isinstance(leaf, (keras.layers.Add, keras.layers.InputLayer))]
+    built = [
+        leaf
+        for leaf in leaves(model)
+        if not isinstance(leaf, (keras.layers.Add, keras.layers.InputLayer))
+    ]
     assert len(rows) == len(built)
     for leaf in built:
         assert rows[leaf.name].parameters == leaf.count_params(), leaf.name
@@ -108,7 +133,9 @@ def test_table_holds_layer_by_layer_in_the_built_model(build, conv, monkeypatch)
 def test_multiply_adds_by_hand():
     """One output at a time, one weight at a time."""
     done = 0
-    for _ in itertools.product(range(2), range(3), range(4), range(5)):  # time, height, width, filter
+    for _ in itertools.product(
+        range(2), range(3), range(4), range(5)
+    ):  # time, height, width, filter
         for _ in itertools.product(range(3), range(1), range(2), range(6)):  # kernel, channel
             done += 1
     assert conv3d_multiply_adds(6, 5, (3, 1, 2), (2, 3, 4)) == done
@@ -121,9 +148,13 @@ def test_2plus1d_multiply_adds_are_those_of_its_two_steps(strides):
     rows = layer_table(keras.Model(inputs, layer(inputs)))
     output = tuple(layer.compute_output_shape((None, 8, 16, 16, 5))[1:-1])
     total = sum(row.multiply_adds for row in rows)
-    assert conv2plus1d_multiply_adds(5, 6, (3, 3, 3), output, mid_channels=9, strides=strides) == total
+    assert (
+        conv2plus1d_multiply_adds(5, 6, (3, 3, 3), output, mid_channels=9, strides=strides) == total
+    )
 
 
 def test_m_of_the_paper_matches_multiply_adds_as_well():
     output, middle = (8, 56, 56), mid_channels(64, 64, (3, 3, 3))
-    assert conv2plus1d_multiply_adds(64, 64, (3, 3, 3), output, middle) == conv3d_multiply_adds(64, 64, (3, 3, 3), output)
+    assert conv2plus1d_multiply_adds(64, 64, (3, 3, 3), output, middle) == conv3d_multiply_adds(
+        64, 64, (3, 3, 3), output
+    )

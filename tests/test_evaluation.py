@@ -54,14 +54,18 @@ def test_the_data_set_is_passed_over_once():
 
 
 def test_precision_and_recall():
-    precision, recall = calculate_classification_metrics([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2], ["a", "b", "c"])
+    precision, recall = calculate_classification_metrics(
+        [0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2], ["a", "b", "c"]
+    )
     assert precision == pytest.approx({"a": 1.0, "b": 0.5, "c": 0.5})
     assert recall == pytest.approx({"a": 2 / 3, "b": 0.5, "c": 1.0})
 
 
 def test_class_never_predicted_has_no_precision_and_is_named():
     with pytest.warns(UserWarning, match="swim"):
-        precision, recall = calculate_classification_metrics([0, 1, 2], [0, 1, 1], ["jump", "run", "swim"])
+        precision, recall = calculate_classification_metrics(
+            [0, 1, 2], [0, 1, 1], ["jump", "run", "swim"]
+        )
     assert math.isnan(precision["swim"]) and recall["swim"] == 0
 
 
@@ -102,10 +106,15 @@ def test_probabilities_are_the_softmax_of_the_logits_in_the_order_of_the_pass():
     actual, probabilities = predict_probabilities(Pixel(), batches)
     np.testing.assert_array_equal(actual, [0, 2, 1])
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
-    np.testing.assert_allclose(probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(
+        probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("order, expected", [("forwards", [0, 1, 2, 3, 4]), ("backwards", [4, 3, 2, 1, 0]), ("one frame", [2] * 5)])
+@pytest.mark.parametrize(
+    "order, expected",
+    [("forwards", [0, 1, 2, 3, 4]), ("backwards", [4, 3, 2, 1, 0]), ("one frame", [2] * 5)],
+)
 def test_frames_in_another_order(order, expected):
     frames = np.broadcast_to(np.arange(5)[None, :, None, None, None], (3, 5, 2, 2, 3))
     np.testing.assert_array_equal(reorder(frames, order)[:, :, 0, 0, 0], [expected] * 3)
@@ -123,12 +132,17 @@ def test_shuffled_frames_are_all_there_in_an_order_of_each_clips_own():
 def test_each_batch_is_shuffled_in_a_way_of_its_own_and_the_same_in_each_pass():
     frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (2, 10, 1, 1, 3))
     batches = [(frames, np.array([0, 1]))] * 2
-    passes = [[given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled", **seed)] for seed in ({}, {"seed": 0})]
+    passes = [
+        [given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled", **seed)]
+        for seed in ({}, {"seed": 0})
+    ]
     assert passes[0] == passes[1] and passes[0][0] != passes[0][1]
 
 
 def test_an_order_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match="order is one of forwards, backwards, shuffled, one frame, not 'sideways'"):
+    with pytest.raises(
+        ValueError, match="order is one of forwards, backwards, shuffled, one frame, not 'sideways'"
+    ):
         reorder(np.zeros((1, 2, 3, 3, 3)), "sideways")
 
 
@@ -144,11 +158,16 @@ def test_several_clips_of_a_video_are_asked_about(tmp_path):
     reading = {"n_frames": 3, "output_size": (64, 64), "frame_step": 10}
     probabilities = predict_clips(Model(), [file], 4, reading)
     assert asked == [[[0, 10, 20], [13, 23, 33], [26, 36, 46], [39, 49, 59]]]
-    np.testing.assert_allclose(probabilities, [[[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]]], atol=1e-6)
+    np.testing.assert_allclose(
+        probabilities, [[[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]]], atol=1e-6
+    )
 
 
 def test_names_tell_the_groups():
-    assert name_groups(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == ["PullUps 7", "PushUps 7"]
+    assert name_groups(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == [
+        "PullUps 7",
+        "PushUps 7",
+    ]
 
 
 def test_classes_that_share_their_groups_are_named_together():
@@ -169,13 +188,19 @@ def test_bootstrap_is_that_of_independent_clips_where_each_is_a_group_of_its_own
 def test_bootstrap_is_the_same_each_time():
     right, groups = np.arange(97) % 3 > 0, np.arange(97) // 2
     bounds = bootstrap_accuracy(right, groups)
-    assert bounds == bootstrap_accuracy(right, groups, level=0.95, samples=10_000, seed=0) != bootstrap_accuracy(right, groups, seed=1)
+    assert (
+        bounds
+        == bootstrap_accuracy(right, groups, level=0.95, samples=10_000, seed=0)
+        != bootstrap_accuracy(right, groups, seed=1)
+    )
 
 
 def test_copies_of_clips_narrow_the_bootstrap_of_clips_and_not_that_of_groups():
     right, groups = np.repeat(np.arange(50) < 30, 9), np.repeat(np.arange(50), 9)
     widths = [np.ptp(bootstrap_accuracy(right, units)) for units in (np.arange(450), groups)]
-    assert widths[1] == pytest.approx(np.ptp(bootstrap_accuracy(np.arange(50) < 30, np.arange(50))), abs=0.02)
+    assert widths[1] == pytest.approx(
+        np.ptp(bootstrap_accuracy(np.arange(50) < 30, np.arange(50))), abs=0.02
+    )
     assert widths[1] / widths[0] == pytest.approx(3, abs=0.25)
 
 
@@ -186,7 +211,9 @@ def test_bootstrap_of_groups_of_unlike_sizes_counts_clips():
 
 
 def test_reliability_sorts_by_confidence():
-    confidence, accuracy, n_clips = reliability([1, 0, 1, 1, 0], [0.15, 0.18, 0.55, 1.0, 0.95], n_bins=10)
+    confidence, accuracy, n_clips = reliability(
+        [1, 0, 1, 1, 0], [0.15, 0.18, 0.55, 1.0, 0.95], n_bins=10
+    )
     np.testing.assert_allclose(confidence, [0.165, 0.55, 0.975])
     np.testing.assert_allclose(accuracy, [0.5, 1, 0.5])
     np.testing.assert_array_equal(n_clips, [2, 1, 2])
@@ -210,7 +237,9 @@ def test_class_without_clips_that_is_never_predicted_has_neither():
 def test_softmax_in_sixteen_bits_is_no_logits_though_it_is_rounded():
     inputs = keras.Input((2, 4, 4, 3), dtype="uint8")
     # A seventh is 0.1426 in bfloat16.
-    x = keras.layers.Dense(7, kernel_initializer="zeros")(keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
+    x = keras.layers.Dense(7, kernel_initializer="zeros")(
+        keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
+    )
     model = keras.Model(inputs, keras.layers.Softmax(dtype="bfloat16")(x))
     clips = np.random.default_rng(0).integers(0, 256, (8, 2, 4, 4, 3), np.uint8)
     probabilities = get_probabilities(model, clips)
@@ -220,7 +249,13 @@ def test_softmax_in_sixteen_bits_is_no_logits_though_it_is_rounded():
 
 def test_outputs_that_add_up_to_one_are_probabilities_whatever_they_come_from():
     inputs = keras.Input((2, 4, 4, 3), dtype="uint8")
-    x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
+    x = keras.layers.Dense(3)(
+        keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
+    )
     clips = np.random.default_rng(0).integers(0, 256, (4, 2, 4, 4, 3), np.uint8)
-    model = keras.Model(inputs, keras.layers.Lambda(lambda logits: keras.ops.softmax(logits) * 1.0)(x))
-    np.testing.assert_allclose(get_probabilities(model, clips), model.predict_on_batch(clips), atol=1e-6)
+    model = keras.Model(
+        inputs, keras.layers.Lambda(lambda logits: keras.ops.softmax(logits) * 1.0)(x)
+    )
+    np.testing.assert_allclose(
+        get_probabilities(model, clips), model.predict_on_batch(clips), atol=1e-6
+    )

@@ -11,7 +11,9 @@ import pytest
 
 from helpers import counting, diagrams
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed")
 
 # What the tests ask of the page. `read` returns what a reader sees of the first figure.
@@ -56,18 +58,42 @@ class Browser:
     def __init__(self, profile, *own):
         inbox, self.speak = os.pipe()
         self.listen, outbox = os.pipe()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync", *own]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-sync",
+            *own,
+        ]
         # The browser listens at 3 and answers at 4.
         shell = f'exec "$@" 3<&{inbox} 4>&{outbox}'
-        command = ["bash", "-c", shell, "-", BROWSER, *options, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
+        command = [
+            "bash",
+            "-c",
+            shell,
+            "-",
+            BROWSER,
+            *options,
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, pass_fds=(inbox, outbox), **quiet)
         os.close(inbox)
         os.close(outbox)
         self.answers = os.fdopen(self.listen, "rb")
         self.number, self.session = 0, None
-        target = next(target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page")
-        self.session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        target = next(
+            target
+            for target in self.call("Target.getTargets")["targetInfos"]
+            if target["type"] == "page"
+        )
+        self.session = self.call(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )["sessionId"]
         self.call("Page.enable")
 
     def call(self, method, **params):
@@ -124,7 +150,13 @@ def running(tmp_path_factory):
 @pytest.fixture
 def browser(running, tmp_path):
     """A browser that shows the figure twice on a page of a phone's width."""
-    running.call("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
+    running.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390,
+        height=800,
+        deviceScaleFactor=1,
+        mobile=True,
+    )
     running.call("Emulation.setEmulatedMedia", features=[])
     running.call("Emulation.setScriptExecutionDisabled", value=False)
     page = tmp_path / "page.html"
@@ -161,12 +193,20 @@ def check(shown):
         for kind, row in chart.items():
             assert math.isclose(row["ratio"], expected[kind] / expected["3D"], rel_tol=0.006), shown
             # The thinnest bars are a few pixels wide, to be seen at all.
-            assert abs(row["width"] / longest - expected[kind] / max(expected.values())) < 0.015, shown
+            assert abs(row["width"] / longest - expected[kind] / max(expected.values())) < 0.015, (
+                shown
+            )
 
 
 def test_first_shows_the_layer_of_the_paper(browser):
     shown = browser.ask("read()")
-    assert [shown[name] for name in ("from", "to", "t", "d", "size")] == [64, 64, 3, 3, [16, 56, 56]]
+    assert [shown[name] for name in ("from", "to", "t", "d", "size")] == [
+        64,
+        64,
+        3,
+        3,
+        [16, 56, 56],
+    ]
     assert shown["m"] == counting.mid_channels(64, 64, (3, 3, 3))
     check(shown)
 
@@ -176,14 +216,32 @@ def test_every_number_is_the_helpers(browser):
     ends = [(0, 0), (0, 9), (9, 0), (9, 9)]
     for i, (t, d) in enumerate(KERNELS):
         for j, (from_, to) in enumerate([*ends, (i % 10, 7 * i % 10)]):
-            browser.ask(f'set("t", {t}); set("d", {d}); set("in", {from_}); set("out", {to}); set("size", "{SIZES[(i + j) % 5]}")')
+            browser.ask(
+                f'set("t", {t}); set("d", {d}); set("in", {from_}); set("out", {to}); set("size", "{SIZES[(i + j) % 5]}")'
+            )
             for middle in ("tutorial", "paper", 1, 10**6, 37):
-                act = f'control("{middle}").click()' if isinstance(middle, str) else f'set("m", {middle})'
+                act = (
+                    f'control("{middle}").click()'
+                    if isinstance(middle, str)
+                    else f'set("m", {middle})'
+                )
                 shown = browser.ask(f"{act}; read()")
-                assert (shown["from"], shown["to"], shown["t"], shown["d"]) == (CHANNELS[from_], CHANNELS[to], t, d)
+                assert (shown["from"], shown["to"], shown["t"], shown["d"]) == (
+                    CHANNELS[from_],
+                    CHANNELS[to],
+                    t,
+                    d,
+                )
                 paper = counting.mid_channels(shown["from"], shown["to"], (t, d, d))
-                presets = {"tutorial": shown["to"], "paper": paper, 10**6: shown["most"], 37: min(37, shown["most"])}
-                assert shown["m"] == presets.get(middle, middle) and shown["most"] >= 2 * max(paper, shown["to"])
+                presets = {
+                    "tutorial": shown["to"],
+                    "paper": paper,
+                    10**6: shown["most"],
+                    37: min(37, shown["most"]),
+                }
+                assert shown["m"] == presets.get(middle, middle) and shown["most"] >= 2 * max(
+                    paper, shown["to"]
+                )
                 check(shown)
                 compared += 1
     print(compared, "settings compared")
@@ -204,7 +262,9 @@ def test_second_figure_is_left_alone(browser):
     before = browser.ask(still)
     browser.ask('set("t", 5); set("in", 0); control("tutorial").click()')
     assert browser.ask(still) == before and "110,592" in before
-    assert browser.ask("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size === document.querySelectorAll('[id]').length")
+    assert browser.ask(
+        "new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size === document.querySelectorAll('[id]').length"
+    )
 
 
 @pytest.mark.parametrize("t, d", KERNELS)
@@ -216,7 +276,11 @@ def test_drawing_fills_what_an_output_sees(browser, t, d):
     assert flat == [[d], []] and box == [[d] * t, []]
     assert factorised[0] == [d] * t and len(factorised[1]) == t and max(factorised[1]) < 1.5
     words = browser.ask('[...figure().querySelectorAll("svg")].map(svg => svg.ariaLabel)')
-    assert f"{d * d} pixel" in words[0] and f"{t * d * d} pixel" in words[1] and f"{t * d * d} pixel" in words[2]
+    assert (
+        f"{d * d} pixel" in words[0]
+        and f"{t * d * d} pixel" in words[1]
+        and f"{t * d * d} pixel" in words[2]
+    )
 
 
 def test_works_by_keyboard_alone(browser):
@@ -239,51 +303,83 @@ def test_works_by_keyboard_alone(browser):
     assert reached == ["t", "d", "in", "out", "size", "m", "tutorial", "paper"]
     check(browser.ask("read()"))
     browser.press("Tab", 9)
-    assert browser.ask("figure().contains(document.activeElement)") is False, "the focus is not trapped"
+    assert browser.ask("figure().contains(document.activeElement)") is False, (
+        "the focus is not trapped"
+    )
 
 
 def test_every_control_says_its_name_and_value(browser):
-    assert browser.ask('[...figure().querySelectorAll("input, select")].every(c => c.labels.length === 1 && c.labels[0].innerText.trim())')
-    assert browser.ask('[...figure().querySelectorAll("input")].map(c => c.ariaValueText)') == ["64", "64", "144"]
+    assert browser.ask(
+        '[...figure().querySelectorAll("input, select")].every(c => c.labels.length === 1 && c.labels[0].innerText.trim())'
+    )
+    assert browser.ask('[...figure().querySelectorAll("input")].map(c => c.ariaValueText)') == [
+        "64",
+        "64",
+        "144",
+    ]
     assert "144" in browser.ask('figure().querySelector("[role=status]").innerText')
 
 
-@pytest.mark.parametrize("settings", ["", 'set("in", 9); set("out", 9); set("t", 5); set("d", 7); set("size", "10 × 224 × 224"); set("m", 10**6)'])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        'set("in", 9); set("out", 9); set("t", 5); set("d", 7); set("size", "10 × 224 × 224"); set("m", 10**6)',
+    ],
+)
 def test_fits_a_phone(browser, settings):
     browser.ask(settings)
     assert browser.ask("document.scrollingElement.scrollWidth") == browser.ask("innerWidth") == 390
     beyond = '[...figure().querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > figure().getBoundingClientRect().right).length'
     assert browser.ask(beyond) == 0
-    heights = browser.ask('[...figure().querySelectorAll("input, select, button")].map(c => c.getBoundingClientRect().height)')
+    heights = browser.ask(
+        '[...figure().querySelectorAll("input, select, button")].map(c => c.getBoundingClientRect().height)'
+    )
     assert min(heights) >= 40
 
 
-# How a page says that it is dark: the book's theme, Colab, JupyterLab, and the system where no page does.
+# How a page says that it is dark: the book's theme, Colab, JupyterLab, and the system where no page
+# does.
 @pytest.mark.parametrize("system", ["light", "dark"])
 @pytest.mark.parametrize(
     "says, theme",
     [
-        ("document.documentElement.dataset.theme = 'light'", "light"), ("document.documentElement.dataset.theme = 'dark'", "dark"),
-        ("document.documentElement.setAttribute('theme', 'dark')", "dark"), ("document.body.dataset.jpThemeLight = 'true'", "light"),
-        ("document.body.dataset.jpThemeLight = 'false'", "dark"), ("", None),
+        ("document.documentElement.dataset.theme = 'light'", "light"),
+        ("document.documentElement.dataset.theme = 'dark'", "dark"),
+        ("document.documentElement.setAttribute('theme', 'dark')", "dark"),
+        ("document.body.dataset.jpThemeLight = 'true'", "light"),
+        ("document.body.dataset.jpThemeLight = 'false'", "dark"),
+        ("", None),
     ],
 )
 def test_reads_in_light_and_dark(browser, system, says, theme):
-    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": system}])
+    browser.call(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": system}]
+    )
     browser.ask(says)
-    assert (browser.ask("light(getComputedStyle(figure()).backgroundColor)") > 0.5) == ((theme or system) == "light")
+    assert (browser.ask("light(getComputedStyle(figure()).backgroundColor)") > 0.5) == (
+        (theme or system) == "light"
+    )
     texts = '[...figure().querySelectorAll("p, span:not(.key), b, i, h3, output, select, button, label")].filter(e => e.innerText?.trim())'
     assert browser.ask(f"{texts}.length") > 30
     assert browser.ask(f"Math.min(...{texts}.map(e => contrast(e)))") >= 4.5
     # WCAG 2.1 asks 3 of what is drawn.
-    assert browser.ask('Math.min(...[...figure().querySelectorAll(".bar i:first-child")].map(e => contrast(e, "backgroundColor")))') >= 3
+    assert (
+        browser.ask(
+            'Math.min(...[...figure().querySelectorAll(".bar i:first-child")].map(e => contrast(e, "backgroundColor")))'
+        )
+        >= 3
+    )
 
 
 def test_prints_light_on_paper_what_is_chosen(browser):
     browser.ask("document.documentElement.dataset.theme = 'dark'")
     browser.call("Emulation.setEmulatedMedia", media="print")
     assert browser.ask("light(getComputedStyle(figure()).backgroundColor)") > 0.5
-    assert browser.ask("getComputedStyle(figure().querySelector('.bar i')).printColorAdjust") == "exact"
+    assert (
+        browser.ask("getComputedStyle(figure().querySelector('.bar i')).printColorAdjust")
+        == "exact"
+    )
     browser.call("Emulation.setEmulatedMedia", media="")
 
 
@@ -295,4 +391,8 @@ def test_without_a_script_says_what_it_needs(browser):
 
 def test_needs_nothing_from_elsewhere():
     text = diagrams.explore_convolutions().data
-    assert "http" not in text and "import" not in text.replace("!important", "") and "@font" not in text
+    assert (
+        "http" not in text
+        and "import" not in text.replace("!important", "")
+        and "@font" not in text
+    )

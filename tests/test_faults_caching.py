@@ -85,13 +85,24 @@ def break_all(folder, change, rng):
     "tried, changes",
     [
         ("byte changed", [flipped] * 4 + [flipped_in_the_lines] * 4),
-        ("cut short", [lambda content, rng, to=to: content[: int(to * len(content))] for to in (0.001, 0.5, 0.999)]),
-        ("emptied, zeroed or overwritten", [
-            lambda content, rng: b"", lambda content, rng: bytes(len(content)), lambda content, rng: rng.bytes(len(content))
-        ]),
+        (
+            "cut short",
+            [
+                lambda content, rng, to=to: content[: int(to * len(content))]
+                for to in (0.001, 0.5, 0.999)
+            ],
+        ),
+        (
+            "emptied, zeroed or overwritten",
+            [
+                lambda content, rng: b"",
+                lambda content, rng: bytes(len(content)),
+                lambda content, rng: rng.bytes(len(content)),
+            ],
+        ),
     ],
     ids=["changed", "cut", "emptied"],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_made_again(files, tmp_path, fault, tried, changes):
     used = FrameCache(tmp_path, **CENTRE)
     expect_right(files, used, **CENTRE)
@@ -131,7 +142,9 @@ def put_in_place(paths, contents):
     ],
     ids=["size", "choice", "version"],
 )
-def test_a_file_of_another_size_or_version_is_not_used(files, tmp_path, monkeypatch, fault, tried, other, version):
+def test_a_file_of_another_size_or_version_is_not_used(
+    files, tmp_path, monkeypatch, fault, tried, other, version
+):
     with monkeypatch.context() as patch:
         patch.setattr(cache.cv2, "__version__", version)
         expect_right(files, FrameCache(tmp_path / "other", **CENTRE | other), **CENTRE | other)
@@ -163,10 +176,19 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
             with pytest.raises(OSError) as caught:
                 expect_right(files, reads, **SIZES, seed=1)
         way_out = "free some space, choose another folder, or raise start_step."
-        assert str(caught.value).endswith(f"No space is left for the cache in {reads.folder}: {way_out}")
-        assert reads.folder.parent == folder and len(contents(folder)) == after and not drafts(folder)
+        assert str(caught.value).endswith(
+            f"No space is left for the cache in {reads.folder}: {way_out}"
+        )
+        assert (
+            reads.folder.parent == folder and len(contents(folder)) == after and not drafts(folder)
+        )
         expect_completed(folder, files)
-    fault("caching", "disk fills up", "error: names the folder and the ways out; only whole files there", 3)
+    fault(
+        "caching",
+        "disk fills up",
+        "error: names the folder and the ways out; only whole files there",
+        3,
+    )
 
 
 # Processes that are stopped, and that meet.
@@ -174,10 +196,15 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
 
 @pytest.mark.parametrize(
     "tried, how, share, number",
-    [("Ctrl-C at a random moment", signal.SIGINT, 0.8, 5), ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, 20)],
+    [
+        ("Ctrl-C at a random moment", signal.SIGINT, 0.8, 5),
+        ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, 20),
+    ],
     ids=["SIGINT", "SIGKILL"],
 )
-def test_filling_that_is_stopped_can_be_completed(files, tmp_path, fault, tried, how, share, number):
+def test_filling_that_is_stopped_can_be_completed(
+    files, tmp_path, fault, tried, how, share, number
+):
     length = length_of(FILL, fill_call(tmp_path / "alone", files), tmp_path)
     whole = set(contents(tmp_path / "alone").values())
     half_written = stopped = 0
@@ -194,10 +221,17 @@ def test_filling_that_is_stopped_can_be_completed(files, tmp_path, fault, tried,
 
 
 def test_two_processes_that_fill_one_folder_do_not_disturb_each_other(files, tmp_path, fault):
-    expected = hashlib.sha256(b"".join(frames_from_video_file(file, seed=1, **SIZES) for file in files)).hexdigest()
+    expected = hashlib.sha256(
+        b"".join(frames_from_video_file(file, seed=1, **SIZES) for file in files)
+    ).hexdigest()
     cases = 3
     for case in range(cases):
         outcomes = outcomes_of_two(FILL, fill_call(tmp_path / str(case), files), tmp_path)
         assert [outcome[:2] for outcome in outcomes] == [(0, f"{expected}\n")] * 2
         expect_completed(tmp_path / str(case), files)
-    fault("caching", "two processes fill one folder at once", "both get the right frames; all files whole", cases)
+    fault(
+        "caching",
+        "two processes fill one folder at once",
+        "both get the right frames; all files whole",
+        cases,
+    )

@@ -14,20 +14,36 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    ROOT, SIDE, coded_frames, decode_all, draw_numbers, frame_numbers, write_avi, write_coded, write_images, write_video
-)  # fmt: skip
+    ROOT,
+    SIDE,
+    coded_frames,
+    decode_all,
+    draw_numbers,
+    frame_numbers,
+    write_avi,
+    write_coded,
+    write_images,
+    write_video,
+)
 from test_video import patch_header
 
 from helpers import puppets
 from helpers.batches import ClipBatches
 from helpers.pipeline import make_dataset
-from helpers.video import VideoReadError, clips_and_labels, frame_indices, frames_from_video_file, letterbox
+from helpers.video import (
+    VideoReadError,
+    clips_and_labels,
+    frame_indices,
+    frames_from_video_file,
+    letterbox,
+)
 
 FRAMES_OR_ERROR = "frames, or an error that names the file; no frame of one colour"
 ITS_FRAMES = "its frames"
 ERROR = "error: names the file"
 
-# A program of its own reads the clips: a crash of the decoder would be that program's, and it can be given a time limit.
+# A program of its own reads the clips: a crash of the decoder would be that program's, and it can
+# be given a time limit.
 READ = """
 import json, sys
 from helpers.video import VideoReadError, frames_from_video_file
@@ -45,23 +61,32 @@ for path in paths:
     print(json.dumps(told), flush=True)
 """
 LIMIT = 300
-SAMPLING = {name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}") for name in ("444", "422", "420", "411")}
+SAMPLING = {
+    name: getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{name}")
+    for name in ("444", "422", "420", "411")
+}
 
 
 def read_apart(paths, size=(180, 240)):
     """Read clips in a program of its own; return what it tells of each. A crash or a hang fails with the clip's path."""
     job = json.dumps([size, [str(path) for path in paths]])
     program = subprocess.Popen(
-        [sys.executable, "-c", READ], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", READ],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         said, errors = program.communicate(job, timeout=LIMIT)
     except subprocess.TimeoutExpired:
         program.kill()
         said, errors = program.communicate()
     told = [json.loads(line) for line in said.splitlines()]
-    assert len(told) == len(paths), f"{paths[len(told)]}: the program ended with {program.returncode}\n{errors[-2000:]}"
+    assert len(told) == len(paths), (
+        f"{paths[len(told)]}: the program ended with {program.returncode}\n{errors[-2000:]}"
+    )
     return told
 
 
@@ -93,7 +118,10 @@ def whole(tmp_path_factory):
     paths = []
     for group, class_name in enumerate(("PickUp", "SitDown", "WalkLeft"), start=1):
         frames = list(puppets.draw_clip(class_name, group, 1))
-        paths += [write_images(folder / f"{group}.avi", frames), write_coded(folder / f"{group}_changes.avi", frames)]
+        paths += [
+            write_images(folder / f"{group}.avi", frames),
+            write_coded(folder / f"{group}_changes.avi", frames),
+        ]
     assert expect_frames_or_error(paths) == len(paths)
     return [path.read_bytes() for path in paths]
 
@@ -114,15 +142,22 @@ def somewhere(content, frames, rng):
     return int(rng.integers(frames, len(content) - 100))
 
 
-# What each does to a file's bytes, of which the frames' begin somewhere, with the help of random numbers.
+# What each does to a file's bytes, of which the frames' begin somewhere, with the help of random
+# numbers.
 DAMAGE = {
     "a few bits flipped": lambda content, frames, rng: flip(content, frames, len(content), 5, rng),
     "many bits flipped": lambda content, frames, rng: flip(content, frames, len(content), 400, rng),
     "bits flipped in the header": lambda content, frames, rng: flip(content, 0, frames, 5, rng),
-    "cut at a random place": lambda content, frames, rng: content[: int(rng.integers(len(content)))],
+    "cut at a random place": lambda content, frames, rng: content[
+        : int(rng.integers(len(content)))
+    ],
     "first frames zeroed": lambda content, frames, rng: overwrite(content, frames, rng, bytes),
-    "a stretch zeroed": lambda content, frames, rng: overwrite(content, somewhere(content, frames, rng), rng, bytes),
-    "a stretch overwritten": lambda content, frames, rng: overwrite(content, somewhere(content, frames, rng), rng, rng.bytes),
+    "a stretch zeroed": lambda content, frames, rng: overwrite(
+        content, somewhere(content, frames, rng), rng, bytes
+    ),
+    "a stretch overwritten": lambda content, frames, rng: overwrite(
+        content, somewhere(content, frames, rng), rng, rng.bytes
+    ),
 }
 
 
@@ -136,7 +171,8 @@ def write_damaged(clips, folder, count, change):
     return paths
 
 
-# How many of 72 damaged clips give frames, concealed by the decoder as well as it can. Never more: a rule that is loosened shows here.
+# How many of 72 damaged clips give frames, concealed by the decoder as well as it can. Never more:
+# a rule that is loosened shows here.
 READ_AT_MOST = dict(zip(DAMAGE, (69, 0, 69, 65, 24, 65, 58), strict=True))
 
 
@@ -150,7 +186,9 @@ def test_a_damaged_clip_gives_frames_or_an_error(kind, whole, tmp_path, fault):
 
 
 def test_a_file_without_frames_is_an_error(whole, tmp_path, fault):
-    paths = write_damaged([*whole, b"movi"], tmp_path, len(whole), lambda content, frames, rng: content[:frames])
+    paths = write_damaged(
+        [*whole, b"movi"], tmp_path, len(whole), lambda content, frames, rng: content[:frames]
+    )
     empty = tmp_path / "v_Empty_g01_c01.avi"
     empty.write_bytes(b"")
     expect_errors([*paths, empty])
@@ -185,7 +223,12 @@ def wav():
 
 def avi_of_sound(tmp_path):
     """Return an AVI whose only stream is said to be sound."""
-    path = write_avi(tmp_path / "sound.avi", [np.random.default_rng(k).bytes(1764) for k in range(50)], (0, 0), b"\0\0\0\0")
+    path = write_avi(
+        tmp_path / "sound.avi",
+        [np.random.default_rng(k).bytes(1764) for k in range(50)],
+        (0, 0),
+        b"\0\0\0\0",
+    )
     picture = path.read_bytes().index(b"strf") + 8
     form = b"\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0"
     content = path.read_bytes()
@@ -195,7 +238,10 @@ def avi_of_sound(tmp_path):
 
 def test_another_format_is_an_error(tmp_path, fault):
     noise = np.random.default_rng(0).bytes(50_000)
-    text, page = b"This is no video.\n" * 100, b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
+    text, page = (
+        b"This is no video.\n" * 100,
+        b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
+    )
     other = {"Text": text, "Page": page, "Zip": zipped(), "Zeros": bytes(50_000), "Noise": noise}
     expect_errors(write_all(other, tmp_path))
     fault("decoding", "text, a web page, a ZIP, zeros or noise, named .avi", ERROR, len(other))
@@ -210,7 +256,10 @@ def test_sound_alone_is_an_error(tmp_path, fault):
 def test_another_kind_of_video_is_read_for_what_it_is(tmp_path, fault):
     frames = list(puppets.draw_clip("PickUp", 1, 1))
     kinds = {"mp4": "mp4v", "mov": "mp4v", "mkv": "XVID", "webm": "VP80"}
-    videos = {kind: write_coded(tmp_path / f"video.{kind}", frames, code).read_bytes() for kind, code in kinds.items()}
+    videos = {
+        kind: write_coded(tmp_path / f"video.{kind}", frames, code).read_bytes()
+        for kind, code in kinds.items()
+    }
     paths = write_all(videos, tmp_path)
     for path, kind in zip(paths, kinds, strict=True):
         np.testing.assert_array_equal(decode_all(path), decode_all(tmp_path / f"video.{kind}"))
@@ -228,7 +277,10 @@ def as_jpeg(image, sampling="444"):
     if sampling == "grey":
         image, how = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), ()
     else:
-        image, how = cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLING[sampling])
+        image, how = (
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLING[sampling]),
+        )
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95, *how])[1].tobytes()
 
 
@@ -238,7 +290,12 @@ def test_a_picture_is_a_clip_of_one_frame(tmp_path, fault):
     for path in write_all(pictures, tmp_path):
         frames = frames_from_video_file(path, 10, image.shape[:2])
         assert (frames == frames[0]).all() and np.abs(frames[0].astype(int) - image).mean() < 3
-    fault("decoding", "a picture (PNG, JPEG), named .avi", "the picture, again and again", len(pictures))
+    fault(
+        "decoding",
+        "a picture (PNG, JPEG), named .avi",
+        "the picture, again and again",
+        len(pictures),
+    )
 
 
 # Unusual clips.
@@ -246,7 +303,9 @@ def test_a_picture_is_a_clip_of_one_frame(tmp_path, fault):
 
 def noise(n_frames, height, width):
     """Return images that are easily told apart; 4 x 4 blocks where they are large."""
-    small = np.random.default_rng(height + width).integers(0, 256, (n_frames, min(4, height), min(4, width), 3), dtype=np.uint8)
+    small = np.random.default_rng(height + width).integers(
+        0, 256, (n_frames, min(4, height), min(4, width), 3), dtype=np.uint8
+    )
     return [cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST) for image in small]
 
 
@@ -254,7 +313,11 @@ def noise(n_frames, height, width):
     "tried, sizes, n_frames",
     [
         ("one frame", [(120, 160), (64, 64)], 1),
-        ("odd sizes", [(17, 31), (33, 57), (2, 2), (1, 1), (1, 64), (64, 1), (18, 1001), (241, 321)], 30),
+        (
+            "odd sizes",
+            [(17, 31), (33, 57), (2, 2), (1, 1), (1, 64), (64, 1), (18, 1001), (241, 321)],
+            30,
+        ),
         ("portrait", [(320, 180), (641, 360)], 30),
         ("4K", [(2160, 3840)], 3),
     ],
@@ -265,10 +328,20 @@ def test_unusual_clips_are_read(tmp_path, fault, tried, sizes, n_frames):
         images = noise(n_frames, *size)
         # PNG loses nothing, so that each pixel can be compared.
         for code, encode in ((b"MPNG", as_png), (b"MJPG", as_jpeg)):
-            paths.append(write_avi(tmp_path / f"v_A_g01_c{len(paths):02}.avi", map(encode, images), size, code))
-            shown = np.linspace(0, n_frames - 1, 10).round().astype(int) if n_frames < 10 else 10 + np.arange(10)
+            paths.append(
+                write_avi(
+                    tmp_path / f"v_A_g01_c{len(paths):02}.avi", map(encode, images), size, code
+                )
+            )
+            shown = (
+                np.linspace(0, n_frames - 1, 10).round().astype(int)
+                if n_frames < 10
+                else 10 + np.arange(10)
+            )
             frames = frames_from_video_file(paths[-1], 10, (64, 64), 1, start="center")
-            difference = np.abs(frames.astype(int) - [letterbox(images[i], (64, 64)) for i in shown])
+            difference = np.abs(
+                frames.astype(int) - [letterbox(images[i], (64, 64)) for i in shown]
+            )
             assert difference.max() == 0 if encode is as_png else difference.mean() < 4, paths[-1]
     assert all(told.get("shape") == [10, 64, 64, 3] for told in read_apart(paths, (64, 64)))
     fault("decoding", tried, ITS_FRAMES, len(paths))
@@ -290,14 +363,25 @@ def vary_frame_rate(path):
 def write_varying(tmp_path):
     """Write videos of 60 frames that tell their numbers, some of which are shown for longer than others; return their paths."""
     images = [draw_numbers(frame) for frame in range(60)]
-    by_itself, changes = write_video(tmp_path / "itself.avi", 60), write_coded(tmp_path / "changes.avi", images)
+    by_itself, changes = (
+        write_video(tmp_path / "itself.avi", 60),
+        write_coded(tmp_path / "changes.avi", images),
+    )
     paths, rng = [], np.random.default_rng(0)
     for code, source in ((b"MJPG", by_itself), (b"XVID", changes)):
         for share in (0.1, 0.3, 1):
             # An empty frame makes the one before it stay.
-            varying = [part for frame in coded_frames(source) for part in (frame, *[b""] * int(rng.poisson(share)))]
-            paths.append(write_avi(tmp_path / f"v_A_g01_c{len(paths):02}.avi", varying, (SIDE, SIDE), code))
-            assert cv2.VideoCapture(str(paths[-1])).get(cv2.CAP_PROP_FRAME_COUNT) == len(varying) > 60
+            varying = [
+                part
+                for frame in coded_frames(source)
+                for part in (frame, *[b""] * int(rng.poisson(share)))
+            ]
+            paths.append(
+                write_avi(tmp_path / f"v_A_g01_c{len(paths):02}.avi", varying, (SIDE, SIDE), code)
+            )
+            assert (
+                cv2.VideoCapture(str(paths[-1])).get(cv2.CAP_PROP_FRAME_COUNT) == len(varying) > 60
+            )
     paths.append(write_coded(tmp_path / "video.mp4", images, "mp4v"))
     vary_frame_rate(paths[-1])
     assert cv2.VideoCapture(str(paths[-1])).get(cv2.CAP_PROP_FPS) > 30
@@ -308,7 +392,9 @@ def test_frames_are_counted_not_timed(tmp_path, fault):
     paths = write_varying(tmp_path)
     for path in paths:
         for start in (0, 44, "center", "random"):
-            chosen = frame_numbers(frames_from_video_file(path, 6, (SIDE, SIDE), 3, start=start, seed=1))
+            chosen = frame_numbers(
+                frames_from_video_file(path, 6, (SIDE, SIDE), 3, start=start, seed=1)
+            )
             assert chosen == list(frame_indices(60, 6, 3, start, seed=1))
     fault("decoding", "variable frame rate", "its frames, by their numbers", len(paths))
 
@@ -320,7 +406,9 @@ def test_frames_are_right_where_the_pixel_format_changes(tmp_path, fault, change
     changes, paths = [*colours, ("grey", "420"), ("420", "grey")], []
     for before, after in changes:
         coded = [as_jpeg(image, before if i < change else after) for i, image in enumerate(images)]
-        paths.append(write_avi(tmp_path / f"v_{before}to{after}_g01_c01.avi", coded, images[0].shape[:2]))
+        paths.append(
+            write_avi(tmp_path / f"v_{before}to{after}_g01_c01.avi", coded, images[0].shape[:2])
+        )
     assert expect_frames_or_error(paths) == len(paths)
     for path, (before, after) in zip(paths, changes, strict=True):
         frames = frames_from_video_file(path, 20, images[0].shape[:2], 1)
@@ -329,7 +417,12 @@ def test_frames_are_right_where_the_pixel_format_changes(tmp_path, fault, change
                 image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
             assert np.abs(frame.astype(int) - image).mean() < 4, (path, i)
     when = "after the first frame" if change == 1 else "on the way"
-    fault("decoding", f"pixel format changes {when}, such as 4:2:2 to 4:2:0", "right frames", len(paths))
+    fault(
+        "decoding",
+        f"pixel format changes {when}, such as 4:2:2 to 4:2:0",
+        "right frames",
+        len(paths),
+    )
 
 
 def test_a_header_that_counts_wrong_is_not_believed(tmp_path, fault):
@@ -337,8 +430,15 @@ def test_a_header_that_counts_wrong_is_not_believed(tmp_path, fault):
     for number in declared:
         path = patch_header(write_video(tmp_path / f"v_A_g01_c{number}.avi", 40), number)
         for start in (1, "center"):
-            assert frame_numbers(frames_from_video_file(path, 10, (SIDE, SIDE), 4, start=start)) == list(range(1, 40, 4))
-    fault("decoding", "header that counts too many frames, too few or none", "its frames; what decodes counts", len(declared))
+            assert frame_numbers(
+                frames_from_video_file(path, 10, (SIDE, SIDE), 4, start=start)
+            ) == list(range(1, 40, 4))
+    fault(
+        "decoding",
+        "header that counts too many frames, too few or none",
+        "its frames; what decodes counts",
+        len(declared),
+    )
 
 
 # Clips that can't be read, among others.
@@ -353,7 +453,9 @@ def split(tmp_path):
     """Six clips of three classes, two of which can't be read."""
     for clip in range(6):
         class_name = "ABC"[clip % 3]
-        write_video(tmp_path / "split" / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+        write_video(
+            tmp_path / "split" / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip
+        )
     for name in UNREADABLE:
         file = tmp_path / "split" / name
         file.write_bytes(file.read_bytes()[:500])
@@ -365,16 +467,33 @@ def places(tmp_path):
 
 
 def test_reading_stops_at_the_first_clip_that_cannot_be_read(split, tmp_path, fault):
-    cases = [(make, cache, training) for make in MAKES for cache in places(tmp_path) for training in (False, True)]
+    cases = [
+        (make, cache, training)
+        for make in MAKES
+        for cache in places(tmp_path)
+        for training in (False, True)
+    ]
     for make, cache, training in cases:
         # TensorFlow puts its own words before and after.
-        with pytest.raises((VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*anew"):
+        with pytest.raises(
+            (VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*anew"
+        ):
             list(make(split, training=training, cache=cache, **SIZES))
-    fault("decoding", 'unreadable clips, unreadable="stop"', "error at the first: names the file", len(cases))
+    fault(
+        "decoding",
+        'unreadable clips, unreadable="stop"',
+        "error at the first: names the file",
+        len(cases),
+    )
 
 
 def test_clips_that_cannot_be_read_are_left_out_and_listed(split, tmp_path, fault):
-    cases = [(make, cache, training) for make in MAKES for cache in places(tmp_path) for training in (False, True)]
+    cases = [
+        (make, cache, training)
+        for make in MAKES
+        for cache in places(tmp_path)
+        for training in (False, True)
+    ]
     for make, cache, training in cases:
         with pytest.warns(UserWarning, match="^2 of 6 clips are left out:\n") as warned:
             batches = make(split, training=training, cache=cache, unreadable="leave out", **SIZES)
@@ -383,7 +502,12 @@ def test_clips_that_cannot_be_read_are_left_out_and_listed(split, tmp_path, faul
         assert message.splitlines()[1:] == [reason for _, reason in batches.left_out]
         labels = np.concatenate([np.asarray(labels) for _, labels in batches]).tolist()
         assert sorted(labels) == [0, 1, 1, 2] and batches.class_names == ["A", "B", "C"]
-    fault("decoding", 'unreadable clips, unreadable="leave out"', "left out, and listed with the reasons", len(cases))
+    fault(
+        "decoding",
+        'unreadable clips, unreadable="leave out"',
+        "left out, and listed with the reasons",
+        len(cases),
+    )
 
 
 def test_a_clip_is_left_out_for_what_some_starts_would_meet(whole, tmp_path):
@@ -395,5 +519,7 @@ def test_a_clip_is_left_out_for_what_some_starts_would_meet(whole, tmp_path):
     for cache in places(tmp_path):
         for seed in range(3):
             with pytest.warns(UserWarning, match="1 of 2 clips"):
-                batches = ClipBatches(tmp_path, training=True, seed=seed, cache=cache, unreadable="leave out", **SIZES)
+                batches = ClipBatches(
+                    tmp_path, training=True, seed=seed, cache=cache, unreadable="leave out", **SIZES
+                )
             assert batches.files == clips_and_labels(tmp_path)[0][1:]

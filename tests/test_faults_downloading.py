@@ -60,7 +60,10 @@ sys.stdin.readline()
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     """A ZIP of two classes of 8 clips, some of them far from the table of contents."""
-    return write_members(tmp_path_factory.mktemp("good") / "good.zip", names_of("Ape") + names_of("Bee") + names_of("Cat"))
+    return write_members(
+        tmp_path_factory.mktemp("good") / "good.zip",
+        names_of("Ape") + names_of("Bee") + names_of("Cat"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +82,12 @@ def expect_nothing_half_written(folder, good, but=()):
     """Assert that all files below a folder, but some, are clips as they are in a ZIP; return their number."""
     with zipfile.ZipFile(good) as file:
         members = {last_part(name): file.read(name) for name in file.namelist()}
-    found = {path: content for path, content in contents(folder).items() if folder / path not in but}
-    assert all(content == members.get(last_part(path)) for path, content in found.items()), list(found)
+    found = {
+        path: content for path, content in contents(folder).items() if folder / path not in but
+    }
+    assert all(content == members.get(last_part(path)) for path, content in found.items()), list(
+        found
+    )
     return len(found)
 
 
@@ -89,7 +96,11 @@ def expect_told(source, folder, good, words, num_classes=2, begin="{source}"):
     with pytest.raises(OSError) as caught:
         download_ucf101_subset(source, num_classes, SPLITS, folder)
     told = str(caught.value)
-    assert told.startswith(begin.format(source=source, folder=folder)) and told.endswith(".") and "\n" not in told, told
+    assert (
+        told.startswith(begin.format(source=source, folder=folder))
+        and told.endswith(".")
+        and "\n" not in told
+    ), told
     assert words in told, told
     n_whole = expect_nothing_half_written(folder, good)
     download_ucf101_subset(good, num_classes, SPLITS, folder)
@@ -113,11 +124,27 @@ def expect_overcome(good, folder, faults):
     [
         (
             "connection cut in the middle",
-            [["cut"], [None, "cut"], [None, "cut", "cut"], ["hang up"], [None, "hang up"], [None, None, "hang up", "cut"]],
+            [
+                ["cut"],
+                [None, "cut"],
+                [None, "cut", "cut"],
+                ["hang up"],
+                [None, "hang up"],
+                [None, None, "hang up", "cut"],
+            ],
         ),
-        ("server error (500, 502, 504), then recovery", [[500], [None, 502], [None, 500, "cut", 504], [None, None, 500, 500]]),
-        ("server is busy (429, 503) and says: come back in an hour", [[429], [503], [None, 429, 503]]),
-        ("server stalls, then recovers", [["stall"], [None, "stall"], ["silence"], [None, None, "silence", "stall"]]),
+        (
+            "server error (500, 502, 504), then recovery",
+            [[500], [None, 502], [None, 500, "cut", 504], [None, None, 500, 500]],
+        ),
+        (
+            "server is busy (429, 503) and says: come back in an hour",
+            [[429], [503], [None, 429, 503]],
+        ),
+        (
+            "server stalls, then recovers",
+            [["stall"], [None, "stall"], ["silence"], [None, None, "silence", "stall"]],
+        ),
     ],
 )
 def test_failures_that_pass_are_overcome(good, tmp_path, monkeypatch, fault, tried, cases):
@@ -130,43 +157,72 @@ def test_failures_that_pass_are_overcome(good, tmp_path, monkeypatch, fault, tri
 @pytest.mark.parametrize(
     "tried, faults, words",
     [
-        ("connection cut again and again", ["cut", "hang up"], "check the address, or the path, and the connection"),
+        (
+            "connection cut again and again",
+            ["cut", "hang up"],
+            "check the address, or the path, and the connection",
+        ),
         ("server error (500) that stays", [500], "500"),
         ("server stalls for good", ["stall", "silence"], "timed out"),
     ],
 )
-def test_failures_that_stay_are_told_after_some_tries(good, tmp_path, monkeypatch, fault, tried, faults, words):
+def test_failures_that_stay_are_told_after_some_tries(
+    good, tmp_path, monkeypatch, fault, tried, faults, words
+):
     monkeypatch.setattr(archive, "TIMEOUT", 0.2)
     cases = [(kind, fine) for kind in faults for fine in (0, 3)]
     for case, (kind, fine) in enumerate(cases):
         with serve(good, faults=[None] * fine + [kind] * 100) as server:
             n_whole = expect_told(server.url, tmp_path / str(case), good, words)
             assert n_whole == max(0, fine - 1) and 4 <= server.requests - fine <= 25
-    fault("downloading", tried, "tried again, then an error that names the address; only whole files there", len(cases))
+    fault(
+        "downloading",
+        tried,
+        "tried again, then an error that names the address; only whole files there",
+        len(cases),
+    )
 
 
-@pytest.mark.parametrize("tried, statuses", [("not there (404, 410)", [404, 410]), ("not allowed (401, 403)", [401, 403])])
+@pytest.mark.parametrize(
+    "tried, statuses",
+    [("not there (404, 410)", [404, 410]), ("not allowed (401, 403)", [401, 403])],
+)
 def test_a_final_answer_is_told_at_once(good, tmp_path, fault, tried, statuses):
     cases = [(status, fine) for status in statuses for fine in (0, 2)]
     for case, (status, fine) in enumerate(cases):
         with serve(good, faults=[None] * fine + [status] * 100) as server:
             n_whole = expect_told(server.url, tmp_path / str(case), good, f"({status} Client Error")
             assert n_whole == max(0, fine - 1) and server.requests == fine + 1
-    fault("downloading", tried, "error at once: names the address and the server's answer", len(cases))
+    fault(
+        "downloading", tried, "error at once: names the address and the server's answer", len(cases)
+    )
 
 
 def test_a_server_without_ranges_is_told_with_the_way_out(good, tmp_path, fault):
     with serve(good, ranges=False) as server:
-        expect_told(server.url, tmp_path, good, "its server ignores byte ranges. Download the ZIP and give its path.")
+        expect_told(
+            server.url,
+            tmp_path,
+            good,
+            "its server ignores byte ranges. Download the ZIP and give its path.",
+        )
         assert server.requests == 1
-    fault("downloading", "server without byte ranges", "error at once: says to download the ZIP; nothing written")
+    fault(
+        "downloading",
+        "server without byte ranges",
+        "error at once: says to download the ZIP; nothing written",
+    )
 
 
 def tls_server(folder, name, address):
     """Return what a server needs for https, and its certificate for one IP address, which it has signed itself."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     options = f"-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={address} -addext subjectAltName=IP:{address}"
-    subprocess.run(["openssl", "req", *options.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", *options.split(), "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context, str(certificate)
@@ -207,11 +263,22 @@ def expect_damage_told(damaged, good, folder, words=" can't be read (", num_clas
 def test_a_zip_that_is_cut_short_is_told(good, tmp_path, fault):
     content, cases = good.read_bytes(), 0
     size = len(content)
-    for kept in (content[: size // 100], content[: size // 2], content[:-1000], content[:-1], content[size // 2 :]):
+    for kept in (
+        content[: size // 100],
+        content[: size // 2],
+        content[:-1000],
+        content[:-1],
+        content[size // 2 :],
+    ):
         cut = tmp_path / f"cut{cases}.zip"
         cut.write_bytes(kept)
         cases += expect_damage_told(cut, good, tmp_path / str(cases))
-    fault("downloading", "ZIP cut short at its end or its beginning", "error: names the ZIP; only whole files there", cases)
+    fault(
+        "downloading",
+        "ZIP cut short at its end or its beginning",
+        "error: names the ZIP; only whole files there",
+        cases,
+    )
 
 
 def test_a_damaged_clip_is_told_and_never_seen(good, tmp_path, fault):
@@ -221,11 +288,20 @@ def test_a_damaged_clip_is_told_and_never_seen(good, tmp_path, fault):
     for share, damage in ((0.1, b"\0"), (0.5, b"\xff" * 1000), (0.999, b"?")):
         content = bytearray(good.read_bytes())
         begin = info.header_offset + 30 + len(VICTIM) + int(share * info.compress_size)
-        content[begin : begin + len(damage)] = bytes(byte ^ 0x55 for byte in content[begin : begin + len(damage)])
+        content[begin : begin + len(damage)] = bytes(
+            byte ^ 0x55 for byte in content[begin : begin + len(damage)]
+        )
         damaged = tmp_path / f"damaged{cases}.zip"
         damaged.write_bytes(content)
-        cases += expect_damage_told(damaged, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read (")
-    fault("downloading", "clip damaged in the ZIP", "error: names the ZIP and the clip; the clip isn't written", cases)
+        cases += expect_damage_told(
+            damaged, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read ("
+        )
+    fault(
+        "downloading",
+        "clip damaged in the ZIP",
+        "error: names the ZIP and the clip; the clip isn't written",
+        cases,
+    )
 
 
 def write_with_lies(path, lies, content=None):
@@ -264,7 +340,9 @@ def test_a_wrong_table_of_contents_is_told(good, tmp_path, fault):
     cases = 0
     for lie in lies:
         wrong = write_with_lies(tmp_path / f"wrong{cases}.zip", lie)
-        cases += expect_damage_told(wrong, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read (")
+        cases += expect_damage_told(
+            wrong, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read ("
+        )
     happened = "error: names the ZIP and the clip; the clip isn't written"
     fault("downloading", "wrong places, sizes, checksums in the table of contents", happened, cases)
 
@@ -309,13 +387,30 @@ def test_garbage_in_the_table_of_contents_does_no_harm(tmp_path, fault):
 @pytest.mark.parametrize(
     "tried, names, happened",
     [
-        ("names with ../", ["../{}", "../../../{}", "a/../../../../{}"], "written in its own folder all the same"),
+        (
+            "names with ../",
+            ["../{}", "../../../{}", "a/../../../../{}"],
+            "written in its own folder all the same",
+        ),
         ("absolute names", ["/{}", "//{}", "/tmp/{}"], "written in its own folder all the same"),
-        ("names with backslashes", ["..\\{}", "..\\..\\..\\{}", "\\{}"], "written in its own folder all the same"),
-        ("names with a drive letter", ["C:\\{}", "C:\\..\\{}", "c:/{}"], "written in its own folder all the same"),
+        (
+            "names with backslashes",
+            ["..\\{}", "..\\..\\..\\{}", "\\{}"],
+            "written in its own folder all the same",
+        ),
+        (
+            "names with a drive letter",
+            ["C:\\{}", "C:\\..\\{}", "c:/{}"],
+            "written in its own folder all the same",
+        ),
         (
             "classes named with ../, ..\\ or C:",
-            ["v_.._g{group}_c01.avi", "v_../../.._g{group}_c01.avi", "v_A\\..\\.._g{group}_c01.avi", "C:{}"],
+            [
+                "v_.._g{group}_c01.avi",
+                "v_../../.._g{group}_c01.avi",
+                "v_A\\..\\.._g{group}_c01.avi",
+                "C:{}",
+            ],
             "passed over: not names of clips",
         ),
     ],
@@ -326,16 +421,22 @@ def test_no_name_leads_out_of_the_folder(tmp_path, fault, tried, names, happened
         inner.mkdir(parents=True)
         plain = [f"v_Up_g{group}_c01.avi" for group in (1, 2)]
         hostile = [name.format(fname, group=group) for group, fname in enumerate(plain, 1)]
-        hostile_zip = write_members(inner / "hostile.zip", hostile + ["v_Down_g01_c01.avi", "v_Down_g02_c01.avi"], 100)
+        hostile_zip = write_members(
+            inner / "hostile.zip", hostile + ["v_Down_g01_c01.avi", "v_Down_g02_c01.avi"], 100
+        )
         for way, source in enumerate(near_and_far(hostile_zip)):
             folder = inner / str(way)
             taken = len(list_files(source)) == 4
             assert taken == ("written" in happened)
             download_ucf101_subset(source, 2 if taken else 1, PAIR, folder)
-            assert {last_part(path) for path in contents(folder) if "Up" in path} == (set(plain) if taken else set())
+            assert {last_part(path) for path in contents(folder) if "Up" in path} == (
+                set(plain) if taken else set()
+            )
             assert len(contents(folder)) == (4 if taken else 2)
         assert {path.name for path in inner.iterdir()} == {"hostile.zip", "0", "1"}
-        assert not [path for path in (tmp_path / str(case)).rglob("*.avi") if inner not in path.parents]
+        assert not [
+            path for path in (tmp_path / str(case)).rglob("*.avi") if inner not in path.parents
+        ]
     fault("downloading", tried, happened, 2 * len(names))
 
 
@@ -349,7 +450,12 @@ def test_names_too_long_for_a_file_are_no_clips(tmp_path, fault):
         assert list_files(source) == names[-2:]
         download_ucf101_subset(source, 1, PAIR, tmp_path / str(way))
         assert {last_part(path) for path in contents(tmp_path / str(way))} == set(names[-2:])
-    fault("downloading", "names of more than 255 bytes", "passed over, as no disk takes them", 2 * len(too_long))
+    fault(
+        "downloading",
+        "names of more than 255 bytes",
+        "passed over, as no disk takes them",
+        2 * len(too_long),
+    )
 
 
 def test_names_that_are_not_ascii_work(tmp_path, fault):
@@ -379,14 +485,21 @@ def test_of_two_members_with_one_name_the_first_counts(tmp_path, fault):
         assert list_files(source) == [names[0], names[2]]
         download_ucf101_subset(source, 1, PAIR, tmp_path / str(way))
         with zipfile.ZipFile(good) as file:
-            assert set(contents(tmp_path / str(way)).values()) == {file.read(names[0]), file.read(names[2])}
+            assert set(contents(tmp_path / str(way)).values()) == {
+                file.read(names[0]),
+                file.read(names[2]),
+            }
     fault("downloading", "two members with one clip's name", "the first counts", 4)
 
 
 def test_a_clip_that_unpacks_to_more_than_it_says_stops_there(good, tmp_path, fault):
     cases, unpacked = 0, 64 << 20
     for said in (0, 1000):
-        bomb = write_with_lies(tmp_path / f"bomb{said}.zip", {"file_size": lambda size, said=said: said}, bytes(unpacked))
+        bomb = write_with_lies(
+            tmp_path / f"bomb{said}.zip",
+            {"file_size": lambda size, said=said: said},
+            bytes(unpacked),
+        )
         content = bytearray(bomb.read_bytes())
         with zipfile.ZipFile(bomb) as file:
             begin = file.getinfo(VICTIM).header_offset
@@ -394,7 +507,9 @@ def test_a_clip_that_unpacks_to_more_than_it_says_stops_there(good, tmp_path, fa
         content[begin + 22 : begin + 26] = said.to_bytes(4, "little")
         bomb.write_bytes(content)
         tracemalloc.start()
-        cases += expect_damage_told(bomb, good, tmp_path / str(said), f", member {last_part(VICTIM)}, can't be read (")
+        cases += expect_damage_told(
+            bomb, good, tmp_path / str(said), f", member {last_part(VICTIM)}, can't be read ("
+        )
         assert tracemalloc.get_traced_memory()[1] < unpacked / 4
         tracemalloc.stop()
     happened = "unpacking stops; error: names the clip, which isn't written"
@@ -409,14 +524,22 @@ def test_clips_that_need_more_space_than_there_is_are_refused(good, tmp_path, mo
     with serve(huge) as server:
         for way, source in enumerate((huge, server.url)):
             words = f"need 1,000,000.00 GB, and {tmp_path / str(way)} has "
-            assert expect_told(source, tmp_path / str(way), good, words, begin="The clips of {source} ") == 0
+            assert (
+                expect_told(
+                    source, tmp_path / str(way), good, words, begin="The clips of {source} "
+                )
+                == 0
+            )
         assert server.requests == 1
     with serve(good) as server:
         for way, source in enumerate((good, server.url)):
             with monkeypatch.context() as patch:
                 usage = archive.shutil.disk_usage(tmp_path)._replace(free=CLIPS * 2 * CLIP_SIZE - 1)
                 patch.setattr(archive.shutil, "disk_usage", lambda path: usage)
-                with pytest.raises(OSError, match=r"^The clips of .* need 0\.00 GB, and .* 0\.00 GB free; free space"):
+                with pytest.raises(
+                    OSError,
+                    match=r"^The clips of .* need 0\.00 GB, and .* 0\.00 GB free; free space",
+                ):
                     download_ucf101_subset(source, 2, SPLITS, tmp_path / f"small{way}")
             assert not contents(tmp_path / f"small{way}")
             download_ucf101_subset(source, 2, SPLITS, tmp_path / f"small{way}")
@@ -460,20 +583,27 @@ def test_a_disk_that_fills_up_is_told(good, tmp_path, monkeypatch, fault):
                 patch.setattr(archive, "whole", full_disk(after))
                 with pytest.raises(OSError) as caught:
                     download_ucf101_subset(source, 2, SPLITS, folder)
-            assert str(caught.value).startswith(f"{folder} can't be written to (No space left on device); free space there")
+            assert str(caught.value).startswith(
+                f"{folder} can't be written to (No space left on device); free space there"
+            )
             assert str(caught.value).endswith("choose another download_dir.")
             assert expect_nothing_half_written(folder, good) == after
             download_ucf101_subset(source, 2, SPLITS, folder)
             expect_whole(folder, good)
             cases += 1
     for source in near_and_far(good):
-        with files_up_to(CLIP_SIZE - 1), pytest.raises(OSError, match=r"can't be written to \(File too large\); free space"):
+        with (
+            files_up_to(CLIP_SIZE - 1),
+            pytest.raises(OSError, match=r"can't be written to \(File too large\); free space"),
+        ):
             download_ucf101_subset(source, 2, SPLITS, tmp_path / str(cases))
         assert expect_nothing_half_written(tmp_path / str(cases), good) == 0
         download_ucf101_subset(source, 2, SPLITS, tmp_path / str(cases))
         expect_whole(tmp_path / str(cases), good)
         cases += 1
-    happened = "error: names the folder, says to free space or choose another; only whole files there"
+    happened = (
+        "error: names the folder, says to free space or choose another; only whole files there"
+    )
     fault("downloading", "disk fills up on the way", happened, cases)
 
 
@@ -484,13 +614,20 @@ def test_what_stands_in_the_way_is_told(good, tmp_path, fault):
         in_the_way.parent.mkdir(parents=True)
         in_the_way.write_text("a file")
         folder = tmp_path / str(case) / "clips"
-        with pytest.raises(OSError, match=f"^{folder} can't be written to .*choose another download_dir\\.$"):
+        with pytest.raises(
+            OSError, match=f"^{folder} can't be written to .*choose another download_dir\\.$"
+        ):
             download_ucf101_subset(good, 1, SPLITS, folder)
         assert in_the_way.read_text() == "a file"
         in_the_way.unlink()
         download_ucf101_subset(good, 1, SPLITS, folder)
         expect_whole(folder, good, 1)
-    fault("downloading", "file where a folder has to be", "error: names the folder; the file is left alone", len(ways))
+    fault(
+        "downloading",
+        "file where a folder has to be",
+        "error: names the folder; the file is left alone",
+        len(ways),
+    )
 
 
 # Processes that are stopped, and that meet.
@@ -501,8 +638,15 @@ def started(program, call, tmp_path):
     """Start a program that is ready to make a call; it makes it when it is told to `go`."""
     # What is left in the folder for temporary files is left in the test's.
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", program + START + call], env=environment, **pipes) as process:
+    pipes = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", program + START + call], env=environment, **pipes
+    ) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             yield process
@@ -570,12 +714,26 @@ def drafts(folder):
 @pytest.mark.parametrize(
     "tried, how, share, number, happened",
     [
-        ("Ctrl-C at a random moment", signal.SIGINT, 0.8, 5, "only whole clips there; the same call again completes"),
-        ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, 20, "only whole clips there; the same call again completes"),
+        (
+            "Ctrl-C at a random moment",
+            signal.SIGINT,
+            0.8,
+            5,
+            "only whole clips there; the same call again completes",
+        ),
+        (
+            "killed (SIGKILL) at a random moment",
+            signal.SIGKILL,
+            1,
+            20,
+            "only whole clips there; the same call again completes",
+        ),
     ],
     ids=["SIGINT", "SIGKILL"],
 )
-def test_a_fetch_that_is_stopped_can_be_completed(good, tmp_path, fault, tried, how, share, number, happened):
+def test_a_fetch_that_is_stopped_can_be_completed(
+    good, tmp_path, fault, tried, how, share, number, happened
+):
     half_written = stopped = 0
     with serve(good, pause=0.02) as server:
         length = length_of(FETCH, fetch_call(server, tmp_path / "alone"), tmp_path)
@@ -602,7 +760,12 @@ def test_two_fetches_into_one_folder_take_turns(good, tmp_path, fault):
             # Each asks for the table of contents; every clip is fetched once.
             assert server.requests == 2 + CLIPS
         expect_whole(folder, good, 1)
-    fault("downloading", "two processes fetch into one folder at once", "the second waits, then finds all files whole", cases)
+    fault(
+        "downloading",
+        "two processes fetch into one folder at once",
+        "the second waits, then finds all files whole",
+        cases,
+    )
 
 
 def test_a_fetch_goes_on_where_a_killed_one_kept_it_waiting(good, tmp_path, fault):
@@ -623,7 +786,12 @@ def test_a_fetch_goes_on_where_a_killed_one_kept_it_waiting(good, tmp_path, faul
                 one.kill()
                 assert outcome(other)[0] == 0
         expect_whole(folder, good, 1)
-    fault("downloading", "two processes at once, and the first is killed", "the second completes", cases)
+    fault(
+        "downloading",
+        "two processes at once, and the first is killed",
+        "the second completes",
+        cases,
+    )
 
 
 # The drawn ZIP.
@@ -651,7 +819,9 @@ def test_drawing_that_is_killed_can_be_completed(drawn, tmp_path, fault):
             wait_until(lambda: drafts(path.parent)) if delay is None else time.sleep(delay)
             process.kill()
         there = {file.name for file in path.parent.glob("*")}
-        assert there <= {"puppets.zip", ".lock", ".draft.zip"} and (delay is not None or ".draft.zip" in there)
+        assert there <= {"puppets.zip", ".lock", ".draft.zip"} and (
+            delay is not None or ".draft.zip" in there
+        )
         assert not path.exists() or path.read_bytes() == drawn
         assert puppets.write_zip(path, **SIZES).read_bytes() == drawn
         assert {file.name for file in path.parent.iterdir()} == {"puppets.zip", ".lock"}
@@ -662,9 +832,19 @@ def test_drawing_that_is_killed_can_be_completed(drawn, tmp_path, fault):
 def test_two_that_draw_one_zip_take_turns(drawn, tmp_path, fault):
     path = tmp_path / "both" / "puppets.zip"
     outcomes = outcomes_of_two(DRAW, draw_call(path), tmp_path)
-    assert sorted((code, int(said)) for code, said, _ in outcomes) == [(0, 0), (0, len(puppets.PAIRS) * SIZES["groups"])]
-    assert path.read_bytes() == drawn and {file.name for file in path.parent.iterdir()} == {"puppets.zip", ".lock"}
-    fault("downloading", "two processes draw the puppets at once", "the second waits, then finds a whole ZIP")
+    assert sorted((code, int(said)) for code, said, _ in outcomes) == [
+        (0, 0),
+        (0, len(puppets.PAIRS) * SIZES["groups"]),
+    ]
+    assert path.read_bytes() == drawn and {file.name for file in path.parent.iterdir()} == {
+        "puppets.zip",
+        ".lock",
+    }
+    fault(
+        "downloading",
+        "two processes draw the puppets at once",
+        "the second waits, then finds a whole ZIP",
+    )
 
 
 def test_drawing_on_a_full_disk_is_told(drawn, tmp_path, fault):
@@ -676,4 +856,9 @@ def test_drawing_on_a_full_disk_is_told(drawn, tmp_path, fault):
             puppets.write_zip(path, **SIZES)
         assert path.read_bytes() == before and not drafts(tmp_path)
     assert puppets.write_zip(path, **SIZES).read_bytes() == drawn
-    fault("downloading", "disk fills up while the puppets are drawn", "error; the ZIP that was there stays", len(limits))
+    fault(
+        "downloading",
+        "disk fills up while the puppets are drawn",
+        "error; the ZIP that was there stays",
+        len(limits),
+    )

@@ -44,8 +44,22 @@ def start(tmp_path, puppet_zip):
 
     def start(folder, *options):
         (tmp_path / folder).mkdir(exist_ok=True)
-        command = [sys.executable, str(program), "--deterministic", "--record", "record.json", *options]
-        return subprocess.Popen(command, cwd=tmp_path / folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ)
+        command = [
+            sys.executable,
+            str(program),
+            "--deterministic",
+            "--record",
+            "record.json",
+            *options,
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path / folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ,
+        )
 
     return start
 
@@ -54,7 +68,11 @@ def outcome(folder):
     """Return weights and optimiser of the last model, those of the best one, and what the record says."""
     [last], [best] = folder.glob("runs/*/*/last.keras"), folder.glob("runs/*/*/best.keras")
     models = [keras.models.load_model(file) for file in (last, best)]
-    values = [np.array(variable) for model in models for variable in (*model.weights, *model.optimizer.variables)]
+    values = [
+        np.array(variable)
+        for model in models
+        for variable in (*model.weights, *model.optimizer.variables)
+    ]
     [record] = json.loads((folder / "record.json").read_text())
     return values, {name: record[name] for name in ("history", "test", "actual", "predicted")}
 
@@ -78,9 +96,17 @@ def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault):
             for file in tmp_path.glob("killed/runs/*/*/*"):
                 file.unlink()
     assert start("killed", "--resume").wait() == 0
-    (whole_values, whole_record), (values, record) = outcome(tmp_path / "whole"), outcome(tmp_path / "killed")
+    (whole_values, whole_record), (values, record) = (
+        outcome(tmp_path / "whole"),
+        outcome(tmp_path / "killed"),
+    )
     assert record == whole_record and len(record["history"]["loss"]) == EPOCHS
     for one, other in zip(values, whole_values, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not list(tmp_path.glob("killed/runs/*/*/.draft*"))
-    fault("training", "killed at a random moment (SIGKILL), then --resume", "the same weights and history, bit by bit", KILLS)
+    fault(
+        "training",
+        "killed at a random moment (SIGKILL), then --resume",
+        "the same weights and history, bit by bit",
+        KILLS,
+    )

@@ -7,14 +7,25 @@ import pytest
 import tensorflow as tf
 
 from helpers.layers import (
-    BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv, add_residual_block, batch_norm
-)  # fmt: skip
+    BatchNorm,
+    Conv2Plus1D,
+    LayerNorm,
+    Project,
+    ResidualMain,
+    ResizeVideo,
+    SubtractMean,
+    VideoConv,
+    add_residual_block,
+    batch_norm,
+)
 
 VIDEO = np.random.default_rng(0).random((2, 6, 8, 10, 4), dtype=np.float32)
 
 LAYERS = {
     "tutorial's (2+1)D": lambda: Conv2Plus1D(5, (3, 3, 3), "same"),
-    "paper's (2+1)D": lambda: Conv2Plus1D(5, (3, 3, 3), "same", mid_filters=7, strides=(2, 2, 2), normalized=True),
+    "paper's (2+1)D": lambda: Conv2Plus1D(
+        5, (3, 3, 3), "same", mid_filters=7, strides=(2, 2, 2), normalized=True
+    ),
     "valid padding": lambda: Conv2Plus1D(5, (3, 3, 3), "valid"),
     "main": lambda: ResidualMain(5, (3, 3, 3)),
     "main, 3d": lambda: ResidualMain(5, (3, 3, 3), conv="3d"),
@@ -41,7 +52,19 @@ def test_layer_saves_and_loads_with_the_same_output(make, tmp_path):
     assert loaded.layers[-1].get_config() == model.layers[-1].get_config()
 
 
-@pytest.mark.parametrize("kind", [BatchNorm, Conv2Plus1D, LayerNorm, Project, ResidualMain, ResizeVideo, SubtractMean, VideoConv])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        BatchNorm,
+        Conv2Plus1D,
+        LayerNorm,
+        Project,
+        ResidualMain,
+        ResizeVideo,
+        SubtractMean,
+        VideoConv,
+    ],
+)
 def test_saved_networks_name_layers_as_they_always_did(kind):
     assert keras.saving.get_registered_name(kind) == f"helpers>{kind.__name__}"
 
@@ -57,9 +80,17 @@ def gradients(layer, video, seed=1):
     video = tf.constant(video)
     with tf.GradientTape() as tape:
         tape.watch(video)
-        out = layer(video, training=True) if isinstance(layer, keras.layers.BatchNormalization) else layer(video)
-        loss = tf.reduce_sum(out * np.random.default_rng(seed).normal(size=out.shape).astype(np.float32))
-    return [np.array(value) for value in (out, *tape.gradient(loss, [video, *layer.trainable_weights]))]
+        out = (
+            layer(video, training=True)
+            if isinstance(layer, keras.layers.BatchNormalization)
+            else layer(video)
+        )
+        loss = tf.reduce_sum(
+            out * np.random.default_rng(seed).normal(size=out.shape).astype(np.float32)
+        )
+    return [
+        np.array(value) for value in (out, *tape.gradient(loss, [video, *layer.trainable_weights]))
+    ]
 
 
 def expect_same_function(ours, kerass, video):
@@ -77,28 +108,45 @@ def expect_same_function(ours, kerass, video):
     np.testing.assert_allclose(np.array(ours(video)), outputs, atol=1e-4 * np.abs(outputs).max())
 
 
-CONVOLUTIONS = list(itertools.product(
-    [(1, 1, 1), (1, 3, 3), (1, 7, 5), (3, 1, 1), (2, 1, 1), (3, 3, 3), (3, 1, 3)],
-    [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2), (2, 1, 3)],
-    ["same", "valid"],
-    [True, False],
-))  # fmt: skip
+CONVOLUTIONS = list(
+    itertools.product(
+        [(1, 1, 1), (1, 3, 3), (1, 7, 5), (3, 1, 1), (2, 1, 1), (3, 3, 3), (3, 1, 3)],
+        [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2), (2, 1, 3)],
+        ["same", "valid"],
+        [True, False],
+    )
+)
 
 
 @pytest.mark.parametrize("kernel_size, strides, padding, use_bias", CONVOLUTIONS)
 def test_video_convolution_is_keras_3d_convolution(kernel_size, strides, padding, use_bias):
     choice = {"strides": strides, "padding": padding, "use_bias": use_bias}
-    ours, kerass = VideoConv(5, kernel_size, **choice), keras.layers.Conv3D(5, kernel_size, **choice)
+    ours, kerass = (
+        VideoConv(5, kernel_size, **choice),
+        keras.layers.Conv3D(5, kernel_size, **choice),
+    )
     expect_same_function(ours, kerass, VIDEO)
     assert ours(VIDEO).shape == kerass(VIDEO).shape == ours.compute_output_shape(VIDEO.shape)
 
 
 ARGUMENTS = [
     (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (1, 3, 3)}),
-    (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (3, 1, 1), "use_bias": False}),
+    (
+        VideoConv,
+        "Conv3D",
+        {"filters": 6, "activation": "tanh", "kernel_size": (3, 1, 1), "use_bias": False},
+    ),
     (VideoConv, "Conv3D", {"filters": 6, "activation": "tanh", "kernel_size": (3, 3, 3)}),
-    (VideoConv, "Conv3D", {"filters": 6, "dilation_rate": (1, 2, 2), "kernel_size": (1, 3, 3), "padding": "same"}),
-    (VideoConv, "Conv3D", {"filters": 6, "dilation_rate": (2, 1, 1), "kernel_size": (3, 1, 1), "padding": "same"}),
+    (
+        VideoConv,
+        "Conv3D",
+        {"filters": 6, "dilation_rate": (1, 2, 2), "kernel_size": (1, 3, 3), "padding": "same"},
+    ),
+    (
+        VideoConv,
+        "Conv3D",
+        {"filters": 6, "dilation_rate": (2, 1, 1), "kernel_size": (3, 1, 1), "padding": "same"},
+    ),
     (BatchNorm, "BatchNormalization", {"axis": 1}),
     (BatchNorm, "BatchNormalization", {"axis": 4}),
     (BatchNorm, "BatchNormalization", {"scale": False}),
@@ -112,12 +160,18 @@ ARGUMENTS = [
     (LayerNorm, "LayerNormalization", {"center": False}),
     (LayerNorm, "LayerNormalization", {"rms_scaling": True}),
 ]
-if "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:  # up to Keras 3.13
+if (
+    "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters
+):  # up to Keras 3.13
     ARGUMENTS = [(*layers, given) for *layers, given in ARGUMENTS if "renorm" not in given]
 
 
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
-@pytest.mark.parametrize("ours, kerass, arguments", ARGUMENTS, ids=[f"{kerass}, {given}" for _, kerass, given in ARGUMENTS])
+@pytest.mark.parametrize(
+    "ours, kerass, arguments",
+    ARGUMENTS,
+    ids=[f"{kerass}, {given}" for _, kerass, given in ARGUMENTS],
+)
 def test_arguments_do_what_they_do_in_keras_own(ours, kerass, arguments):
     video = VIDEO.astype(arguments.get("dtype", "float32"))
     expect_same_function(ours(**arguments), getattr(keras.layers, kerass)(**arguments), video)
@@ -134,7 +188,11 @@ def test_groups_and_channels_first_are_left_to_keras(kernel_size, monkeypatch):
 
 
 def test_videos_have_their_channels_last_whatever_the_global_format():
-    layers = ResizeVideo(4, 5), ResizeVideo(3, 4), VideoConv(5, (1, 3, 3), data_format="channels_last")
+    layers = (
+        ResizeVideo(4, 5),
+        ResizeVideo(3, 4),
+        VideoConv(5, (1, 3, 3), data_format="channels_last"),
+    )
     expected = [np.array(layer(VIDEO)) for layer in layers]
     before = keras.backend.image_data_format()
     keras.backend.set_image_data_format("channels_first")
@@ -164,14 +222,20 @@ def test_means_lose_nothing_where_matrix_products_are_rounded(monkeypatch):
     matmul = keras.ops.matmul
     monkeypatch.setattr(keras.ops, "matmul", lambda a, b: matmul(rounded(a), rounded(b)))
     video = VIDEO + 30
-    expected = (video - video.mean(axis=-1, keepdims=True)) / np.sqrt(video.var(axis=-1, keepdims=True) + 1e-3)
+    expected = (video - video.mean(axis=-1, keepdims=True)) / np.sqrt(
+        video.var(axis=-1, keepdims=True) + 1e-3
+    )
     np.testing.assert_allclose(np.array(LayerNorm()(video)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(4, 5), (3, 4)])
 def test_whole_numbers_are_resized_like_others(size):
     video = (VIDEO * 255).astype(np.uint8)
-    np.testing.assert_allclose(np.array(ResizeVideo(*size)(video)), np.array(ResizeVideo(*size)(video.astype(np.float32))), atol=1e-4)
+    np.testing.assert_allclose(
+        np.array(ResizeVideo(*size)(video)),
+        np.array(ResizeVideo(*size)(video.astype(np.float32))),
+        atol=1e-4,
+    )
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
@@ -186,20 +250,32 @@ def test_layer_is_made_anew_in_its_own_precision(make):
     for layer in (mixed, copy):
         layer.build(VIDEO.shape)
     copy.set_weights(mixed.get_weights())
-    assert {each.compute_dtype for each in copy._flatten_layers() if not isinstance(each, keras.layers.InputLayer)} == {"bfloat16"}
-    np.testing.assert_array_equal(np.array(copy(VIDEO), np.float32), np.array(mixed(VIDEO), np.float32))
+    assert {
+        each.compute_dtype
+        for each in copy._flatten_layers()
+        if not isinstance(each, keras.layers.InputLayer)
+    } == {"bfloat16"}
+    np.testing.assert_array_equal(
+        np.array(copy(VIDEO), np.float32), np.array(mixed(VIDEO), np.float32)
+    )
 
 
 @pytest.mark.parametrize("shift", [0, 3])
 def test_normalisations_are_keras_own(shift):
     video = VIDEO + shift
-    expect_same_function(BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9), video)
+    expect_same_function(
+        BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9), video
+    )
     expect_same_function(LayerNorm(), keras.layers.LayerNormalization(), video)
 
 
 def test_normalisations_mind_their_epsilon():
-    expect_same_function(BatchNorm(epsilon=0.5), keras.layers.BatchNormalization(epsilon=0.5), VIDEO)
-    expect_same_function(LayerNorm(epsilon=0.5), keras.layers.LayerNormalization(epsilon=0.5), VIDEO)
+    expect_same_function(
+        BatchNorm(epsilon=0.5), keras.layers.BatchNormalization(epsilon=0.5), VIDEO
+    )
+    expect_same_function(
+        LayerNorm(epsilon=0.5), keras.layers.LayerNormalization(epsilon=0.5), VIDEO
+    )
 
 
 def test_batch_norm_is_keras_own_under_other_backends(monkeypatch):
@@ -211,29 +287,40 @@ def test_batch_norm_is_keras_own_under_other_backends(monkeypatch):
 def test_the_networks_batch_norm_moves_a_tenth_of_the_way_in_a_step():
     layer = batch_norm()
     layer(np.full((2, 3, 4, 4, 1), 50, np.float32), training=True)
-    assert float(layer.moving_mean[0]) == pytest.approx(5) and float(layer.moving_variance[0]) == pytest.approx(0.9)
+    assert float(layer.moving_mean[0]) == pytest.approx(5) and float(
+        layer.moving_variance[0]
+    ) == pytest.approx(0.9)
 
 
 def operations(layer, **kwargs):
     """Return what kinds of operations TensorFlow computes a layer with."""
     layer.build(VIDEO.shape)
-    graph = tf.function(lambda video: layer(video, **kwargs)).get_concrete_function(tf.constant(VIDEO)).graph
+    graph = (
+        tf.function(lambda video: layer(video, **kwargs))
+        .get_concrete_function(tf.constant(VIDEO))
+        .graph
+    )
     return {operation.type for operation in graph.get_operations()}
 
 
-@pytest.mark.parametrize("make, quick, slow", [
-    (lambda: VideoConv(5, (1, 3, 3), strides=(1, 2, 2), padding="same"), "Conv2D", "Conv3D"),
-    (lambda: VideoConv(5, (1, 1, 1), strides=(2, 2, 2), padding="same"), "Conv2D", "Conv3D"),
-    (lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)), "Conv2D", "Conv3D"),
-    (lambda: ResizeVideo(4, 5), "AvgPool3D", "ResizeBilinear"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, quick, slow",
+    [
+        (lambda: VideoConv(5, (1, 3, 3), strides=(1, 2, 2), padding="same"), "Conv2D", "Conv3D"),
+        (lambda: VideoConv(5, (1, 1, 1), strides=(2, 2, 2), padding="same"), "Conv2D", "Conv3D"),
+        (lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)), "Conv2D", "Conv3D"),
+        (lambda: ResizeVideo(4, 5), "AvgPool3D", "ResizeBilinear"),
+    ],
+)
 def test_layers_are_computed_in_the_quicker_way(make, quick, slow):
     assert {quick, slow} & operations(make()) == {quick}
 
 
 def test_batch_norm_is_one_operation_in_training():
     assert "FusedBatchNormV3" in operations(BatchNorm(), training=True)
-    assert "FusedBatchNormV3" not in operations(keras.layers.BatchNormalization(), training=True), "else there is no need for ours"
+    assert "FusedBatchNormV3" not in operations(keras.layers.BatchNormalization(), training=True), (
+        "else there is no need for ours"
+    )
 
 
 def test_frozen_batch_norm_uses_its_averages():
@@ -241,7 +328,9 @@ def test_frozen_batch_norm_uses_its_averages():
     layer.build(VIDEO.shape)
     layer.trainable = False
     before = layer.get_weights()
-    np.testing.assert_allclose(np.array(layer(VIDEO, training=True)), VIDEO / np.sqrt(1.001), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.array(layer(VIDEO, training=True)), VIDEO / np.sqrt(1.001), rtol=1e-5
+    )
     for one, other in zip(before, layer.get_weights()):
         np.testing.assert_array_equal(one, other)
 
@@ -255,14 +344,19 @@ def test_2plus1d_is_space_then_time():
 
 
 def test_paper_block_bends_between_space_and_time():
-    names = [type(layer).__name__ for layer in Conv2Plus1D(5, (3, 3, 3), "same", normalized=True).seq.layers]
+    names = [
+        type(layer).__name__
+        for layer in Conv2Plus1D(5, (3, 3, 3), "same", normalized=True).seq.layers
+    ]
     assert names == ["VideoConv", "BatchNorm", "ReLU", "VideoConv"]
 
 
 def test_normalized_convolution_has_no_biases():
     layer = Conv2Plus1D(5, (3, 3, 3), "same", normalized=True)
     layer.build(VIDEO.shape)
-    assert not any(part.use_bias for part in layer.seq.layers if isinstance(part, keras.layers.Conv3D))
+    assert not any(
+        part.use_bias for part in layer.seq.layers if isinstance(part, keras.layers.Conv3D)
+    )
 
 
 def test_kernel_of_three_reaches_one_frame_each_way():
@@ -285,7 +379,9 @@ def test_2d_main_branch_sees_each_frame_by_itself():
 def test_resize_video_is_resizing_each_frame(size):
     resized = np.array(ResizeVideo(*size)(VIDEO))
     for time in range(VIDEO.shape[1]):
-        np.testing.assert_allclose(resized[:, time], np.array(keras.layers.Resizing(*size)(VIDEO[:, time])), atol=1e-6)
+        np.testing.assert_allclose(
+            resized[:, time], np.array(keras.layers.Resizing(*size)(VIDEO[:, time])), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("filters, projected", [(4, False), (6, True)])
@@ -300,13 +396,17 @@ def test_residual_block_adds_its_input():
     inputs = keras.Input(VIDEO.shape[1:])
     model = keras.Model(inputs, add_residual_block(inputs, 4, (3, 3, 3)))
     main = next(layer for layer in model.layers if isinstance(layer, ResidualMain))
-    np.testing.assert_allclose(model.predict(VIDEO, verbose=0), VIDEO + np.array(main(VIDEO)), atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(VIDEO, verbose=0), VIDEO + np.array(main(VIDEO)), atol=1e-5
+    )
 
 
 def test_what_stands_still_is_subtracted():
     still = np.repeat(VIDEO[:, :1], 6, axis=1)
     np.testing.assert_allclose(np.array(SubtractMean()(still)), 0, atol=1e-6)
-    np.testing.assert_allclose(np.array(SubtractMean()(VIDEO)), VIDEO - VIDEO.mean(axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(
+        np.array(SubtractMean()(VIDEO)), VIDEO - VIDEO.mean(axis=1, keepdims=True), atol=1e-6
+    )
 
 
 def test_unknown_convolution_is_named():

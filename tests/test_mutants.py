@@ -24,22 +24,40 @@ def area(sizes: tuple, scale=2) -> int:
     return max(prod(sizes, start=scale), -1)
 '''
 CHANGES = {
-    ("@cached def area(sizes: tuple, scale=2) -> int:", "def area(sizes: tuple, scale=2) -> int:     \"\"\"Return an area.\"\"\""),
-    ("sizes: tuple, scale=2", "sizes: tuple, scale=3"), ("sizes: tuple, scale=2", "sizes: tuple, scale=1"),
-    ("if not sizes or scale < 0:     raise ValueError(f'{len(sizes) + 1} sizes')", "if not (not sizes or scale < 0):     raise ValueError(f'{len(sizes) + 1} sizes')"),
-    ("not sizes or scale < 0", "not sizes and scale < 0"), ("not sizes or scale < 0", "sizes or scale < 0"),
-    ("scale < 0", "scale <= 0"), ("scale < 0", "scale < 1"), ("scale < 0", "scale < -1"),
-    ("raise ValueError(f'{len(sizes) + 1} sizes')", "pass"), ("log(sizes)", "pass"),
-    ("return max(prod(sizes, start=scale), -1)", "return None"), ("prod(sizes, start=scale)", "prod(sizes)"),
-    *(("max(prod(sizes, start=scale), -1)", after) for after in ("min(prod(sizes, start=scale), -1)", "max(prod(sizes, start=scale), 1)")),
-    ("-1", "-2"), ("-1", "-0"),
-}  # fmt: skip
+    (
+        "@cached def area(sizes: tuple, scale=2) -> int:",
+        'def area(sizes: tuple, scale=2) -> int:     """Return an area."""',
+    ),
+    ("sizes: tuple, scale=2", "sizes: tuple, scale=3"),
+    ("sizes: tuple, scale=2", "sizes: tuple, scale=1"),
+    (
+        "if not sizes or scale < 0:     raise ValueError(f'{len(sizes) + 1} sizes')",
+        "if not (not sizes or scale < 0):     raise ValueError(f'{len(sizes) + 1} sizes')",
+    ),
+    ("not sizes or scale < 0", "not sizes and scale < 0"),
+    ("not sizes or scale < 0", "sizes or scale < 0"),
+    ("scale < 0", "scale <= 0"),
+    ("scale < 0", "scale < 1"),
+    ("scale < 0", "scale < -1"),
+    ("raise ValueError(f'{len(sizes) + 1} sizes')", "pass"),
+    ("log(sizes)", "pass"),
+    ("return max(prod(sizes, start=scale), -1)", "return None"),
+    ("prod(sizes, start=scale)", "prod(sizes)"),
+    *(
+        ("max(prod(sizes, start=scale), -1)", after)
+        for after in ("min(prod(sizes, start=scale), -1)", "max(prod(sizes, start=scale), 1)")
+    ),
+    ("-1", "-2"),
+    ("-1", "-0"),
+}
 
 
 def test_faults_are_made_of_code_and_not_of_annotations_messages_and_imports():
     found = [mutant for mutant, _, _ in mutants.find_mutants("shapes", ast.parse(SOURCE))]
     assert sorted((mutant.before, mutant.after) for mutant in found) == sorted(CHANGES)
-    assert {mutant.function for mutant in found} == {"area"} and {mutant.module for mutant in found} == {"shapes"}
+    assert {mutant.function for mutant in found} == {"area"} and {
+        mutant.module for mutant in found
+    } == {"shapes"}
     assert [mutant.number for mutant in found] == list(range(len(CHANGES)))
     assert {mutant.before: mutant.line for mutant in found}["scale < 0"] == 9
 
@@ -52,4 +70,8 @@ def test_a_fault_changes_one_thing(number, tmp_path):
     mutants.write_mutant(mutant, path)
     before, after = ast.unparse(tree).splitlines(), path.read_text().splitlines()
     differing = [pair for pair in zip(before, after) if pair[0] != pair[1]]
-    assert len(differing) == 1 or len(before) == len(after) + 1 and set(before) - set(after) == {"@cached"}
+    assert (
+        len(differing) == 1
+        or len(before) == len(after) + 1
+        and set(before) - set(after) == {"@cached"}
+    )

@@ -28,7 +28,9 @@ def compared(cell):
 
 def test_each_notebook_has_its_source_and_each_source_its_notebook():
     assert CHAPTERS
-    assert {path.stem for path in CHAPTERS} == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.stem for path in CHAPTERS} == {
+        path.stem for path in (ROOT / "notebooks").glob("*.ipynb")
+    }
 
 
 @every_chapter
@@ -36,7 +38,15 @@ def test_pair_has_not_drifted_apart(source):
     text, notebook = jupytext.read(source), notebook_of(source)
 
     def content(cells):
-        return [(cell.cell_type, cell.source, cell.metadata.get("tags", []), cell.metadata.get("mystnb")) for cell in cells]
+        return [
+            (
+                cell.cell_type,
+                cell.source,
+                cell.metadata.get("tags", []),
+                cell.metadata.get("mystnb"),
+            )
+            for cell in cells
+        ]
 
     assert content(notebook.cells) == content(text.cells), "run `make notebooks`"
 
@@ -44,7 +54,9 @@ def test_pair_has_not_drifted_apart(source):
 @every_chapter
 def test_every_cell_was_run_in_order(source):
     cells = code_cells(notebook_of(source))
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run `make notebooks`"
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), (
+        "run `make notebooks`"
+    )
 
 
 @every_chapter
@@ -71,7 +83,10 @@ def test_outputs_are_compared(source):
     assert len(cells) >= 4
     for cell in cells:
         # nbval compares no pictures.
-        texts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+        texts = [
+            output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            for output in cell.outputs
+        ]
         assert any(texts), f"nothing to compare: {cell.source}"
 
 
@@ -115,7 +130,9 @@ def test_every_picture_has_an_alternative_text(source):
 def test_a_picture_stands_near_the_top(source):
     cells = notebook_of(source).cells
     pictures = [
-        i for i, cell in enumerate(cells) for output in cell.get("outputs", [])
+        i
+        for i, cell in enumerate(cells)
+        for output in cell.get("outputs", [])
         if {"image/png", "text/html"} & set(output.get("data", {}))
     ]
     assert pictures[0] < 8
@@ -138,4 +155,6 @@ def test_no_result_is_typed_into_prose(source):
     # Numbers of the text are sizes and formulas; a share or a score stands in an output. Questions may invent some.
     for cell in notebook_of(source).cells:
         if cell.cell_type == "markdown" and "## Check yourself" not in cell.source:
-            assert not re.search(r"\d+ ?%|(?<!\d)0\.\d{2,}(?!\d)", re.sub(r"momentum` of 0\.99", "", cell.source)), cell.source
+            assert not re.search(
+                r"\d+ ?%|(?<!\d)0\.\d{2,}(?!\d)", re.sub(r"momentum` of 0\.99", "", cell.source)
+            ), cell.source

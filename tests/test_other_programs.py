@@ -10,7 +10,16 @@ import numpy as np
 import other_programs
 import pytest
 from conftest import frame_numbers
-from other_programs import anamorphic, dark, pausing, plain, rotated, transparent, trimmed, variable_rate
+from other_programs import (
+    anamorphic,
+    dark,
+    pausing,
+    plain,
+    rotated,
+    transparent,
+    trimmed,
+    variable_rate,
+)
 
 from helpers import damage, predict, video
 from helpers.playback import Playback
@@ -24,7 +33,9 @@ VIDEOS = {
     "dark-mpeg2.mpg": dark,
     "white-mpeg4.avi": partial(dark, codec="mpeg4", level=255),
     "anamorphic-h264.mp4": anamorphic,
-    "anamorphic-mpeg2.mpg": partial(anamorphic, codec="mpeg2video", stored=(576, 720), aspect=Fraction(64, 45)),
+    "anamorphic-mpeg2.mpg": partial(
+        anamorphic, codec="mpeg2video", stored=(576, 720), aspect=Fraction(64, 45)
+    ),
     "anamorphic-mpeg4.avi": partial(anamorphic, codec="mpeg4", aspect=Fraction(4, 3)),
     "anamorphic-narrow.mkv": partial(anamorphic, aspect=Fraction(10, 11)),
     "rotated-90.mp4": rotated,
@@ -36,7 +47,9 @@ VIDEOS = {
     "variable-rate.webm": partial(variable_rate, codec="libvpx-vp9"),
     "pause.mp4": pausing,
     "pause.mkv": pausing,
-    "pause-live.webm": partial(pausing, codec="libvpx-vp9", live=1),  # no duration in its header, as a browser records
+    "pause-live.webm": partial(
+        pausing, codec="libvpx-vp9", live=1
+    ),  # no duration in its header, as a browser records
     "hevc.mp4": partial(plain, codec="libx265"),
     "prores.mov": partial(plain, codec="prores_ks", pixels="yuv422p10le"),
     "alpha-vp9.webm": transparent,
@@ -52,13 +65,17 @@ def shown(request, tmp_path_factory):
 
 def numbers(pictures):
     """Return what pictures of any size tell."""
-    return frame_numbers([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA) for picture in pictures])
+    return frame_numbers(
+        [cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA) for picture in pictures]
+    )
 
 
 def test_every_frame_is_read(shown):
     height, width = shown.size
     size = (64, round(64 * width / height))
-    frames = video.frames_from_video_file(shown.path, len(shown.numbers), size, frame_step=1, start=0)
+    frames = video.frames_from_video_file(
+        shown.path, len(shown.numbers), size, frame_step=1, start=0
+    )
     assert numbers(frames) == shown.numbers
 
 
@@ -88,16 +105,33 @@ def test_a_whole_video_is_read_as_one_clip(shown):
     assert numbers(frames) == shown.numbers
 
 
-@pytest.mark.parametrize("message, harmless", [("mmco: unref short failure", True), ("co located POCs unavailable", True), ("no frame!", False)])
-def test_messages_about_frames_that_are_hidden_are_harmless(tmp_path, monkeypatch, message, harmless):
+@pytest.mark.parametrize(
+    "message, harmless",
+    [
+        ("mmco: unref short failure", True),
+        ("co located POCs unavailable", True),
+        ("no frame!", False),
+    ],
+)
+def test_messages_about_frames_that_are_hidden_are_harmless(
+    tmp_path, monkeypatch, message, harmless
+):
     path = trimmed(tmp_path / "trimmed.mp4").path
     said = f"[OPENCV:FFMPEG:16] {message}\n".encode()
-    monkeypatch.setattr(damage.subprocess, "run", lambda *args, **kwargs: subprocess.CompletedProcess(args, 0, said, b""))
+    monkeypatch.setattr(
+        damage.subprocess,
+        "run",
+        lambda *args, **kwargs: subprocess.CompletedProcess(args, 0, said, b""),
+    )
     assert damage.decoding_errors(path) == (() if harmless else (message,))
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4", ".mkv"])
-@pytest.mark.parametrize("read", [lambda path: video.frames_from_video_file(path, 4, (64, 64)), Playback], ids=["clip", "playback"])
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: video.frames_from_video_file(path, 4, (64, 64)), Playback],
+    ids=["clip", "playback"],
+)
 def test_a_codec_without_a_decoder_is_named(tmp_path, suffix, read):
     path = plain(tmp_path / f"av1{suffix}", "libsvtav1").path
     with pytest.raises(VideoReadError, match=r"AV1.*convert") as caught:
@@ -127,8 +161,12 @@ def test_interlaced_frames_are_not_garbage(tmp_path, name, codec, options):
 def test_a_prediction_and_its_copy_are_not_squeezed(tmp_path):
     shown = anamorphic(tmp_path / "dvd.mp4")
     inputs = keras.Input((4, 32, 32, 3), dtype="uint8")
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs)))
-    prediction = predict.predict_video(predict.Classifier(model, ["red", "green", "blue"], 0.2), shown.path)
+    model = keras.Model(
+        inputs, keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
+    )
+    prediction = predict.predict_video(
+        predict.Classifier(model, ["red", "green", "blue"], 0.2), shown.path
+    )
     assert prediction.size == shown.size
     predict.annotate(prediction, shown.path, tmp_path / "copy.mp4")
     frames = Playback(tmp_path / "copy.mp4")

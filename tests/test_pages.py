@@ -13,21 +13,30 @@ import threading
 import pytest
 
 BOOK = pathlib.Path(__file__).resolve().parent.parent / "_build" / "html"
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 def stale():
     """Return whether a page's source is newer than the pages."""
     root, page = BOOK.parents[1], BOOK / "book" / "index.html"
-    sources = [file for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.*") for file in root.glob(pattern)]
+    sources = [
+        file
+        for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.*")
+        for file in root.glob(pattern)
+    ]
     return page.exists() and page.stat().st_mtime < max(file.stat().st_mtime for file in sources)
 
 
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no browser: chromium is not installed"),
-    pytest.mark.skipif(not (BOOK / "index.html").exists(), reason="no pages: run `make book` first"),
-    pytest.mark.skipif(stale(), reason="the pages are older than their sources: run `make book` first"),
+    pytest.mark.skipif(
+        not (BOOK / "index.html").exists(), reason="no pages: run `make book` first"
+    ),
+    pytest.mark.skipif(
+        stale(), reason="the pages are older than their sources: run `make book` first"
+    ),
 ]
 
 # Opens page after page in a frame of a phone's width, and puts what it measured into its own title.
@@ -81,7 +90,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/probe":
             return super().do_GET()
-        pages = [f"/{page.relative_to(BOOK)}" for folder in ("book", "notebooks") for page in sorted((BOOK / folder).glob("*.html"))]
+        pages = [
+            f"/{page.relative_to(BOOK)}"
+            for folder in ("book", "notebooks")
+            for page in sorted((BOOK / folder).glob("*.html"))
+        ]
         body = PROBE.replace("PAGES", json.dumps(pages)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -96,12 +109,29 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What the browser measured, by page."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=BOOK))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=BOOK)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    quiet = [
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     profile = f"--user-data-dir={tmp_path_factory.mktemp('profile')}"
     address = f"http://127.0.0.1:{server.server_port}/probe"
-    command = [BROWSER, "--headless", "--no-sandbox", *quiet, profile, "--virtual-time-budget=120000", "--dump-dom", address]
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        *quiet,
+        profile,
+        "--virtual-time-budget=120000",
+        "--dump-dom",
+        address,
+    ]
     try:
         page = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
     finally:
@@ -119,7 +149,11 @@ def test_no_page_is_wider_than_a_phone(seen):
 
 
 def test_no_picture_is_broken_or_without_an_alternative_text(seen):
-    assert {page: result["broken"] + result["mute"] for page, result in seen.items() if result["broken"] + result["mute"]} == {}
+    assert {
+        page: result["broken"] + result["mute"]
+        for page, result in seen.items()
+        if result["broken"] + result["mute"]
+    } == {}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

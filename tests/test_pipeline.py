@@ -63,7 +63,9 @@ def test_order_and_starts_are_fixed_when_not_training(split):
     dataset = make_dataset(split, **SIZES)
     # 80 frames, 21 of them spanned: 29 before, 30 after.
     expected = [(clip, 29, int(clip >= 4)) for clip in range(N_CLIPS)]
-    assert epoch(dataset) == epoch(dataset) == epoch(make_dataset(split, seed=9, **SIZES)) == expected
+    assert (
+        epoch(dataset) == epoch(dataset) == epoch(make_dataset(split, seed=9, **SIZES)) == expected
+    )
 
 
 def test_a_slow_clip_keeps_its_place(split, monkeypatch):
@@ -76,11 +78,15 @@ def test_a_slow_clip_keeps_its_place(split, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_training_gives_every_clip_once_an_epoch_in_another_order_from_other_starts(split, batch_size):
+def test_training_gives_every_clip_once_an_epoch_in_another_order_from_other_starts(
+    split, batch_size
+):
     dataset = make_dataset(split, training=True, **SIZES | {"batch_size": batch_size})
     epochs = [epoch(dataset) for _ in range(3)]
     for each in epochs:
-        assert sorted((clip, label) for clip, _, label in each) == [(clip, int(clip >= 4)) for clip in range(N_CLIPS)]
+        assert sorted((clip, label) for clip, _, label in each) == [
+            (clip, int(clip >= 4)) for clip in range(N_CLIPS)
+        ]
         assert all(0 <= first <= 59 for _, first, _ in each)
     assert len({tuple(clip for clip, _, _ in each) for each in epochs}) == 3
     # Neither a clip nor a place in the epoch keeps its start.
@@ -90,7 +96,9 @@ def test_training_gives_every_clip_once_an_epoch_in_another_order_from_other_sta
 
 
 def test_the_same_seed_gives_the_same_epochs_and_another_gives_others(split):
-    one, same, other = (make_dataset(split, training=True, seed=seed, **SIZES) for seed in (3, 3, 4))
+    one, same, other = (
+        make_dataset(split, training=True, seed=seed, **SIZES) for seed in (3, 3, 4)
+    )
     first, second = epoch(one), epoch(one)
     assert [epoch(same), epoch(same)] == [first, second] and first != second
     assert first not in (epoch(other), epoch(make_dataset(split, training=True, **SIZES)))
@@ -151,8 +159,15 @@ print(len(model.fit(train, validation_data=val, epochs=5, verbose=0).history["va
 
 
 def test_several_devices_may_share_the_batches(split):
-    # In a process of its own: what went wrong was a segmentation fault, and devices are set up once.
-    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES, split], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    # In a process of its own: what went wrong was a segmentation fault, and devices are set up
+    # once.
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO_DEVICES, split],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert (done.returncode, done.stdout) == (0, "5 epochs\n"), done.stderr[-2000:]
 
 

@@ -15,7 +15,15 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import SIDE, coded_frames, draw_numbers, frame_numbers, write_avi, write_coded, write_video
+from conftest import (
+    SIDE,
+    coded_frames,
+    draw_numbers,
+    frame_numbers,
+    write_avi,
+    write_coded,
+    write_video,
+)
 from PIL import Image
 
 from helpers import models, playback, predict, puppets, video
@@ -48,7 +56,9 @@ def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "colours"
     folder.mkdir()
     colour_model().save(folder / LAST)
-    (folder / RECORD).write_text(json.dumps({"class_names": COLOURS, "settings": {"frame_step": 5}}))
+    (folder / RECORD).write_text(
+        json.dumps({"class_names": COLOURS, "settings": {"frame_step": 5}})
+    )
     return folder
 
 
@@ -72,7 +82,9 @@ def plain(colour, n_frames, height=48, width=64):
 def write(path, images, code, fps=25):
     """Write images by OpenCV's FFmpeg in the container that the name asks for; return the path."""
     height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), fps, (width, height))
+    writer = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), fps, (width, height)
+    )
     assert writer.isOpened()
     for image in images:
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -97,16 +109,25 @@ def write_with_sound(path, images):
         return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 
     def stream(kind, code, scale, rate, length, size, form):
-        head = kind + code + bytes(12) + struct.pack("<3Ii4I", scale, rate, 0, length, 0, 0, size, 0)
+        head = (
+            kind + code + bytes(12) + struct.pack("<3Ii4I", scale, rate, 0, length, 0, 0, size, 0)
+        )
         return chunk(b"LIST", b"strl" + chunk(b"strh", head) + chunk(b"strf", form))
 
     coded = coded_frames(silent)
     picture = struct.pack("<IiiHH4s5I", 40, width, height, 1, 24, b"MJPG", 0, 0, 0, 0, 0)
     sound = struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8)
-    head = chunk(b"avih", struct.pack("<14I", 40_000, 0, 0, 0, len(coded), 0, 2, 0, width, height, 0, 0, 0, 0))
-    head += stream(b"vids", b"MJPG", 1, 25, len(coded), 0, picture) + stream(b"auds", bytes(4), 1, 8000, 320 * len(coded), 1, sound)
+    head = chunk(
+        b"avih",
+        struct.pack("<14I", 40_000, 0, 0, 0, len(coded), 0, 2, 0, width, height, 0, 0, 0, 0),
+    )
+    head += stream(b"vids", b"MJPG", 1, 25, len(coded), 0, picture) + stream(
+        b"auds", bytes(4), 1, 8000, 320 * len(coded), 1, sound
+    )
     movie = b"".join(chunk(b"00dc", frame) + chunk(b"01wb", tone) for frame in coded)
-    path.write_bytes(chunk(b"RIFF", b"AVI " + chunk(b"LIST", b"hdrl" + head) + chunk(b"LIST", b"movi" + movie)))
+    path.write_bytes(
+        chunk(b"RIFF", b"AVI " + chunk(b"LIST", b"hdrl" + head) + chunk(b"LIST", b"movi" + movie))
+    )
     silent.unlink()
     return path
 
@@ -146,7 +167,11 @@ def test_windows_overlap_by_half_and_the_last_one_ends_with_the_video(tmp_path):
     windows, prediction = heard(write_video(tmp_path / "numbers.avi", 120))
     assert windows == [list(range(first, first + 46, 5)) for first in (0, 25, 50, 70)]
     np.testing.assert_allclose(prediction.seconds, [[0, 1.8], [1, 2.8], [2, 3.8], [2.8, 4.6]])
-    assert (prediction.n_frames, prediction.length, prediction.size) == (120, pytest.approx(4.8), (SIDE, SIDE))
+    assert (prediction.n_frames, prediction.length, prediction.size) == (
+        120,
+        pytest.approx(4.8),
+        (SIDE, SIDE),
+    )
     np.testing.assert_allclose(prediction.borders, [0, 1.4, 2.4, 3.3, 4.8])
     assert prediction.notes == []
 
@@ -166,7 +191,13 @@ def test_windows_that_never_come_to_an_end_are_refused(classifier, tmp_path, hop
 
 
 def test_a_network_whose_weights_are_lost_is_refused(tmp_path):
-    model = keras.Sequential([keras.Input((2, 8, 8, 3), dtype="uint8"), keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((2, 8, 8, 3), dtype="uint8"),
+            keras.layers.GlobalAveragePooling3D(),
+            keras.layers.Dense(3),
+        ]
+    )
     model.set_weights([weight * np.nan for weight in model.get_weights()])
     with pytest.raises(ModelError, match="not finite"):
         predict_video(Classifier(model, COLOURS, 0.2), write_video(tmp_path / "numbers.avi", 60))
@@ -190,19 +221,29 @@ SOFTMAX = {
     "activation": lambda: network(dense(), keras.layers.Activation("softmax", dtype="float32")),
     "layer": lambda: network(dense(), keras.layers.Softmax()),
     "operation": lambda: network(dense(), keras.ops.softmax),
-    "before a cast": lambda: network(dense(activation="softmax"), keras.layers.Activation("linear", dtype="float32")),
-    "in a sequence": lambda: network(keras.Sequential([keras.Input((3,)), dense(activation="softmax")])),
+    "before a cast": lambda: network(
+        dense(activation="softmax"), keras.layers.Activation("linear", dtype="float32")
+    ),
+    "in a sequence": lambda: network(
+        keras.Sequential([keras.Input((3,)), dense(activation="softmax")])
+    ),
     "in a network in a network": lambda: network(network_of_two()),
-    "mean of two": lambda: network(lambda x: keras.layers.average([dense(activation="softmax")(x) for _ in range(2)])),
+    "mean of two": lambda: network(
+        lambda x: keras.layers.average([dense(activation="softmax")(x) for _ in range(2)])
+    ),
     "mean over time": lambda: network(
-        keras.layers.RepeatVector(4), keras.layers.TimeDistributed(dense(activation="softmax")), keras.layers.GlobalAveragePooling1D()
+        keras.layers.RepeatVector(4),
+        keras.layers.TimeDistributed(dense(activation="softmax")),
+        keras.layers.GlobalAveragePooling1D(),
     ),
 }
 
 
 def network_of_two():
     inputs = keras.Input((3,))
-    return keras.Model(inputs, keras.Sequential([keras.Input((3,)), dense(), keras.layers.Softmax()])(inputs))
+    return keras.Model(
+        inputs, keras.Sequential([keras.Input((3,)), dense(), keras.layers.Softmax()])(inputs)
+    )
 
 
 @pytest.mark.parametrize("make", SOFTMAX.values(), ids=SOFTMAX)
@@ -218,36 +259,78 @@ def test_softmax_is_taken_once(make, tmp_path):
 def test_softmax_is_taken_of_what_is_none(activation):
     model = network(activation=activation)
     outputs = np.exp(model.predict_on_batch(CLIPS))
-    np.testing.assert_allclose(Classifier(model, COLOURS, 0.2).probabilities(CLIPS), outputs / outputs.sum(axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(
+        Classifier(model, COLOURS, 0.2).probabilities(CLIPS),
+        outputs / outputs.sum(axis=1, keepdims=True),
+        atol=1e-6,
+    )
 
 
 REFUSED = {
-    "sigmoid": (lambda: network(activation="sigmoid"), "ends in a sigmoid judges each class by itself"),
-    "sigmoid, by a layer": (lambda: network(dense(), keras.layers.Activation("sigmoid")), "ends in a sigmoid"),
-    "sigmoid, in a sequence": (lambda: network(keras.Sequential([keras.Input((3,)), dense(activation="hard_sigmoid")])), "hard_sigmoid"),
-    "one sigmoid": (lambda: network(keras.layers.Dense(1, activation="sigmoid")), "of one output .* take one of two outputs or more"),
-    "one logit": (lambda: network(keras.layers.Dense(1)), "of one output"),
-    "floats": (lambda: network(dtype="float32"), r'takes float32 .*keras.Input\(\(2, 8, 8, 3\), dtype="uint8"\) before it'),
-    "whole numbers": (lambda: network(dtype="int32"), "takes int32 may want pixels from 0 to 1 or to 255"),
-    "floats, in a sequence": (
-        lambda: keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.Flatten(), dense()]), "takes float32 .* save the two as one model"
+    "sigmoid": (
+        lambda: network(activation="sigmoid"),
+        "ends in a sigmoid judges each class by itself",
     ),
-    "a name for the input": (lambda: keras.Model({"video": (x := keras.Input((2, 8, 8, 3), dtype="uint8", name="video"))}, dense()(keras.layers.Flatten()(x))), "video"),
-    "two outputs": (lambda: network(lambda x: [dense()(x), dense()(x)]), "no network from clips of one size to logits"),
-}  # fmt: skip
+    "sigmoid, by a layer": (
+        lambda: network(dense(), keras.layers.Activation("sigmoid")),
+        "ends in a sigmoid",
+    ),
+    "sigmoid, in a sequence": (
+        lambda: network(keras.Sequential([keras.Input((3,)), dense(activation="hard_sigmoid")])),
+        "hard_sigmoid",
+    ),
+    "one sigmoid": (
+        lambda: network(keras.layers.Dense(1, activation="sigmoid")),
+        "of one output .* take one of two outputs or more",
+    ),
+    "one logit": (lambda: network(keras.layers.Dense(1)), "of one output"),
+    "floats": (
+        lambda: network(dtype="float32"),
+        r'takes float32 .*keras.Input\(\(2, 8, 8, 3\), dtype="uint8"\) before it',
+    ),
+    "whole numbers": (
+        lambda: network(dtype="int32"),
+        "takes int32 may want pixels from 0 to 1 or to 255",
+    ),
+    "floats, in a sequence": (
+        lambda: keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.Flatten(), dense()]),
+        "takes float32 .* save the two as one model",
+    ),
+    "a name for the input": (
+        lambda: keras.Model(
+            {"video": (x := keras.Input((2, 8, 8, 3), dtype="uint8", name="video"))},
+            dense()(keras.layers.Flatten()(x)),
+        ),
+        "video",
+    ),
+    "two outputs": (
+        lambda: network(lambda x: [dense()(x), dense()(x)]),
+        "no network from clips of one size to logits",
+    ),
+}
 
 
 @pytest.mark.parametrize("make, sentence", REFUSED.values(), ids=REFUSED)
 def test_networks_of_another_meaning_are_refused(make, sentence, tmp_path):
     make().save(tmp_path / "model.keras")
-    with pytest.raises(ModelError, match=f"^{tmp_path / 'model.keras'} can't be used: A model .*{sentence}"):
+    with pytest.raises(
+        ModelError, match=f"^{tmp_path / 'model.keras'} can't be used: A model .*{sentence}"
+    ):
         predict.load(tmp_path / "model.keras", None, 5)
 
 
 def test_a_network_of_floats_can_be_used_as_the_refusal_says(tmp_path):
-    inner = keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.GlobalAveragePooling3D(), dense(activation="softmax")])
+    inner = keras.Sequential(
+        [
+            keras.Input((2, 8, 8, 3)),
+            keras.layers.GlobalAveragePooling3D(),
+            dense(activation="softmax"),
+        ]
+    )
     frames = keras.Input((2, 8, 8, 3), dtype="uint8")
-    keras.Model(frames, inner(keras.layers.Rescaling(1 / 255)(frames))).save(tmp_path / "model.keras")
+    keras.Model(frames, inner(keras.layers.Rescaling(1 / 255)(frames))).save(
+        tmp_path / "model.keras"
+    )
     probabilities = predict.load(tmp_path / "model.keras", COLOURS, 5).probabilities(CLIPS)
     np.testing.assert_allclose(probabilities, inner.predict_on_batch(CLIPS / 255), atol=1e-5)
 
@@ -261,10 +344,25 @@ def test_frames_that_are_not_apart_are_refused(run_folder, frame_step):
 def test_one_window_takes_the_frames_that_training_takes(tmp_path):
     path = write_video(tmp_path / "numbers.avi", 50)
     windows, _ = heard(path)
-    assert windows == [frame_numbers(video.frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=0))]
+    assert windows == [
+        frame_numbers(video.frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=0))
+    ]
 
 
-@pytest.mark.parametrize("fps, step", [(12.5, 2.5), (15, 3), (25, 5), (30, 6), (50, 10), (60, 12), (120, 24), (30000 / 1001, 5.994), (24, 4.8)])
+@pytest.mark.parametrize(
+    "fps, step",
+    [
+        (12.5, 2.5),
+        (15, 3),
+        (25, 5),
+        (30, 6),
+        (50, 10),
+        (60, 12),
+        (120, 24),
+        (30000 / 1001, 5.994),
+        (24, 4.8),
+    ],
+)
 def test_frames_are_as_far_apart_in_time_as_in_training_whatever_the_rate(tmp_path, fps, step):
     images = [draw_numbers(frame) for frame in range(min(255, int(4 * fps)))]
     for code, name in (("FFV1", "numbers.avi"), ("FFV1", "numbers.mkv")):
@@ -284,7 +382,9 @@ def test_where_frames_are_rarer_than_moments_one_serves_several(tmp_path, fps):
 
 def test_a_rate_that_changes_on_the_way_is_followed(tmp_path):
     times = np.concatenate([np.full(40, 40), np.full(20, 120), np.full(40, 20)])
-    path = write_gif(tmp_path / "numbers.gif", [draw_numbers(frame) for frame in range(100)], times.tolist())
+    path = write_gif(
+        tmp_path / "numbers.gif", [draw_numbers(frame) for frame in range(100)], times.tolist()
+    )
     windows, prediction = heard(path)
     shown = np.cumsum([0, *times]) / 1000
     for window, (begin, end) in zip(windows, prediction.seconds):
@@ -314,7 +414,9 @@ def test_a_rate_that_makes_no_sense_is_not_believed(tmp_path, scale, rate):
     windows, prediction = heard(path)
     assert windows[0] == list(range(0, 46, 5)) and prediction.length == pytest.approx(4.8, rel=0.05)
     if rate > 1:
-        assert prediction.notes == ["Its time stamps make no sense; so it is taken to show 25 frames a second."]
+        assert prediction.notes == [
+            "Its time stamps make no sense; so it is taken to show 25 frames a second."
+        ]
 
 
 class Stamps:
@@ -328,7 +430,10 @@ class Stamps:
         return self.at < len(self.stamps)
 
     def get(self, wanted):
-        return {cv2.CAP_PROP_POS_MSEC: self.stamps[min(self.at, len(self.stamps) - 1)], cv2.CAP_PROP_FPS: self.fps}.get(wanted, 0)
+        return {
+            cv2.CAP_PROP_POS_MSEC: self.stamps[min(self.at, len(self.stamps) - 1)],
+            cv2.CAP_PROP_FPS: self.fps,
+        }.get(wanted, 0)
 
     def release(self):
         pass
@@ -346,10 +451,16 @@ class Stamps:
         ([*range(0, 4000, 40), 0], 25, [*np.arange(0, 4.01, 0.04)], False),
     ],
 )
-def test_time_stamps_that_make_no_sense_are_not_believed(tmp_path, monkeypatch, stamps, fps, expected, noted):
+def test_time_stamps_that_make_no_sense_are_not_believed(
+    tmp_path, monkeypatch, stamps, fps, expected, noted
+):
     path = write_video(tmp_path / "any.avi", 3)
     open_video = video.open_video
-    monkeypatch.setattr(video, "open_video", lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, fps))
+    monkeypatch.setattr(
+        video,
+        "open_video",
+        lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, fps),
+    )
     frames = Playback(path)
     assert list(frames) == pytest.approx(expected)
     assert bool(frames.notes) == noted
@@ -360,7 +471,11 @@ def test_a_pause_that_is_left_out_is_said(tmp_path, monkeypatch, jump):
     path = write_video(tmp_path / "any.avi", 3)
     stamps = np.cumsum([0] + [40] * 29 + [1000 * jump] + [40] * 29).tolist()
     open_video = video.open_video
-    monkeypatch.setattr(video, "open_video", lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, 25))
+    monkeypatch.setattr(
+        video,
+        "open_video",
+        lambda *given: open_video(*given) if len(given) > 1 else Stamps(stamps, 25),
+    )
     frames = Playback(path)
     assert list(frames) == pytest.approx(np.arange(60) * 0.04)
     assert frames.notes == [
@@ -393,17 +508,25 @@ def test_the_timeline_follows_the_colours(classifier, tmp_path):
     # A span ends where the windows' middles pass the cut, give or take half a hop and half a frame.
     assert [end for _, end, _, _ in spans] == pytest.approx([5, 9, 11], abs=0.61)
     assert all(a[1] == b[0] for a, b in zip(spans, spans[1:])) and spans[0][0] == 0
-    assert prediction.probabilities.shape == (10, 3) and np.allclose(prediction.probabilities.sum(axis=1), 1)
+    assert prediction.probabilities.shape == (10, 3) and np.allclose(
+        prediction.probabilities.sum(axis=1), 1
+    )
     # 220 and 20 of 255, in 48 of 64 rows, times 8.
     logits = np.array([220, 20, 20]) / 255 * 6
-    assert prediction.probabilities[0] == pytest.approx(np.exp(logits) / np.exp(logits).sum(), abs=0.02)
-    assert prediction.top(2, window=0)[0][0] == "red" and [name for name, _ in prediction.top()] == ["red", "blue", "green"]
+    assert prediction.probabilities[0] == pytest.approx(
+        np.exp(logits) / np.exp(logits).sum(), abs=0.02
+    )
+    assert prediction.top(2, window=0)[0][0] == "red" and [
+        name for name, _ in prediction.top()
+    ] == ["red", "blue", "green"]
     assert prediction.top(9) == prediction.top(3)
 
 
 def test_batches_change_nothing(classifier, tmp_path):
     path = write_coded(tmp_path / "colours.avi", plain("red", 100) + plain("blue", 100))
-    one, many = (predict_video(classifier, path, batch_size).probabilities for batch_size in (1, 64))
+    one, many = (
+        predict_video(classifier, path, batch_size).probabilities for batch_size in (1, 64)
+    )
     np.testing.assert_allclose(one, many, rtol=1e-5)
 
 
@@ -411,15 +534,21 @@ def test_a_long_video_takes_no_more_memory(tmp_path):
     classifier = Classifier(colour_model(10, 32, 32), COLOURS, 0.2)
     frame = plain("green", 1, 96, 128)
     peaks, lengths = [], (1_000, 20_000)
-    predict_video(classifier, write_coded(tmp_path / "first.avi", frame * 300))  # what is loaded at the first time stays
+    predict_video(
+        classifier, write_coded(tmp_path / "first.avi", frame * 300)
+    )  # what is loaded at the first time stays
     for length in lengths:
         path = write_coded(tmp_path / f"{length}.avi", frame * length)
         tracemalloc.start()
         prediction = predict_video(classifier, path)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert prediction.n_frames == length and len(prediction.seconds) == length // 25 - 1 + (length % 25 > 0)
-    print(f"peak of {peaks[0] / 1e6:.2f} MB at {lengths[0]} frames, {peaks[1] / 1e6:.2f} MB at {lengths[1]}")
+        assert prediction.n_frames == length and len(prediction.seconds) == length // 25 - 1 + (
+            length % 25 > 0
+        )
+    print(
+        f"peak of {peaks[0] / 1e6:.2f} MB at {lengths[0]} frames, {peaks[1] / 1e6:.2f} MB at {lengths[1]}"
+    )
     assert peaks[1] < peaks[0] + 1e6
 
 
@@ -459,8 +588,15 @@ def make_bad(folder):
     coded = coded_frames(write_video(folder / "numbers.avi", 60))
     write_avi(folder / "damaged.avi", [*coded[:6], bytes(len(coded[6])), *coded[7:]], (SIDE, SIDE))
     coded = coded_frames(write_video(folder / "numbers.avi", 120))
-    write_avi(folder / "damaged_late.avi", [*coded[:80], bytes(len(coded[80])), *coded[81:]], (SIDE, SIDE))
-    write_avi(folder / "no_first_frame.avi", coded_frames(write_coded(folder / "changes.avi", plain("red", 9) + plain("blue", 9)))[1:], (48, 64), b"XVID")
+    write_avi(
+        folder / "damaged_late.avi", [*coded[:80], bytes(len(coded[80])), *coded[81:]], (SIDE, SIDE)
+    )
+    write_avi(
+        folder / "no_first_frame.avi",
+        coded_frames(write_coded(folder / "changes.avi", plain("red", 9) + plain("blue", 9)))[1:],
+        (48, 64),
+        b"XVID",
+    )
     way_out = f"; {video.WAY_OUT}."
     return {
         folder / "missing.mp4": "is not there; check its name, or fetch it anew.",
@@ -472,7 +608,8 @@ def make_bad(folder):
         folder / "cut_off.mp4": f"can't be opened as a video{way_out}",
         folder / "damaged.avi": f"is damaged: of its 60 frames 6 can be decoded{way_out}",
         folder / "damaged_late.avi": f"is damaged: of its 120 frames 80 can be decoded{way_out}",
-        folder / "no_first_frame.avi": f"has lost its first frames, and those after them are wrong{way_out}",
+        folder
+        / "no_first_frame.avi": f"has lost its first frames, and those after them are wrong{way_out}",
     }
 
 
@@ -481,7 +618,9 @@ def test_ten_videos_of_all_kinds_are_read(classifier, tmp_path):
         prediction = predict_video(classifier, path)
         assert prediction.top(1)[0][0] == "green", path.name
         assert [name for _, _, name, _ in prediction.spans()] == ["green"]
-        assert not any("header" in note for note in prediction.notes), "there is nothing odd about these headers"
+        assert not any("header" in note for note in prediction.notes), (
+            "there is nothing odd about these headers"
+        )
 
 
 def test_what_is_no_video_is_refused_in_one_sentence(classifier, tmp_path):
@@ -491,7 +630,9 @@ def test_what_is_no_video_is_refused_in_one_sentence(classifier, tmp_path):
         assert str(caught.value) == f"{path} {said}"
 
 
-@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a.mp4", "%03d.mp4", "über ü.mp4", b"bad\xff.mp4"])
+@pytest.mark.parametrize(
+    "name", ["12:30.mp4", "concat:a.mp4", "%03d.mp4", "über ü.mp4", b"bad\xff.mp4"]
+)
 def test_any_name_will_do(classifier, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = os.fsdecode(name)
@@ -519,11 +660,17 @@ def test_a_video_held_upright_is_turned(classifier, tmp_path):
 
 
 def test_a_file_that_breaks_off_is_judged_as_far_as_it_goes_and_that_is_said(classifier, tmp_path):
-    path = write_coded(tmp_path / "half.avi", plain("red", 100) + plain("blue", 100), "MJPG", cv2.CAP_OPENCV_MJPEG)
+    path = write_coded(
+        tmp_path / "half.avi", plain("red", 100) + plain("blue", 100), "MJPG", cv2.CAP_OPENCV_MJPEG
+    )
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
     prediction = predict_video(classifier, path)
-    assert 70 < prediction.n_frames < 90 and {name for _, _, name, _ in prediction.spans()} == {"red"}
-    assert prediction.notes == [f"Its header speaks of 8.0 s; its frames last {prediction.n_frames / 25:.1f} s."]
+    assert 70 < prediction.n_frames < 90 and {name for _, _, name, _ in prediction.spans()} == {
+        "red"
+    }
+    assert prediction.notes == [
+        f"Its header speaks of 8.0 s; its frames last {prediction.n_frames / 25:.1f} s."
+    ]
 
 
 def test_an_empty_stream_is_refused(classifier, tmp_path):
@@ -534,18 +681,26 @@ def test_an_empty_stream_is_refused(classifier, tmp_path):
 
 def test_a_web_address_is_no_file(classifier):
     for address in ("https://example.org/a.mp4", "S3://bucket/a.mp4"):
-        with pytest.raises(VideoReadError, match=f"^{address} is a web address; download the video"):
+        with pytest.raises(
+            VideoReadError, match=f"^{address} is a web address; download the video"
+        ):
             predict_video(classifier, address)
         with pytest.raises(ModelError, match=f"^{address} is a web address; download the model"):
             predict.load(address)
-        with pytest.raises(ValueError, match=f"^{address} is a web address; name a file on this machine"):
+        with pytest.raises(
+            ValueError, match=f"^{address} is a web address; name a file on this machine"
+        ):
             playback.expect_place(address)
 
 
 def test_a_time_lapse_is_believed_where_its_header_knows(tmp_path, monkeypatch):
     path = write_video(tmp_path / "any.avi", 3)
     open_video = video.open_video
-    monkeypatch.setattr(video, "open_video", lambda *given: open_video(*given) if len(given) > 1 else Stamps([0, 7e5, 14e5], 1 / 700))
+    monkeypatch.setattr(
+        video,
+        "open_video",
+        lambda *given: open_video(*given) if len(given) > 1 else Stamps([0, 7e5, 14e5], 1 / 700),
+    )
     frames = Playback(path)
     assert list(frames) == pytest.approx([0, 700, 1400]) and frames.notes == []
 
@@ -556,18 +711,28 @@ def test_a_time_lapse_is_believed_where_its_header_knows(tmp_path, monkeypatch):
 def test_a_run_says_itself_what_its_classes_are_and_how_far_apart_its_frames(run_folder):
     for path in (run_folder, run_folder / LAST, str(run_folder)):
         loaded = predict.load(path)
-        assert (loaded.class_names, loaded.apart, loaded.n_frames, loaded.output_size) == (COLOURS, 0.2, 10, (8, 8))
+        assert (loaded.class_names, loaded.apart, loaded.n_frames, loaded.output_size) == (
+            COLOURS,
+            0.2,
+            10,
+            (8, 8),
+        )
     assert predict.load(run_folder, ["a", "b", "c"], 10).apart == 0.4
 
 
 def test_a_model_that_was_moved_has_to_be_told(tmp_path):
     path = tmp_path / "moved.keras"
     colour_model().save(path)
-    with pytest.raises(ModelError, match=f"^{path} has no record.json beside it .*--frame-step, and --classes"):
+    with pytest.raises(
+        ModelError, match=f"^{path} has no record.json beside it .*--frame-step, and --classes"
+    ):
         predict.load(path)
     assert predict.load(path, frame_step=5).class_names == ["class 0", "class 1", "class 2"]
     assert predict.load(path, COLOURS, 5).class_names == COLOURS
-    with pytest.raises(ModelError, match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; name them in its order."):
+    with pytest.raises(
+        ModelError,
+        match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; name them in its order.",
+    ):
         predict.load(path, ["a", "b"], 5)
 
 
@@ -576,31 +741,55 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
         model.save(tmp_path / name)
         return tmp_path / name
 
-    image = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    image = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
     inputs = keras.Input((10, 8, 8, 3))
     per_pixel = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     any_length = keras.Input((None, 8, 8, 3))
     free = keras.Model(any_length, keras.layers.GlobalAveragePooling3D()(any_length))
     two = keras.Model(inputs, [keras.layers.GlobalAveragePooling3D()(inputs), inputs])
-    for name, model in {"image.keras": image, "per_pixel.keras": per_pixel, "free.keras": free, "two.keras": two}.items():
+    for name, model in {
+        "image.keras": image,
+        "per_pixel.keras": per_pixel,
+        "free.keras": free,
+        "two.keras": two,
+    }.items():
         for class_names in (COLOURS, None):
-            with pytest.raises(ModelError, match=f"{name} can't be used: .* no network from clips of one size to logits"):
+            with pytest.raises(
+                ModelError,
+                match=f"{name} can't be used: .* no network from clips of one size to logits",
+            ):
                 predict.load(save(name, model), class_names, 5)
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "empty.keras").write_bytes(b"")
     whole = save("whole.keras", colour_model()).read_bytes()
     (tmp_path / "half.keras").write_bytes(whole[: len(whole) // 2])
     for name in ("text.keras", "empty.keras", "half.keras"):
-        with pytest.raises(ModelError, match=f"^{tmp_path / name} can't be loaded: it is damaged, .*; train and save it anew.$"):
+        with pytest.raises(
+            ModelError,
+            match=f"^{tmp_path / name} can't be loaded: it is damaged, .*; train and save it anew.$",
+        ):
             predict.load(tmp_path / name, COLOURS, 5)
     for path in (tmp_path, tmp_path / "missing.keras"):
-        with pytest.raises(ModelError, match="is not there; name a .keras file, or the folder of a run"):
+        with pytest.raises(
+            ModelError, match="is not there; name a .keras file, or the folder of a run"
+        ):
             predict.load(path, COLOURS, 5)
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[1]", "{}", '{"settings": null}', '{"settings": {"frame_step": "5"}}', '{"settings": {"frame_step": 0}}', '{"settings": {"frame_step": 5}, "class_names": 7}'],
+    [
+        "",
+        "{",
+        "[1]",
+        "{}",
+        '{"settings": null}',
+        '{"settings": {"frame_step": "5"}}',
+        '{"settings": {"frame_step": 0}}',
+        '{"settings": {"frame_step": 5}, "class_names": 7}',
+    ],
 )
 def test_a_damaged_record_is_named(tmp_path, content):
     colour_model().save(tmp_path / LAST)
@@ -613,23 +802,43 @@ def test_a_damaged_record_is_named(tmp_path, content):
 
 
 def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
-    path = write(tmp_path / "colours.mp4", plain("red", 120, 240, 320) + plain("blue", 120, 240, 320), "mp4v", 30)
+    path = write(
+        tmp_path / "colours.mp4",
+        plain("red", 120, 240, 320) + plain("blue", 120, 240, 320),
+        "mp4v",
+        30,
+    )
     prediction = predict_video(classifier, path)
     for name in ("copy.mp4", "copy.avi"):
         copy = tmp_path / "out" / name
         predict.annotate(prediction, path, copy)
         frames = Playback(copy)
         pictures = [frames.picture() for _ in frames]
-        assert len(pictures) == 240 and frames.length == pytest.approx(8, abs=0.01) and frames.size == (240, 320)
+        assert (
+            len(pictures) == 240
+            and frames.length == pytest.approx(8, abs=0.01)
+            and frames.size == (240, 320)
+        )
         # The panel changes where one window's word ends and the next one's begins.
-        change = 30 * prediction.borders[np.flatnonzero(np.diff(prediction.probabilities.argmax(axis=1)))[0] + 1]
+        change = (
+            30
+            * prediction.borders[
+                np.flatnonzero(np.diff(prediction.probabilities.argmax(axis=1)))[0] + 1
+            ]
+        )
         before, after = (pictures[round(change) + step][-60:, :250].astype(int) for step in (-2, 2))
-        assert np.abs(before - pictures[round(change) - 8][-60:, :250]).max() < 40 < np.abs(before - after).max()
+        assert (
+            np.abs(before - pictures[round(change) - 8][-60:, :250]).max()
+            < 40
+            < np.abs(before - after).max()
+        )
         for index, channel in ((5, 0), (235, 2)):
             picture = pictures[index].astype(int)
             assert picture[:150, :, channel].min() > 180, "the upper part is left as it is"
             panel = picture[-60:, :250]
-            assert (panel.min(axis=2) > 200).any() and np.median(panel.max(axis=2)) < 90, "white writing on a dark panel"
+            assert (panel.min(axis=2) > 200).any() and np.median(panel.max(axis=2)) < 90, (
+                "white writing on a dark panel"
+            )
         assert np.abs(pictures[5][-60:, :250].astype(int) - pictures[235][-60:, :250]).max() > 50
     assert sorted(file.name for file in copy.parent.iterdir()) == [".lock", "copy.avi", "copy.mp4"]
 
@@ -639,16 +848,33 @@ def test_letters_of_any_script_are_drawn(tmp_path):
     panels = [predict._draw_panel([(name, 0.5)], (240, 320, 3)) for name in names]
     assert all((one != other).any() for one, other in itertools.combinations(panels, 2))
     # A letter that is composed is the same letter.
-    np.testing.assert_array_equal(predict._draw_panel([("e\u0301", 0.5)], (240, 320, 3)), predict._draw_panel([("é", 0.5)], (240, 320, 3)))
+    np.testing.assert_array_equal(
+        predict._draw_panel([("e\u0301", 0.5)], (240, 320, 3)),
+        predict._draw_panel([("é", 0.5)], (240, 320, 3)),
+    )
 
 
-def test_letters_that_no_font_has_are_refused_before_the_work(run_folder, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict.font_manager, "findSystemFonts", lambda: [])
+def test_letters_that_no_font_has_are_refused_before_the_work(
+    run_folder, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(predict.font_manager, "findSystemFonts", list)
     predict.find_font.cache_clear()
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
-    status, said, complained = run(capsys, run_folder, path, "--annotate", tmp_path / "copy.mp4", "--classes", "red", "俯卧撑", "blue")
+    status, said, complained = run(
+        capsys,
+        run_folder,
+        path,
+        "--annotate",
+        tmp_path / "copy.mp4",
+        "--classes",
+        "red",
+        "俯卧撑",
+        "blue",
+    )
     assert status == 1 and said == "" and not (tmp_path / "copy.mp4").exists()
-    assert complained.startswith("'俯卧撑' can't be drawn, because no font of this machine has '俯'; install one that has it")
+    assert complained.startswith(
+        "'俯卧撑' can't be drawn, because no font of this machine has '俯'; install one that has it"
+    )
     with pytest.raises(ValueError, match="no font of this machine has"):
         predict._draw_panel([("ä\uffff", 0.5)], (240, 320, 3))
 
@@ -658,8 +884,12 @@ def test_letters_are_looked_for_in_the_machines_fonts(tmp_path, monkeypatch):
     broken = tmp_path / "broken.ttf"
     broken.write_text("no font")
     letters = predict._letters
-    monkeypatch.setattr(predict.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"])
-    monkeypatch.setattr(predict, "_letters", lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file))
+    monkeypatch.setattr(
+        predict.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"]
+    )
+    monkeypatch.setattr(
+        predict, "_letters", lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file)
+    )
     predict.find_font.cache_clear()
     assert predict.find_font("俯") == "machine's.ttf" and predict.find_font("Liegestütze") == own
     predict.find_font.cache_clear()
@@ -667,13 +897,17 @@ def test_letters_are_looked_for_in_the_machines_fonts(tmp_path, monkeypatch):
 
 def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_path):
     images = np.array(plain("red", 50) + plain("blue", 50))
-    images[np.arange(100), 20 + np.arange(100) % 10] = 255  # of frames that are alike, a GIF keeps one
+    images[np.arange(100), 20 + np.arange(100) % 10] = (
+        255  # of frames that are alike, a GIF keeps one
+    )
     path = write_gif(tmp_path / "a.gif", images, [40] * 50 + [400] * 50)
     prediction = predict_video(classifier, path)
     predict.annotate(prediction, path, tmp_path / "copy.mp4")
     frames = Playback(tmp_path / "copy.mp4")
     red = {second: bool(frames.picture()[0, 0, 0] > 128) for second in frames}
-    assert max(second for second, here in red.items() if here) == pytest.approx(2, abs=0.3) and frames.length == pytest.approx(22, rel=0.05)
+    assert max(second for second, here in red.items() if here) == pytest.approx(
+        2, abs=0.3
+    ) and frames.length == pytest.approx(22, rel=0.05)
 
 
 def test_frames_at_an_even_rate_are_repeated_and_left_out():
@@ -683,7 +917,15 @@ def test_frames_at_an_even_rate_are_repeated_and_left_out():
     assert list(at_even_rate([(0, "a")], 25)) == ["a"]
 
 
-@pytest.mark.parametrize("size, expected", [((48, 64), (48, 64)), ((77, 131), (76, 130)), ((2160, 3840), (720, 1280)), ((1920, 1080), (1280, 720))])
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((48, 64), (48, 64)),
+        ((77, 131), (76, 130)),
+        ((2160, 3840), (720, 1280)),
+        ((1920, 1080), (1280, 720)),
+    ],
+)
 def test_a_copy_has_the_videos_size_up_to_a_limit(classifier, tmp_path, size, expected):
     path = write(tmp_path / "any.mkv", plain("green", 4, *size), "MJPG")
     predict.annotate(predict_video(classifier, path), path, tmp_path / "copy.mp4")
@@ -700,29 +942,46 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monk
     with pytest.raises(ValueError, match="can't be written; name a file that ends in .mp4 or .avi"):
         predict.annotate(prediction, path, tmp_path / "copy.xyz")
     monkeypatch.setattr(playback, "_CODES", {".mp4": "????"})
-    with pytest.raises(OSError, match="copy.mp4 can't be written: frames of 64 x 48 pixels, 25 a second, can't be coded"):
+    with pytest.raises(
+        OSError,
+        match="copy.mp4 can't be written: frames of 64 x 48 pixels, 25 a second, can't be coded",
+    ):
         predict.annotate(prediction, path, tmp_path / "copy.mp4")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [".lock"]
     assert path.stat().st_size > 0
 
 
-def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(classifier, tmp_path, monkeypatch):
+def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(
+    classifier, tmp_path, monkeypatch
+):
     path = write(tmp_path / "red.avi", plain("red", 60), "MJPG")
     prediction = predict_video(classifier, path)
     picture = Playback.picture
     # No writer here makes such a file; some cameras do.
-    monkeypatch.setattr(Playback, "picture", lambda self: picture(self) if self.count < 30 else picture(self).transpose(1, 0, 2))
+    monkeypatch.setattr(
+        Playback,
+        "picture",
+        lambda self: picture(self) if self.count < 30 else picture(self).transpose(1, 0, 2),
+    )
     predict.annotate(prediction, path, tmp_path / "copy.avi")
     pictures, _ = video.read_pictures(tmp_path / "copy.avi", np.arange, (48, 64))
     assert len(pictures) == 60
-    assert pictures[10, 5, 60, 0] > 200 and pictures[50, 5, 60, 0] < 50, "bars stand beside what is upright"
+    assert pictures[10, 5, 60, 0] > 200 and pictures[50, 5, 60, 0] < 50, (
+        "bars stand beside what is upright"
+    )
     assert pictures[50, 5, 32, 0] > 200
 
 
-@pytest.mark.parametrize("frames, said", [
-    ([], "copy.mp4 can't be written; there are no frames to write."),
-    ([np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)], "frame 1 has 48 x 64 pixels, not 64 x 48; make them alike"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "frames, said",
+    [
+        ([], "copy.mp4 can't be written; there are no frames to write."),
+        (
+            [np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)],
+            "frame 1 has 48 x 64 pixels, not 64 x 48; make them alike",
+        ),
+    ],
+)
 def test_frames_that_make_no_video_are_refused(tmp_path, frames, said):
     with pytest.raises(ValueError, match=said):
         playback.write_video(tmp_path / "copy.mp4", frames)
@@ -746,20 +1005,28 @@ def test_shell_says_what_a_video_shows_and_what_that_is_worth(run_folder, capsys
     assert lines[0] == f"{path}: 7.0 s, 64 x 48 pixels, 25 frames/s, 6 windows"
     assert [line.split()[1] for line in lines[1:3]] == ["red", "blue"]
     assert [line.split()[-1] for line in lines[4:6]] == ["red", "blue"]
-    assert lines[-1].startswith("The network always names one of its 3 classes, whatever a video shows")
+    assert lines[-1].startswith(
+        "The network always names one of its 3 classes, whatever a video shows"
+    )
 
 
 def test_shell_goes_on_after_a_video_that_cannot_be_read(run_folder, capsys, tmp_path):
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     status, said, complained = run(capsys, run_folder, tmp_path / "missing.mp4", path)
     assert status == 1 and f"{path}: 2.4 s" in said
-    assert complained == f"{tmp_path / 'missing.mp4'} is not there; check its name, or fetch it anew.\n"
+    assert (
+        complained
+        == f"{tmp_path / 'missing.mp4'} is not there; check its name, or fetch it anew.\n"
+    )
 
 
 def test_shell_takes_a_photograph_for_what_it_is(run_folder, capsys, tmp_path):
     Image.fromarray(plain("green", 1)[0]).save(tmp_path / "photo.png")
     status, said, _ = run(capsys, run_folder, tmp_path / "photo.png")
-    assert status == 0 and said.splitlines()[1] == "  It has one frame only, in which nothing can move."
+    assert (
+        status == 0
+        and said.splitlines()[1] == "  It has one frame only, in which nothing can move."
+    )
 
 
 def test_shell_has_nothing_to_add_where_it_has_said_nothing(run_folder, capsys, tmp_path):
@@ -772,13 +1039,19 @@ def test_shell_writes_a_copy(run_folder, capsys, tmp_path):
     status, _, complained = run(capsys, run_folder, path, "--annotate", tmp_path / "copy.mp4")
     assert (status, complained) == (0, "") and len(list(Playback(tmp_path / "copy.mp4"))) == 60
     status, _, complained = run(capsys, run_folder, path, "--annotate", path)
-    assert status == 1 and complained == f"{path} is the video itself; give its copy another name.\n"
+    assert (
+        status == 1 and complained == f"{path} is the video itself; give its copy another name.\n"
+    )
 
 
 def test_shell_refuses_a_copy_before_the_work(run_folder, capsys, tmp_path, monkeypatch):
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     monkeypatch.setattr(predict, "predict_video", lambda *_: pytest.fail("so much for nothing"))
-    for target, said in (("copy.mkv", "can't be written; name a file that ends in .mp4 or .avi"), (path, "is the video itself"), ("", "can't be written")):
+    for target, said in (
+        ("copy.mkv", "can't be written; name a file that ends in .mp4 or .avi"),
+        (path, "is the video itself"),
+        ("", "can't be written"),
+    ):
         status, _, complained = run(capsys, run_folder, path, "--annotate", target)
         assert status == 1 and said in complained
 
@@ -789,7 +1062,15 @@ def test_shell_takes_options_between_videos(run_folder, capsys, tmp_path):
     assert status == 0 and said.count("60") == 0 and said.count(f"{path}: ") == 2
 
 
-@pytest.mark.parametrize("arguments", [("--top", "0"), ("--frame-step", "0"), ("second.mp4", "--annotate", "copy.mp4"), ("--top", "many")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--top", "0"),
+        ("--frame-step", "0"),
+        ("second.mp4", "--annotate", "copy.mp4"),
+        ("--top", "many"),
+    ],
+)
 def test_shell_refuses_options_that_make_no_sense(run_folder, capsys, arguments):
     with pytest.raises(SystemExit, match="2"):
         predict.main([str(run_folder), "video.mp4", *arguments])
@@ -802,7 +1083,12 @@ def test_shell_has_no_traceback(run_folder, tmp_path):
         (run_folder, "letter.mp4", "letter.mp4 can't be opened as a video"),
         ("nothing.keras", "letter.mp4", "nothing.keras is not there"),
     ):
-        done = subprocess.run([sys.executable, "-m", "helpers.predict", model, path], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "helpers.predict", model, path],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert any(line.startswith(said) for line in done.stderr.splitlines()), done.stderr
 
@@ -826,21 +1112,29 @@ def run_elsewhere(model, folder):
     """Export a network, run it on five puppets in a process that knows TensorFlow only; return our logits and what the process said."""
     model.export(str(folder / "saved"), verbose=False)
     model.export(str(folder / "network.tflite"), format="litert", verbose=False)
-    clips = np.stack([video.frames_from_video_file(path, 6, (48, 48), 5, start=0) for path in draw_five(folder)])
+    clips = np.stack(
+        [video.frames_from_video_file(path, 6, (48, 48), 5, start=0) for path in draw_five(folder)]
+    )
     np.save(folder / "clips.npy", clips)
-    done = subprocess.run([sys.executable, "-c", FOREIGN], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FOREIGN], cwd=folder, capture_output=True, text=True
+    )
     return model.predict_on_batch(clips), done.stderr
 
 
 def expect_alike(ours, file):
     theirs = np.load(file)
-    print(f"{file.stem}: logits from {ours.min():.3f} to {ours.max():.3f} differ by at most {abs(theirs - ours).max():.1e}")
+    print(
+        f"{file.stem}: logits from {ours.min():.3f} to {ours.max():.3f} differ by at most {abs(theirs - ours).max():.1e}"
+    )
     np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.ptp(ours))
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1)).all()
 
 
 def test_an_exported_network_answers_alike_where_nobody_knows_this_books_code(tmp_path):
-    ours, complaint = run_elsewhere(models.build_small_resnet(10, 6, 48, 48, subtract_mean=True), tmp_path)
+    ours, complaint = run_elsewhere(
+        models.build_small_resnet(10, 6, 48, 48, subtract_mean=True), tmp_path
+    )
     for name in ("saved.npy", "lite.npy"):
         assert (tmp_path / name).exists(), complaint
         expect_alike(ours, tmp_path / name)
@@ -850,7 +1144,9 @@ def test_the_tutorials_network_takes_more_than_plain_litert(tmp_path):
     ours, complaint = run_elsewhere(models.build_tutorial_model(10, 6, 48, 48), tmp_path)
     expect_alike(ours, tmp_path / "saved.npy")
     # Up to a version of TensorFlow, its interpreter brings the larger build along.
-    assert re.search("FlexAvgPool3D|TfLiteFlexDelegate", complaint), "if this fails, the chapter's remark on it can go"
+    assert re.search("FlexAvgPool3D|TfLiteFlexDelegate", complaint), (
+        "if this fails, the chapter's remark on it can go"
+    )
 
 
 def draw_five(folder):

@@ -58,7 +58,9 @@ def test_the_seed_decides_every_byte(tmp_path):
             members.append({info.CRC for info in file.infolist()})
     assert other != one and not members[0] & members[1]
     with zipfile.ZipFile(tmp_path / "one.zip") as file:
-        assert {info.date_time[0] for info in file.infolist()} == {2012}  # no member tells when it was drawn
+        assert {info.date_time[0] for info in file.infolist()} == {
+            2012
+        }  # no member tells when it was drawn
 
 
 def test_an_unchanged_zip_is_not_drawn_again_and_a_stale_one_is(tmp_path, monkeypatch):
@@ -105,7 +107,10 @@ def test_a_bag_of_frames_cannot_tell_a_pair_apart(clips, pair, n_frames, frame_s
     """Exactly so where frames span an even number, as with the book's settings."""
     for group in (1, 4):
         one, other = (
-            frames_from_video_file(clips(class_name, group, 1), n_frames, SIZE, frame_step, start="center") for class_name in pair
+            frames_from_video_file(
+                clips(class_name, group, 1), n_frames, SIZE, frame_step, start="center"
+            )
+            for class_name in pair
         )
         np.testing.assert_array_equal(one, other[::-1])
         assert (one != other).any()
@@ -113,7 +118,10 @@ def test_a_bag_of_frames_cannot_tell_a_pair_apart(clips, pair, n_frames, frame_s
 
 @pytest.mark.parametrize("pair_index", range(5))
 def test_all_groups_of_a_class_differ_in_their_backdrops(pair_index):
-    backdrops = [puppets._Cast(np.random.default_rng([0, group]), pair_index).backdrop for group in range(1, 26)]
+    backdrops = [
+        puppets._Cast(np.random.default_rng([0, group]), pair_index).backdrop
+        for group in range(1, 26)
+    ]
     for one, other in itertools.combinations(backdrops, 2):
         assert (np.abs(one.astype(int) - other).max(axis=2) > 8).mean() > 0.01
 
@@ -131,8 +139,12 @@ def test_each_class_may_have_casts_of_its_own(tmp_path):
     for one, other in puppets.PAIRS:
         clips = [puppets.draw_clip(name, 1, 1, casts="class") for name in (one, other)]
         np.testing.assert_array_equal(clips[0], puppets.draw_clip(one, 1, 1))
-        assert (clips[0][0] != clips[1][-1]).any() and clips[0][corner].tobytes() != clips[1][corner].tobytes()
-    with zipfile.ZipFile(puppets.write_zip(tmp_path / "puppets.zip", groups=2, clips=1, casts="class")) as file:
+        assert (clips[0][0] != clips[1][-1]).any() and clips[0][corner].tobytes() != clips[1][
+            corner
+        ].tobytes()
+    with zipfile.ZipFile(
+        puppets.write_zip(tmp_path / "puppets.zip", groups=2, clips=1, casts="class")
+    ) as file:
         assert len(file.namelist()) == 20
         decoded = decode_all(file.extract("puppets/v_StandUp_g02_c01.avi", tmp_path))
     drawn = puppets.draw_clip("StandUp", 2, 1, casts="class")
@@ -140,12 +152,15 @@ def test_each_class_may_have_casts_of_its_own(tmp_path):
 
 
 def test_a_zip_with_other_casts_is_drawn_anew(tmp_path):
-    ways = [puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts=casts).read_bytes() for casts in ("pair", "class", "pair")]
+    ways = [
+        puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts=casts).read_bytes()
+        for casts in ("pair", "class", "pair")
+    ]
     assert ways[0] == ways[2] != ways[1]
 
 
 def test_casts_that_there_are_not_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="casts is \"pair\" or \"class\", not 'room'"):
+    with pytest.raises(ValueError, match='casts is "pair" or "class", not \'room\''):
         puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts="room")
     assert not list(tmp_path.iterdir())
 
@@ -157,8 +172,13 @@ def test_clips_of_a_group_share_the_room_but_not_the_take():
     assert (one[:length] != other[:length]).any()
 
 
-@pytest.mark.parametrize("sizes", [{"groups": 0}, {"groups": 26}, {"clips": 0}, {"clips": 100}, {"groups": -1, "clips": -1}])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"groups": 0}, {"groups": 26}, {"clips": 0}, {"clips": 100}, {"groups": -1, "clips": -1}],
+)
 def test_sizes_that_cannot_be_drawn_are_refused(tmp_path, sizes):
-    with pytest.raises(ValueError, match="^Puppets have 1 to 25 groups and 1 to 99 clips a group, not"):
+    with pytest.raises(
+        ValueError, match="^Puppets have 1 to 25 groups and 1 to 99 clips a group, not"
+    ):
         puppets.write_zip(tmp_path / "puppets.zip", **sizes)
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,9 @@ from helpers import archive, ucf101, video
 CHAPTERS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 ZIP = pathlib.Path(os.environ.get("UCF101_ZIP") or "")
 
-pytestmark = pytest.mark.skipif(not ZIP.is_file(), reason="no real clips: UCF101_ZIP is not the path of UCF101's ZIP")
+pytestmark = pytest.mark.skipif(
+    not ZIP.is_file(), reason="no real clips: UCF101_ZIP is not the path of UCF101's ZIP"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,12 @@ def test_chapter_runs_on_real_clips(chapter, place, monkeypatch):
     monkeypatch.setenv("BOOK_RUN", "short")
     monkeypatch.setenv("UCF101_ZIP", server.url)
     notebook = nbformat.read(shutil.copy(chapter, folder), as_version=4)
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
-    text = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    nbclient.NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": folder}}
+    ).execute()
+    text = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
     if chapter.stem != "count_parameters":
         assert "puppets-short" not in text and not (folder / "data" / "puppets-short").exists()
         clips = list((folder / "data" / "ucf101-short").glob("*/*/*.avi"))
@@ -49,9 +55,18 @@ def test_all_clips_split_by_group():
     splits = {"train": 30, "val": 10, "test": 10}
     plan = ucf101.split_by_group(archive.list_files(ZIP), splits)
     classes = {ucf101.get_class(file) for file in plan["train"]}
-    rooms = {name: {(ucf101.get_class(file), ucf101.get_group(file)) for file in files} for name, files in plan.items()}
-    assert {name: len(files) for name, files in plan.items()} == {name: n * len(classes) for name, n in splits.items()}
-    assert not rooms["train"] & rooms["test"] and not rooms["train"] & rooms["val"] and not rooms["val"] & rooms["test"]
+    rooms = {
+        name: {(ucf101.get_class(file), ucf101.get_group(file)) for file in files}
+        for name, files in plan.items()
+    }
+    assert {name: len(files) for name, files in plan.items()} == {
+        name: n * len(classes) for name, n in splits.items()
+    }
+    assert (
+        not rooms["train"] & rooms["test"]
+        and not rooms["train"] & rooms["val"]
+        and not rooms["val"] & rooms["test"]
+    )
 
 
 def test_real_clips_are_read_whole(tmp_path):
@@ -73,18 +88,27 @@ def test_frames_are_those_of_a_full_decode(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, declared, decoded", [("JumpingJack_g20_c01", 120, 116), ("JumpRope_g05_c01", 622, 621), ("PullUps_g16_c03", 142, 141)]
+    "name, declared, decoded",
+    [
+        ("JumpingJack_g20_c01", 120, 116),
+        ("JumpRope_g05_c01", 622, 621),
+        ("PullUps_g16_c03", 142, 141),
+    ],
 )
 def test_what_decodes_decides_how_long_a_clip_is(tmp_path, name, declared, decoded):
     with zipfile.ZipFile(ZIP) as source:
-        file = source.extract(next(member for member in source.namelist() if name in member), tmp_path)
+        file = source.extract(
+            next(member for member in source.namelist() if name in member), tmp_path
+        )
     assert cv2.VideoCapture(str(file)).get(cv2.CAP_PROP_FRAME_COUNT) == declared
     truth = decode_all(file)
     assert len(truth) == decoded
     sizes = {"n_frames": 10, "output_size": (240, 320)}
     for step, start in ((15, "center"), (15, 0), (2, "center"), (1, decoded - 10)):
         expected = truth[video.frame_indices(decoded, 10, step, start)]
-        np.testing.assert_array_equal(video.frames_from_video_file(file, **sizes, frame_step=step, start=start), expected)
+        np.testing.assert_array_equal(
+            video.frames_from_video_file(file, **sizes, frame_step=step, start=start), expected
+        )
     with pytest.raises(ValueError, match=f"from 0 to {decoded - 1}, not {decoded}"):
         video.frames_from_video_file(file, **sizes, start=decoded)
 

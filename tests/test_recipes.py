@@ -21,15 +21,22 @@ def crossentropies(targets):
     return -(targets * log_probabilities).sum(axis=1)
 
 
-@pytest.mark.parametrize("smoothing, targets", [
-    (0.0, [[1, 0, 0], [0, 0, 1]]),
-    (0.3, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]),
-    (1.0, [[1 / 3] * 3] * 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "smoothing, targets",
+    [
+        (0.0, [[1, 0, 0], [0, 0, 1]]),
+        (0.3, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]),
+        (1.0, [[1 / 3] * 3] * 2),
+    ],
+)
 def test_smoothing_spreads_its_share_over_all_classes(smoothing, targets):
     expected = crossentropies(np.array(targets))
-    np.testing.assert_allclose(SmoothedCrossentropy(smoothing, reduction="none")(LABELS, LOGITS), expected, rtol=1e-5)
-    np.testing.assert_allclose(SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        SmoothedCrossentropy(smoothing, reduction="none")(LABELS, LOGITS), expected, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5
+    )
 
 
 def test_saved_networks_name_the_loss_as_they_always_did():
@@ -38,7 +45,11 @@ def test_saved_networks_name_the_loss_as_they_always_did():
 
 def test_smoothing_comes_back_from_its_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.3, name="mine")))
-    assert isinstance(loss, SmoothedCrossentropy) and loss.label_smoothing == 0.3 and loss.name == "mine"
+    assert (
+        isinstance(loss, SmoothedCrossentropy)
+        and loss.label_smoothing == 0.3
+        and loss.name == "mine"
+    )
     assert SmoothedCrossentropy().label_smoothing == 0
 
 
@@ -57,8 +68,13 @@ def decay(recipe):
     model = compile_model(build_model(recipe, SETTINGS), recipe, steps=20)
     for variable in model.trainable_variables:
         variable.assign(keras.ops.ones_like(variable))
-    model.optimizer.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables], model.trainable_variables)
-    lost = {variable.path: 1 - np.asarray(variable).ravel()[0] for variable in model.trainable_variables}
+    model.optimizer.apply(
+        [keras.ops.zeros_like(variable) for variable in model.trainable_variables],
+        model.trainable_variables,
+    )
+    lost = {
+        variable.path: 1 - np.asarray(variable).ravel()[0] for variable in model.trainable_variables
+    }
     return model, lost
 
 
@@ -89,7 +105,9 @@ def test_optimiser_follows_the_recipes_rate(recipe):
 def test_learning_rate_rises_in_the_first_tenth_and_falls_along_a_cosine():
     rate = recipes.get_learning_rate(Recipe(learning_rate=1e-2), 200)
     rising, falling = np.arange(20), np.arange(20, 200)
-    np.testing.assert_allclose([rate(step) for step in rising], 1e-4 + (1e-2 - 1e-4) * rising / 20, rtol=1e-4)
+    np.testing.assert_allclose(
+        [rate(step) for step in rising], 1e-4 + (1e-2 - 1e-4) * rising / 20, rtol=1e-4
+    )
     expected = 1e-2 * (1 + np.cos(np.pi * (falling - 20) / 180)) / 2
     np.testing.assert_allclose([rate(step) for step in falling], expected, rtol=1e-3, atol=1e-7)
     assert recipes.get_learning_rate(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
@@ -110,7 +128,9 @@ def test_seed_decides_the_weights():
 @pytest.mark.parametrize("network", recipes.NETWORKS)
 def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subtract_mean):
     model = build_model(Recipe(network, conv, subtract_mean=subtract_mean), SETTINGS)
-    same = recipes.NETWORKS[network](conv=conv, subtract_mean=subtract_mean, num_classes=3, n_frames=4, height=16, width=16)
+    same = recipes.NETWORKS[network](
+        conv=conv, subtract_mean=subtract_mean, num_classes=3, n_frames=4, height=16, width=16
+    )
     assert model.input_shape == (None, 4, 16, 16, 3) and model.output_shape == (None, 3)
     kinds = [[(type(layer), layer.output.shape) for layer in each.layers] for each in (model, same)]
     assert kinds[0] == kinds[1]
@@ -133,7 +153,15 @@ def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():
 
 
 def test_plain_recipe_has_no_ingredients_and_names_tell_what_differs():
-    plain = {"cosine": True, "weight_decay": 0.0, "label_smoothing": 0.0, "subtract_mean": False, "augment": False, "mixed": False, "seed": 0}
+    plain = {
+        "cosine": True,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "subtract_mean": False,
+        "augment": False,
+        "mixed": False,
+        "seed": 0,
+    }
     assert plain.items() <= dataclasses.asdict(Recipe()).items() and RECIPES["plain"] == Recipe()
     assert Recipe().name == "small_resnet-2plus1d-0.001-seed0"
     assert Recipe("tutorial", "3d", 1e-4, seed=2).name == "tutorial-3d-0.0001-seed2"

@@ -25,7 +25,9 @@ MODULES = sorted((ROOT / "helpers").glob("*.py"))
 
 
 def tracked():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
@@ -45,8 +47,12 @@ def imports(module, nested=True):
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_data_flows_one_way(module):
-    own = {name.split(".")[1] for name in imports(module) if name.startswith("helpers.")} & set(ORDER)
-    assert module.stem == "__init__" or all(ORDER.index(name) < ORDER.index(module.stem) for name in own)
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("helpers.")} & set(
+        ORDER
+    )
+    assert module.stem == "__init__" or all(
+        ORDER.index(name) < ORDER.index(module.stem) for name in own
+    )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
@@ -79,7 +85,9 @@ def test_every_page_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = {toc["root"]} | {entry["file"] for part in toc["parts"] for entry in part["chapters"]}
     pages = {f"book/{file.stem}" for file in (ROOT / "book").glob("*.md")}
-    assert listed == pages | {f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.py")}
+    assert listed == pages | {
+        f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.py")
+    }
 
 
 def test_all_copies_of_the_address_agree():
@@ -87,7 +95,11 @@ def test_all_copies_of_the_address_agree():
     path = address.removeprefix("https://github.com/")
     found = 0
     for file in text_files():
-        for match in re.findall(r"(?:https://github\.com/|google\.com/github/)([\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'\s)\]>\\@]|$)", file.read_text(), re.M):
+        for match in re.findall(
+            r"(?:https://github\.com/|google\.com/github/)([\w.-]+/[\w.-]+?)(?=\.git\b|[/\"'\s)\]>\\@]|$)",
+            file.read_text(),
+            re.M,
+        ):
             if match != "OWNER/NAME" and file.name not in ("test_repository.py", "set_address.py"):
                 assert match == path, file
                 found += 1
@@ -139,10 +151,17 @@ def lower_bounds():
 
 def test_the_oldest_versions_are_those_that_are_tested():
     oldest = pinned(ROOT / "tests/oldest/python-3.11.txt")
-    assert len(lower_bounds()) == 15 and {name: oldest.get(name) for name in lower_bounds()} == lower_bounds()
+    assert (
+        len(lower_bounds()) == 15
+        and {name: oldest.get(name) for name in lower_bounds()} == lower_bounds()
+    )
 
 
-@pytest.mark.parametrize("versions", sorted((ROOT / "tests/colab").glob("*.txt")) + [ROOT / "constraints.txt"], ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "versions",
+    sorted((ROOT / "tests/colab").glob("*.txt")) + [ROOT / "constraints.txt"],
+    ids=lambda file: file.stem,
+)
 def test_colab_and_the_book_have_versions_that_are_new_enough(versions):
     """Or the setup cell would replace what Colab brings along."""
     for name, version in pinned(versions).items():

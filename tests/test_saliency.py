@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from helpers import models
-from helpers.saliency import compare_maps, cover, find_evidence, find_motion, grad_cam, randomize_weights, spread_over_frames
+from helpers.saliency import (
+    compare_maps,
+    cover,
+    find_evidence,
+    find_motion,
+    grad_cam,
+    randomize_weights,
+    spread_over_frames,
+)
 
 SIZES = {"num_classes": 4, "n_frames": 10, "height": 32, "width": 32}
 CLIPS = np.random.default_rng(0).integers(0, 256, (3, 10, 32, 32, 3), dtype=np.uint8)
@@ -39,7 +47,9 @@ def watcher(colour, place, strides=(1, 1, 1), frames=(12, 16, 16)):
     mask = np.zeros((1, *frames, 1), "float32")
     mask[(0, *place)] = 1
     x = keras.layers.Rescaling(1 / 255)(inputs) * mask
-    convolution = keras.layers.Conv3D(1, 3 if max(strides) > 1 else 1, strides=strides, padding="same", name="look")
+    convolution = keras.layers.Conv3D(
+        1, 3 if max(strides) > 1 else 1, strides=strides, padding="same", name="look"
+    )
     x = keras.layers.ReLU(name="seen")(convolution(x))
     dense = keras.layers.Dense(2, name="logits")
     model = keras.Model(inputs, dense(keras.layers.GlobalAveragePooling3D()(x)))
@@ -59,12 +69,16 @@ def test_evidence_in_a_mixed_network_is_float32_and_nearly_the_same(pooled):
     finally:
         keras.config.set_dtype_policy(before)
     plain = models.as_float32(mixed)
-    expected, evidence = (find_evidence(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed))
+    expected, evidence = (
+        find_evidence(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed)
+    )
     assert evidence.dtype == grad_cam(mixed, CLIPS).dtype == np.float32
     np.testing.assert_allclose(evidence, expected, atol=0.05 * np.abs(expected).max())
     assert (compare_maps(evidence, expected) > 0.99).all()
     forgot = randomize_weights(mixed, ["logits"])
-    assert [layer.compute_dtype for layer in forgot.layers[1:]] == [layer.compute_dtype for layer in mixed.layers[1:]]
+    assert [layer.compute_dtype for layer in forgot.layers[1:]] == [
+        layer.compute_dtype for layer in mixed.layers[1:]
+    ]
 
 
 def test_evidence_of_the_last_volume_adds_up_to_the_logit(network):
@@ -72,7 +86,9 @@ def test_evidence_of_the_last_volume_adds_up_to_the_logit(network):
     bias = network.layers[-1].get_weights()[1]
     for number in range(4):
         evidence = find_evidence(network, CLIPS, [number] * 3)
-        np.testing.assert_allclose(evidence.sum(axis=(1, 2, 3)) + bias[number], logits[:, number], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            evidence.sum(axis=(1, 2, 3)) + bias[number], logits[:, number], rtol=1e-4, atol=1e-4
+        )
 
 
 def test_it_is_the_class_activation_map_whether_pooled_or_not(network):
@@ -87,7 +103,8 @@ def test_it_is_the_class_activation_map_whether_pooled_or_not(network):
 
 
 def test_channels_are_weighted_by_their_mean_gradient():
-    # The logit is the mean of a product of two channels: by hand, each one's gradient is the other one.
+    # The logit is the mean of a product of two channels: by hand, each one's gradient is the other
+    # one.
     inputs = keras.Input((2, 3, 3, 2), dtype="uint8")
     volume = keras.layers.Rescaling(1.0, name="volume")(inputs)
     product = volume[..., :1] * volume[..., 1:]
@@ -95,8 +112,12 @@ def test_channels_are_weighted_by_their_mean_gradient():
     clips = np.random.default_rng(1).integers(0, 9, (2, 2, 3, 3, 2), dtype=np.uint8)
     a, b = clips[..., 0].astype(float), clips[..., 1].astype(float)
     mean_a, mean_b = (each.mean(axis=(1, 2, 3), keepdims=True) for each in (a, b))
-    np.testing.assert_allclose(find_evidence(model, clips, layer="volume"), (mean_b * a + mean_a * b) / 18, rtol=1e-5)
-    np.testing.assert_allclose(find_evidence(model, clips, layer="volume", pooled=False), 2 * a * b / 18, rtol=1e-5)
+    np.testing.assert_allclose(
+        find_evidence(model, clips, layer="volume"), (mean_b * a + mean_a * b) / 18, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        find_evidence(model, clips, layer="volume", pooled=False), 2 * a * b / 18, rtol=1e-5
+    )
 
 
 def test_map_lies_where_a_network_looks_that_sees_red_at_the_upper_left_in_late_frames():
@@ -118,7 +139,10 @@ def test_map_lies_where_a_network_looks_that_sees_red_at_the_upper_left_in_late_
 def test_strided_volumes_are_drawn_to_within_half_a_place(strides, place):
     model = watcher(1, tuple(slice(at, at + 1) for at in place), strides, frames=(12, 16, 16))
     found = grad_cam(model, np.full((1, 12, 16, 16, 3), 255, np.uint8), [0])[0]
-    centre = [np.average(np.arange(size), weights=found.sum(axis=tuple({0, 1, 2} - {axis}))) for axis, size in enumerate(found.shape)]
+    centre = [
+        np.average(np.arange(size), weights=found.sum(axis=tuple({0, 1, 2} - {axis})))
+        for axis, size in enumerate(found.shape)
+    ]
     # Half a place, and the half pixel by which a place that is two pixels wide has no middle one.
     assert (np.abs(np.subtract(centre, place)) <= np.array(strides) / 2 + 0.5).all()
 
@@ -134,13 +158,17 @@ def test_spreading_keeps_the_mean_and_symmetry():
     maps = np.random.default_rng(0).random((2, 2, 4, 4))
     drawn = spread_over_frames(maps, (10, 64, 64))
     np.testing.assert_allclose(drawn.mean(axis=(1, 2, 3)), maps.mean(axis=(1, 2, 3)))
-    np.testing.assert_allclose(spread_over_frames(maps[:, ::-1, :, ::-1], (10, 64, 64)), drawn[:, ::-1, :, ::-1])
+    np.testing.assert_allclose(
+        spread_over_frames(maps[:, ::-1, :, ::-1], (10, 64, 64)), drawn[:, ::-1, :, ::-1]
+    )
 
 
 def test_a_map_is_what_is_positive_of_the_evidence_and_the_predicted_class_is_the_default(small):
     named = small.predict(CLIPS, verbose=0).argmax(axis=1)
     evidence = find_evidence(small, CLIPS, named, STAGE3)
-    np.testing.assert_allclose(find_evidence(small, CLIPS, layer=STAGE3, batch_size=2), evidence, atol=1e-6)
+    np.testing.assert_allclose(
+        find_evidence(small, CLIPS, layer=STAGE3, batch_size=2), evidence, atol=1e-6
+    )
     expected = spread_over_frames(np.maximum(evidence, 0), CLIPS.shape[1:4])
     np.testing.assert_allclose(grad_cam(small, CLIPS, layer=STAGE3), expected, atol=1e-6)
 
@@ -170,7 +198,11 @@ def test_comparison_goes_by_rank():
     maps = np.random.default_rng(0).random((4, 2, 3, 3))
     others = np.stack([maps[0] ** 3, -maps[1], np.ones_like(maps[2]), np.roll(maps[3], 1)])
     similarity = compare_maps(maps, others)
-    assert similarity[:2] == pytest.approx([1, -1]) and np.isnan(similarity[2]) and abs(similarity[3]) < 1
+    assert (
+        similarity[:2] == pytest.approx([1, -1])
+        and np.isnan(similarity[2])
+        and abs(similarity[3]) < 1
+    )
 
 
 def test_motion_is_what_leaves_the_median():
@@ -185,10 +217,18 @@ def test_classes_go_with_their_clips_in_whatever_batches(network):
     classes = [2, 0, 1]
     together, apart = (find_evidence(network, CLIPS, classes, batch_size=size) for size in (3, 2))
     np.testing.assert_allclose(apart, together, atol=1e-5)
-    np.testing.assert_allclose(grad_cam(network, CLIPS, classes, batch_size=1), grad_cam(network, CLIPS, classes), atol=1e-5)
+    np.testing.assert_allclose(
+        grad_cam(network, CLIPS, classes, batch_size=1),
+        grad_cam(network, CLIPS, classes),
+        atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize("maps", [np.random.default_rng(0).random((3, 10, 32, 32)), np.zeros((3, 10, 32, 32))], ids=["ranks", "ties"])
+@pytest.mark.parametrize(
+    "maps",
+    [np.random.default_rng(0).random((3, 10, 32, 32)), np.zeros((3, 10, 32, 32))],
+    ids=["ranks", "ties"],
+)
 def test_covering_takes_the_highest_and_the_share_asked_for(maps):
     covered = (cover(CLIPS, maps, 1 / 8) != CLIPS).any(axis=-1)
     grey = (cover(CLIPS, maps, 1 / 8) == 127).all(axis=-1)

@@ -20,7 +20,11 @@ def machine(monkeypatch, tmp_path):
         program = tmp_path / "nvidia-smi"
         program.write_text(f"#!/bin/sh\nexit {0 if gpu else 9}\n")
         program.chmod(0o755)
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: modules[name] if name in modules else find_spec(name))
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name: modules[name] if name in modules else find_spec(name),
+        )
         monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
     return pretend
@@ -41,7 +45,9 @@ def test_ucf101_is_the_default_in_colab_in_full_with_a_gpu(machine, gpu, run):
 def test_another_package_called_google_is_not_colab(machine, monkeypatch):
     machine(colab=False)
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "google" else find_spec(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: object() if name == "google" else find_spec(name)
+    )
     assert settings.current().dataset == "puppets"
 
 
@@ -76,9 +82,13 @@ def test_short_runs_are_smaller_than_full_ones(monkeypatch, dataset):
     assert short.epochs < full.epochs and short.num_classes <= full.num_classes
 
 
-@pytest.mark.parametrize("variable, choices", [("BOOK_DATASET", "puppets or ucf101"), ("BOOK_RUN", "short or full")])
+@pytest.mark.parametrize(
+    "variable, choices", [("BOOK_DATASET", "puppets or ucf101"), ("BOOK_RUN", "short or full")]
+)
 @pytest.mark.parametrize("value", ["quick", "SHORT", " "])
-def test_a_value_that_means_nothing_is_an_error_that_names_the_choices(monkeypatch, variable, choices, value):
+def test_a_value_that_means_nothing_is_an_error_that_names_the_choices(
+    monkeypatch, variable, choices, value
+):
     monkeypatch.setenv(variable, value)
     with pytest.raises(ValueError, match=f"^{variable} is {choices}, not '{value}'"):
         settings.current()
@@ -110,7 +120,9 @@ def test_clips_of_a_usual_run_have_its_name(monkeypatch, dataset):
     monkeypatch.setenv("BOOK_DATASET", dataset)
     run = settings.current()
     assert run.clips_name == run.name == f"{dataset}-short"
-    assert dataclasses.replace(run, num_classes=2, split_by="a/b.csv").clips_name.startswith(f"{dataset}-short-2x")
+    assert dataclasses.replace(run, num_classes=2, split_by="a/b.csv").clips_name.startswith(
+        f"{dataset}-short-2x"
+    )
 
 
 def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypatch, tmp_path):

@@ -22,7 +22,12 @@ def test_spans_have_kind_thread_begin_and_end(clock):
         pass
     me = threading.get_ident()
     assert line.spans == [("reading", me, 1, 2), ("network", me, 3, 4)]
-    assert (line.kinds, line.seconds("reading"), line.seconds("nothing"), line.length) == (["reading", "network"], 1, 0, 3)
+    assert (line.kinds, line.seconds("reading"), line.seconds("nothing"), line.length) == (
+        ["reading", "network"],
+        1,
+        0,
+        3,
+    )
 
 
 def test_a_watched_function_does_the_same_and_its_calls_are_noted(clock):
@@ -34,7 +39,11 @@ def test_a_watched_function_does_the_same_and_its_calls_are_noted(clock):
 
 def test_threads_are_told_apart():
     line = Timeline()
-    threads = [threading.Thread(target=line.watch("reading", barrier.wait)) for barrier in [threading.Barrier(2)] for _ in range(2)]
+    threads = [
+        threading.Thread(target=line.watch("reading", barrier.wait))
+        for barrier in [threading.Barrier(2)]
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import archive, layers, models, recipes, records
+from helpers import archive, layers, models, recipes, records, training
 from helpers import settings as book_settings
-from helpers import training
 from helpers.batches import ClipBatches
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
 from helpers.training import TrainingError
@@ -36,7 +35,9 @@ def build_tiny(num_classes, n_frames, height, width, conv, subtract_mean):
     inputs = keras.Input((n_frames, height, width, 3), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.ReLU()(layers.BatchNorm()(layers.Conv2Plus1D(4, (3, 3, 3), "same")(x)))
-    return keras.Model(inputs, keras.layers.Dense(num_classes)(keras.layers.GlobalAveragePooling3D()(x)))
+    return keras.Model(
+        inputs, keras.layers.Dense(num_classes)(keras.layers.GlobalAveragePooling3D()(x))
+    )
 
 
 @pytest.fixture
@@ -45,7 +46,9 @@ def small(monkeypatch, tmp_path, puppet_zip):
     monkeypatch.setitem(recipes.NETWORKS, "small_resnet", build_tiny)
     monkeypatch.chdir(tmp_path)
     splits = {"train": 2, "val": 2, "test": 2}
-    run = book_settings.Settings("ucf101", "short", frame_step=5, size=16, epochs=2, num_classes=2, splits=splits)
+    run = book_settings.Settings(
+        "ucf101", "short", frame_step=5, size=16, epochs=2, num_classes=2, splits=splits
+    )
     return dataclasses.replace(run, zip=str(puppet_zip), n_frames=4, batch_size=2)
 
 
@@ -62,26 +65,41 @@ def test_run_is_saved_with_its_record(small):
     assert [len(values) for values in record["history"].values()] == [2] * 4
     assert len(record["epoch_seconds"]) == 2
     assert record["seconds"] == pytest.approx(sum(record["epoch_seconds"]), abs=0.1)
-    assert record["test"]["accuracy"] == pytest.approx(np.mean(np.equal(record["actual"], record["predicted"])))
+    assert record["test"]["accuracy"] == pytest.approx(
+        np.mean(np.equal(record["actual"], record["predicted"]))
+    )
     assert len(record["actual"]) == 4 and record["class_names"] == ["LeanLeft", "LeanRight"]
-    assert np.sum(record["confusion_matrix"]) == 4 and np.trace(record["confusion_matrix"]) / 4 == record["test"]["accuracy"]
-    assert record["clips"] == sorted(record["clips"]) and [get_class(name) for name in record["clips"]] == [
-        record["class_names"][label] for label in record["actual"]
-    ]
+    assert (
+        np.sum(record["confusion_matrix"]) == 4
+        and np.trace(record["confusion_matrix"]) / 4 == record["test"]["accuracy"]
+    )
+    assert record["clips"] == sorted(record["clips"]) and [
+        get_class(name) for name in record["clips"]
+    ] == [record["class_names"][label] for label in record["actual"]]
     np.testing.assert_allclose(np.sum(record["probabilities"], axis=1), 1, atol=1e-3)
     assert np.argmax(record["probabilities"], axis=1).tolist() == record["predicted"]
     assert set(record["orders"]) == {"forwards", "backwards", "shuffled", "one frame"}
     assert record["orders"]["forwards"] == record["test"]["accuracy"]
     assert list(record["several_clips"]) == ["1", "2", "3", "5", "10"]
-    assert record["several_clips"]["1"] == pytest.approx(record["test"]["accuracy"]), "one clip is the middle"
+    assert record["several_clips"]["1"] == pytest.approx(record["test"]["accuracy"]), (
+        "one clip is the middle"
+    )
     assert record["parameters"] == model.count_params()
     assert record["recipe"]["learning_rate"] == 1e-3 and record["settings"]["split_by"] == "group"
     assert record["versions"]["backend"].startswith("tensorflow 2.")
     frames = np.zeros((1, 4, 16, 16, 3), np.uint8)
     loaded = keras.models.load_model(folder / "last.keras")
-    np.testing.assert_array_equal(loaded.predict(frames, verbose=0), model.predict(frames, verbose=0))
+    np.testing.assert_array_equal(
+        loaded.predict(frames, verbose=0), model.predict(frames, verbose=0)
+    )
     assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
-    assert {file.name for file in folder.iterdir()} == {".lock", "best.keras", "last.keras", "history.json", "record.json"}
+    assert {file.name for file in folder.iterdir()} == {
+        ".lock",
+        "best.keras",
+        "last.keras",
+        "history.json",
+        "record.json",
+    }
 
 
 def test_finished_run_is_looked_at_more_closely_when_that_is_asked_for(small, monkeypatch):
@@ -89,7 +107,10 @@ def test_finished_run_is_looked_at_more_closely_when_that_is_asked_for(small, mo
     assert not {"orders", "several_clips"} & set(record)
     monkeypatch.setattr(keras.Model, "fit", lambda self, *a, **k: pytest.fail("trained again"))
     _, closer = training.train(small, log=quiet, thorough=True)
-    assert record.items() <= closer.items() and set(closer) - set(record) == {"orders", "several_clips"}
+    assert record.items() <= closer.items() and set(closer) - set(record) == {
+        "orders",
+        "several_clips",
+    }
     assert training.train(small, log=quiet)[1] == closer, "what was found out is kept"
 
 
@@ -100,7 +121,9 @@ def test_best_model_is_the_one_of_the_first_highest_validation_accuracy(small):
     model = keras.models.load_model(best)
     assert int(model.optimizer.iterations) == (1 + int(np.argmax(history))) * 2
     val = training.make_datasets(archive.fetch_clips(small), small)["val"]
-    assert model.evaluate(val, verbose=0, return_dict=True)["accuracy"] == pytest.approx(max(history))
+    assert model.evaluate(val, verbose=0, return_dict=True)["accuracy"] == pytest.approx(
+        max(history)
+    )
 
 
 def test_record_tells_no_path_of_the_machine(small, tmp_path):
@@ -111,7 +134,9 @@ def test_record_tells_no_path_of_the_machine(small, tmp_path):
     _, record = training.train(run, log=quiet)
     assert str(tmp_path) not in json.dumps(record) and small.zip not in json.dumps(record)
     assert record["settings"]["split_by"] == "by_hand.csv"
-    (tmp_path / "by_hand.csv").write_text("\n".join(["file,split", *rows[1:], rows[0].replace("train", "test")]))
+    (tmp_path / "by_hand.csv").write_text(
+        "\n".join(["file,split", *rows[1:], rows[0].replace("train", "test")])
+    )
     assert training.load_run(run) is None, "another table under the same name is another run"
 
 
@@ -171,8 +196,13 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("finished", [False, True])
-def test_run_begun_anew_leaves_the_one_before_until_its_first_epoch_is_saved(small, monkeypatch, finished):
-    with monkeypatch.context() as patch, contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+def test_run_begun_anew_leaves_the_one_before_until_its_first_epoch_is_saved(
+    small, monkeypatch, finished
+):
+    with (
+        monkeypatch.context() as patch,
+        contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt),
+    ):
         interrupt(patch, at=9 if finished else 1)
         training.train(small, log=quiet)
     folder = records.run_folder(small, Recipe())
@@ -182,7 +212,9 @@ def test_run_begun_anew_leaves_the_one_before_until_its_first_epoch_is_saved(sma
         training.train(small, resume=False, log=quiet)
     assert contents(folder) == before
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="can't be written"):
-        patch.setattr(keras.Model, "save", lambda self, path: pathlib.Path("/dev/full").write_text("model"))
+        patch.setattr(
+            keras.Model, "save", lambda self, path: pathlib.Path("/dev/full").write_text("model")
+        )
         training.train(small, resume=False, log=quiet)
     assert contents(folder) == before
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -199,11 +231,19 @@ def test_run_begun_anew_takes_nothing_from_the_one_before(small, monkeypatch):
         training.train(small, epochs=3, log=quiet)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         save = training.save_model
-        patch.setattr(training, "save_model", lambda model, path: stop() if path.name == "last.keras" else save(model, path))
+        patch.setattr(
+            training,
+            "save_model",
+            lambda model, path: stop() if path.name == "last.keras" else save(model, path),
+        )
         training.train(small, epochs=3, resume=False, log=quiet)
     lines = []
     training.train(small, epochs=3, log=lines.append)
-    assert [line.split("   loss")[0] for line in lines] == ["going on after epoch 1", "epoch   2/3", "epoch   3/3"]
+    assert [line.split("   loss")[0] for line in lines] == [
+        "going on after epoch 1",
+        "epoch   2/3",
+        "epoch   3/3",
+    ]
 
 
 def stop(*args):
@@ -230,15 +270,22 @@ def test_run_goes_on_with_the_same_clips_only(small, monkeypatch, tmp_path, caps
     folder = records.run_folder(small, Recipe())
     before = weights(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args)))
+        patch.setattr(
+            training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args))
+        )
         assert training.main([]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"{folder} holds a run on other clips (2 batches an epoch, now 2)") and "--restart" in told
+    assert (
+        told.startswith(f"{folder} holds a run on other clips (2 batches an epoch, now 2)")
+        and "--restart" in told
+    )
     for one, other in zip(before, weights(folder), strict=True):
         np.testing.assert_array_equal(one, other)
     assert training.main(["--resume"]) == 0
     assert "going on after epoch 1" in capsys.readouterr().out
-    monkeypatch.setattr(training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args)))
+    monkeypatch.setattr(
+        training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args))
+    )
     monkeypatch.setattr(training, "current", lambda: dataclasses.replace(small, zip="other.zip"))
     monkeypatch.setattr(training, "fetch_clips", lambda settings: archive.fetch_clips(small))
     assert training.main([]) == 1, "nor is a finished run taken for one on the clips of another ZIP"
@@ -259,7 +306,10 @@ def expect_damage_told(small, damages):
         whole = (folder / name).read_bytes()
         (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
         before = sorted(folder.iterdir())
-        with pytest.raises(TrainingError, match=rf"^{folder} holds a run that can't be gone on from \({name}: {reason}.*\); begin .*--restart"):
+        with pytest.raises(
+            TrainingError,
+            match=rf"^{folder} holds a run that can't be gone on from \({name}: {reason}.*\); begin .*--restart",
+        ):
             training.train(small, log=quiet)
         assert sorted(folder.iterdir()) == before
         assert content is None or (folder / name).read_bytes() == content
@@ -276,14 +326,27 @@ def test_a_history_that_cannot_be_read_is_told(small, monkeypatch, tmp_path):
         interrupt(patch, at=1)
         training.train(small, log=quiet)
     folder = records.run_folder(small, Recipe())
-    model, [row] = keras.models.load_model(folder / "last.keras"), json.loads((folder / "history.json").read_text())
+    model, [row] = (
+        keras.models.load_model(folder / "last.keras"),
+        json.loads((folder / "history.json").read_text()),
+    )
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.compile(loss="mse")
     uncompiled = keras.Model(model.input, model.output)
     sgd = keras.models.clone_model(model)
     sgd.compile("sgd", loss="mse")
-    rows = [[{"clips": "x"}], [row | {"clips": "x"}], [row, 1], [row | {"seconds": None}], [row, {"loss": 1.0}], {}, []]
-    expect_damage_told(small, [("history.json", json.dumps(content).encode(), "") for content in rows])
+    rows = [
+        [{"clips": "x"}],
+        [row | {"clips": "x"}],
+        [row, 1],
+        [row | {"seconds": None}],
+        [row, {"loss": 1.0}],
+        {},
+        [],
+    ]
+    expect_damage_told(
+        small, [("history.json", json.dumps(content).encode(), "") for content in rows]
+    )
     expect_damage_told(
         small,
         [
@@ -296,7 +359,9 @@ def test_a_history_that_cannot_be_read_is_told(small, monkeypatch, tmp_path):
     )
     model.optimizer.iterations.assign(4)
     (folder / "last.keras").write_bytes(saved(model, tmp_path / "d.keras"))
-    with pytest.raises(TrainingError, match=r"history.json: it is of 1 epochs, and last.keras of 2\); begin anew"):
+    with pytest.raises(
+        TrainingError, match=r"history.json: it is of 1 epochs, and last.keras of 2\); begin anew"
+    ):
         training.train(small, log=quiet)
 
 
@@ -340,7 +405,10 @@ def test_network_of_another_recipe_or_size_is_not_saved(small, monkeypatch, buil
     monkeypatch.setitem(recipes.NETWORKS, "small_resnet", models.build_small_resnet)
     model = models.build_small_resnet(**small.input_size, **build)
     run = dataclasses.replace(small, **other)
-    with pytest.raises(TrainingError, match=r"^The network is not the one that the recipe small_resnet-2plus1d-.* builds .* \(.* parameters, float32\)"):
+    with pytest.raises(
+        TrainingError,
+        match=r"^The network is not the one that the recipe small_resnet-2plus1d-.* builds .* \(.* parameters, float32\)",
+    ):
         training.save_run(model, {"loss": [1.0, 1.0]}, run, test=None, seconds=1)
     assert not records.run_folder(run, Recipe()).exists()
 
@@ -350,13 +418,23 @@ def test_network_of_the_recipe_is_saved_and_a_history_of_other_epochs_is_not(sma
     test = training.make_datasets(archive.fetch_clips(small), small)["test"]
     model = compile_model(models.build_small_resnet(**small.input_size), Recipe(), steps=4)
     history = {name: [1.0, 1.0] for name in ("loss", "accuracy")}
-    for damaged in ({"accuracy": [1.0, 1.0]}, [1.0, 1.0], {"loss": 1.0}, history | {"accuracy": [1.0]}, {"loss": []}):
+    for damaged in (
+        {"accuracy": [1.0, 1.0]},
+        [1.0, 1.0],
+        {"loss": 1.0},
+        history | {"accuracy": [1.0]},
+        {"loss": []},
+    ):
         with pytest.raises(TrainingError, match="^The history.* (give|of) .*one value an epoch"):
             training.save_run(model, damaged, small, test=test, seconds=1)
     with pytest.raises(TrainingError, match="^The network is not compiled, .*; compile it"):
-        training.save_run(models.build_small_resnet(**small.input_size), history, small, test=test, seconds=1)
+        training.save_run(
+            models.build_small_resnet(**small.input_size), history, small, test=test, seconds=1
+        )
     with pytest.raises(TrainingError, match="history is of 2 epochs, and the settings say 5"):
-        training.save_run(model, history, dataclasses.replace(small, epochs=5), test=test, seconds=1)
+        training.save_run(
+            model, history, dataclasses.replace(small, epochs=5), test=test, seconds=1
+        )
     fitted = keras.callbacks.History()
     fitted.history = history
     training.save_run(model, fitted, small, test=test, seconds=1)
@@ -364,11 +442,18 @@ def test_network_of_the_recipe_is_saved_and_a_history_of_other_epochs_is_not(sma
     assert training.save_run(loaded, history, small, test=test, seconds=1) == record
 
 
-def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(small, tmp_path, capsys, monkeypatch):
+def test_clips_that_cannot_be_read_stop_training_or_are_left_out_and_listed(
+    small, tmp_path, capsys, monkeypatch
+):
     victim = min(archive.fetch_clips(small)["train"].glob("*/*.avi")).name
-    with zipfile.ZipFile(small.zip) as whole, zipfile.ZipFile(tmp_path / "damaged.zip", "w") as damaged:
+    with (
+        zipfile.ZipFile(small.zip) as whole,
+        zipfile.ZipFile(tmp_path / "damaged.zip", "w") as damaged,
+    ):
         for info in whole.infolist():
-            damaged.writestr(info.filename, b"no video" if info.filename.endswith(victim) else whole.read(info))
+            damaged.writestr(
+                info.filename, b"no video" if info.filename.endswith(victim) else whole.read(info)
+            )
     small = dataclasses.replace(small, zip=str(tmp_path / "damaged.zip"))
     with pytest.raises(Exception, match=f"{victim} can't be opened"):
         training.train(small, log=quiet)
@@ -386,7 +471,11 @@ def test_shell_names_a_clip_that_breaks_in_the_midst_of_an_epoch(small, capsys, 
     batches = ClipBatches(folder, training=True, n_frames=4)
     victim = batches.files[batches.order(0)[-1]]
     monkeypatch.setattr(training, "current", lambda: small)
-    monkeypatch.setattr(training, "fetch_clips", lambda settings: {name: folder.parent / name for name in settings.splits})
+    monkeypatch.setattr(
+        training,
+        "fetch_clips",
+        lambda settings: {name: folder.parent / name for name in settings.splits},
+    )
     victim.write_bytes(b"no video")
     assert training.main([]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"{victim} can't be opened")
@@ -416,8 +505,13 @@ def test_keras_gets_the_epochs_in_turn(small, monkeypatch):
     assert seen[-4:] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-@pytest.mark.parametrize("moment, place", [("on_epoch_begin", "batch 1 of epoch 2"), ("on_test_begin", "the validation of epoch 2")])
-def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(moment, place, small, monkeypatch, fault):
+@pytest.mark.parametrize(
+    "moment, place",
+    [("on_epoch_begin", "batch 1 of epoch 2"), ("on_test_begin", "the validation of epoch 2")],
+)
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(
+    moment, place, small, monkeypatch, fault
+):
     """Spoiled in the last step of the last epoch, the weights show in the validation only."""
     folder, moments = records.run_folder(small, Recipe()), []
     spoiler = keras.callbacks.Callback()
@@ -425,31 +519,53 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_model(moment, place, s
     def spoil(*args, **kwargs):
         moments.append(moment)
         if len(moments) == 2:
-            spoiler.model.set_weights([np.full_like(value, np.nan) for value in spoiler.model.get_weights()])
+            spoiler.model.set_weights(
+                [np.full_like(value, np.nan) for value in spoiler.model.get_weights()]
+            )
 
     setattr(spoiler, moment, spoil)
     real_fit = keras.Model.fit
     with monkeypatch.context() as patch:
-        patch.setattr(keras.Model, "fit", lambda self, *a, callbacks, **k: real_fit(self, *a, callbacks=[*callbacks, spoiler], **k))
-        with pytest.raises(TrainingError, match=f"The loss became nan in {place}; .*last.keras.* smaller learning rate"):
+        patch.setattr(
+            keras.Model,
+            "fit",
+            lambda self, *a, callbacks, **k: real_fit(
+                self, *a, callbacks=[*callbacks, spoiler], **k
+            ),
+        )
+        with pytest.raises(
+            TrainingError,
+            match=f"The loss became nan in {place}; .*last.keras.* smaller learning rate",
+        ):
             training.train(small, log=quiet)
     assert all(np.isfinite(value).all() for value in weights(folder))
     assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
     if place.startswith("batch"):
-        fault("training", "a loss that is not finite", "stops and names batch and epoch; the model of the epoch before is kept, and can go on")
+        fault(
+            "training",
+            "a loss that is not finite",
+            "stops and names batch and epoch; the model of the epoch before is kept, and can go on",
+        )
 
 
 def test_tensorboard_gets_a_folder_of_each_run(small, tmp_path):
     for seed in (0, 1):
         training.train(small, Recipe(seed=seed), epochs=1, log=quiet, tensorboard=tmp_path)
     assert {path.parent.parent.name for path in tmp_path.glob("*/*/events.*")} == {
-        records.run_folder(dataclasses.replace(small, epochs=1), Recipe(seed=seed)).name for seed in (0, 1)
+        records.run_folder(dataclasses.replace(small, epochs=1), Recipe(seed=seed)).name
+        for seed in (0, 1)
     }
 
 
 def test_missing_tensorboard_is_named(small, monkeypatch):
-    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None if name == "tensorboard" else object())
-    with pytest.raises(TrainingError, match="tensorboard must be installed; run pip install tensorboard"):
+    monkeypatch.setattr(
+        training.importlib.util,
+        "find_spec",
+        lambda name: None if name == "tensorboard" else object(),
+    )
+    with pytest.raises(
+        TrainingError, match="tensorboard must be installed; run pip install tensorboard"
+    ):
         training.train(small, tensorboard="logs", log=quiet)
 
 
@@ -459,16 +575,27 @@ def test_split_without_a_class_is_named(small, fault):
         file.unlink()
     with pytest.raises(TrainingError, match=r"val has no clip of LeanRight; fetch"):
         training.make_datasets(folders, small)
-    fault("training", "a class missing from a split", "refused before training; names the folder and the class")
+    fault(
+        "training",
+        "a class missing from a split",
+        "refused before training; names the folder and the class",
+    )
 
 
 @pytest.mark.parametrize("other", [{"size": 32}, {"n_frames": 5}, {"num_classes": 3}])
 def test_network_that_does_not_fit_the_clips_is_refused(small, other, fault):
     batches = training.make_datasets(archive.fetch_clips(small), small)["val"]
     training.check_fit(build_model(Recipe(), small), batches)
-    with pytest.raises(TrainingError, match=r"takes clips of .* and tells \d classes apart, but these clips have 4 x 16 x 16 x 3 and 2"):
+    with pytest.raises(
+        TrainingError,
+        match=r"takes clips of .* and tells \d classes apart, but these clips have 4 x 16 x 16 x 3 and 2",
+    ):
         training.check_fit(build_model(Recipe(), dataclasses.replace(small, **other)), batches)
-    fault("training", f"a network built for another {next(iter(other))}", "refused before training; names both sizes")
+    fault(
+        "training",
+        f"a network built for another {next(iter(other))}",
+        "refused before training; names both sizes",
+    )
 
 
 def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
@@ -480,7 +607,9 @@ def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(TrainingError, match=r"keras can't be written \(the disk is full; .*make room there"):
+        with pytest.raises(
+            TrainingError, match=r"keras can't be written \(the disk is full; .*make room there"
+        ):
             training.train(small, log=quiet)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -488,11 +617,20 @@ def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
         np.testing.assert_array_equal(old, new)
     assert not list(folder.glob(".draft*"))
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_json", lambda path, content: pathlib.Path("/dev/full").write_text("{}"))
-        with pytest.raises(TrainingError, match=r"history.json can't be written \(the disk is full; .*last.keras still holds"):
+        patch.setattr(
+            training, "write_json", lambda path, content: pathlib.Path("/dev/full").write_text("{}")
+        )
+        with pytest.raises(
+            TrainingError,
+            match=r"history.json can't be written \(the disk is full; .*last.keras still holds",
+        ):
             training.train(small, log=quiet)
     assert len(training.train(small, log=quiet)[1]["history"]["loss"]) == 2
-    fault("training", "a full disk while a model is saved", "stops and names the file; the last good model is kept, and can go on")
+    fault(
+        "training",
+        "a full disk while a model is saved",
+        "stops and names the file; the last good model is kept, and can go on",
+    )
 
 
 def drive(small, tmp_path, *options):
@@ -502,30 +640,74 @@ def drive(small, tmp_path, *options):
         f"training.current = lambda: settings.Settings(**{dataclasses.asdict(small)!r})\n"
         "sys.exit(training.main(sys.argv[1:]))\n"
     )
-    return subprocess.run([sys.executable, "drive.py", *options], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    return subprocess.run(
+        [sys.executable, "drive.py", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
 
 
 def test_shell_command_trains_and_records(small, tmp_path):
-    options = ["--conv", "3d", "--epochs", "1", "--size", "24", "--frames", "3", "--seed", "0", "1", "--record", "out/runs.json"]
+    options = [
+        "--conv",
+        "3d",
+        "--epochs",
+        "1",
+        "--size",
+        "24",
+        "--frames",
+        "3",
+        "--seed",
+        "0",
+        "1",
+        "--record",
+        "out/runs.json",
+    ]
     done = drive(small, tmp_path, *options)
     assert done.returncode == 0, done.stderr
     made = json.loads((tmp_path / "out" / "runs.json").read_text())
     assert [record["recipe"]["seed"] for record in made] == [0, 1]
-    assert all(record["recipe"]["conv"] == "3d" and len(record["history"]["loss"]) == 1 for record in made)
-    assert all((record["settings"]["size"], record["settings"]["n_frames"]) == (24, 3) for record in made)
-    assert all({"orders", "several_clips"} <= set(record) for record in made), "what is recorded is looked at closely"
+    assert all(
+        record["recipe"]["conv"] == "3d" and len(record["history"]["loss"]) == 1 for record in made
+    )
+    assert all(
+        (record["settings"]["size"], record["settings"]["n_frames"]) == (24, 3) for record in made
+    )
+    assert all({"orders", "several_clips"} <= set(record) for record in made), (
+        "what is recorded is looked at closely"
+    )
     assert done.stdout.count("test accuracy") == 2 and done.stdout.count("epoch   1/1") == 2
 
 
-def test_ingredients_can_be_left_out_and_the_test_clips_left_alone(small, tmp_path, monkeypatch, capsys):
+def test_ingredients_can_be_left_out_and_the_test_clips_left_alone(
+    small, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(training, "current", lambda: small)
-    options = ["--recipe", "book", "--without", "augment", "cosine", "--no-test", "--record", str(tmp_path / "runs.json")]
+    options = [
+        "--recipe",
+        "book",
+        "--without",
+        "augment",
+        "cosine",
+        "--no-test",
+        "--record",
+        str(tmp_path / "runs.json"),
+    ]
     assert training.main([*options, "--seed", "3"]) == 0
     [record] = json.loads((tmp_path / "runs.json").read_text())
-    assert record["recipe"] == dataclasses.asdict(dataclasses.replace(RECIPES["book"], augment=False, cosine=False, seed=3))
-    assert not {"test", "actual", "confusion_matrix"} & set(record) and "test accuracy" not in capsys.readouterr().out
+    assert record["recipe"] == dataclasses.asdict(
+        dataclasses.replace(RECIPES["book"], augment=False, cosine=False, seed=3)
+    )
+    assert (
+        not {"test", "actual", "confusion_matrix"} & set(record)
+        and "test accuracy" not in capsys.readouterr().out
+    )
     options.remove("--no-test")
-    assert training.main([*options, "--seed", "3"]) == 0, "a chosen run is tested without being trained again"
+    assert training.main([*options, "--seed", "3"]) == 0, (
+        "a chosen run is tested without being trained again"
+    )
     [tested] = json.loads((tmp_path / "runs.json").read_text())
     assert tested["history"] == record["history"] and 0 <= tested["test"]["accuracy"] <= 1
     assert "trained already" in capsys.readouterr().out
@@ -537,7 +719,9 @@ def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
     assert "nowhere.zip is not there; set UCF101_ZIP" in done.stderr
 
 
-@pytest.mark.parametrize("option, value", [("--size", "15"), ("--frames", "0"), ("--epochs", "ten"), ("--conv", "4d")])
+@pytest.mark.parametrize(
+    "option, value", [("--size", "15"), ("--frames", "0"), ("--epochs", "ten"), ("--conv", "4d")]
+)
 def test_shell_command_refuses_what_makes_no_sense(option, value, capsys):
     with pytest.raises(SystemExit):
         training.main([option, value])
@@ -545,12 +729,22 @@ def test_shell_command_refuses_what_makes_no_sense(option, value, capsys):
 
 
 ALMOST_RECORDS = [
-    [{"recipe": {}, "settings": {}} | other] for other in ({"versions": None}, {"versions": {"backend": 1}}, {"settings": None}, {"recipe": []})
+    [{"recipe": {}, "settings": {}} | other]
+    for other in (
+        {"versions": None},
+        {"versions": {"backend": 1}},
+        {"settings": None},
+        {"recipe": []},
+    )
 ]
 
 
-@pytest.mark.parametrize("content", ["[", '{"rows": []}', "[1]", "{}", "null", *map(json.dumps, ALMOST_RECORDS)])
-def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "content", ["[", '{"rows": []}', "[1]", "{}", "null", *map(json.dumps, ALMOST_RECORDS)]
+)
+def test_file_that_holds_no_records_is_refused_before_training(
+    content, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(training, "train", lambda *args, **kwargs: pytest.fail("trained"))
     (tmp_path / "other.json").write_text(content)
     assert training.main(["--record", str(tmp_path / "other.json")]) == 1
@@ -562,15 +756,26 @@ def test_file_that_holds_no_records_is_refused_before_training(content, tmp_path
 def test_urls_are_refused_where_files_are_written(option, capsys):
     with pytest.raises(SystemExit):
         training.main([option, "https://example.org/runs.json"])
-    assert "https://example.org/runs.json is a URL; name a place on this machine" in capsys.readouterr().err
+    assert (
+        "https://example.org/runs.json is a URL; name a place on this machine"
+        in capsys.readouterr().err
+    )
 
 
 def test_sizes_of_batches_and_splits_can_be_chosen(small, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "current", lambda: small)
     seen = []
-    monkeypatch.setattr(training, "train", lambda settings, recipe, **kwargs: seen.append(settings) or stop())
-    assert training.main(["--batch-size", "1", "--classes", "3", "--per-class", "3", "1", "2"]) == 130
-    assert (seen[0].batch_size, seen[0].num_classes, seen[0].splits) == (1, 3, {"train": 3, "val": 1, "test": 2})
+    monkeypatch.setattr(
+        training, "train", lambda settings, recipe, **kwargs: seen.append(settings) or stop()
+    )
+    assert (
+        training.main(["--batch-size", "1", "--classes", "3", "--per-class", "3", "1", "2"]) == 130
+    )
+    assert (seen[0].batch_size, seen[0].num_classes, seen[0].splits) == (
+        1,
+        3,
+        {"train": 3, "val": 1, "test": 2},
+    )
 
 
 # As TensorFlow, PyTorch, JAX and NumPy have it.
@@ -579,7 +784,9 @@ class OutOfMemoryError(RuntimeError):
 
 
 OUT_OF_MEMORY = [
-    tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,10,112,112,64]"),
+    tf.errors.ResourceExhaustedError(
+        None, None, "OOM when allocating tensor with shape[8,10,112,112,64]"
+    ),
     OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
     RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 21474836480 bytes."),
     MemoryError("Unable to allocate 20.0 GiB for an array"),
@@ -592,26 +799,51 @@ OUT_OF_MEMORY = [
         tf.errors.InternalError(None, None, "failed to create cublas handle: cublas error"),
         tf.errors.InternalError(None, None, "Dst tensor is not initialized."),
         tf.errors.NotFoundError(None, None, "No algorithm worked!  Error messages: ..."),
-        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
-        cv2.error("OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'"),
+        RuntimeError(
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+        ),
+        cv2.error(
+            "OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'"
+        ),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
 def test_memory_runs_out_in_many_words(small, error):
-    with pytest.raises(TrainingError, match="^Memory does not suffice"), training._enough_memory(small, Recipe(), pathlib.Path(), "training"):
+    with (
+        pytest.raises(TrainingError, match="^Memory does not suffice"),
+        training._enough_memory(small, Recipe(), pathlib.Path(), "training"),
+    ):
         raise error
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no need to allocate seats"), OSError(errno.EIO, "out of memory.avi"), cv2.error("shapes differ")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no need to allocate seats"),
+        OSError(errno.EIO, "out of memory.avi"),
+        cv2.error("shapes differ"),
+    ],
+)
 def test_other_errors_are_not_told_as_ones_of_memory(small, error):
-    with pytest.raises(type(error)) as caught, training._enough_memory(small, Recipe(), pathlib.Path(), "training"):
+    with (
+        pytest.raises(type(error)) as caught,
+        training._enough_memory(small, Recipe(), pathlib.Path(), "training"),
+    ):
         raise error
     assert caught.value is error
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("method, doing, kept", [("fit", "training", "no epoch had been saved"), ("predict_on_batch", "judging", "last.keras still holds")])
-def test_memory_that_runs_out_is_told_with_what_takes_less(small, monkeypatch, capsys, error, method, doing, kept):
+@pytest.mark.parametrize(
+    "method, doing, kept",
+    [
+        ("fit", "training", "no epoch had been saved"),
+        ("predict_on_batch", "judging", "last.keras still holds"),
+    ],
+)
+def test_memory_that_runs_out_is_told_with_what_takes_less(
+    small, monkeypatch, capsys, error, method, doing, kept
+):
     def fail(*args, **kwargs):
         raise error
 
@@ -619,8 +851,13 @@ def test_memory_that_runs_out_is_told_with_what_takes_less(small, monkeypatch, c
     monkeypatch.setattr(keras.Model, method, fail)
     assert training.main([]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"Memory does not suffice for {doing} with batches of 2 clips of 4 x 16 x 16 x 3 (")
-    assert kept in told and "with --batch-size 1 or a smaller --size or fewer --frames or --mixed (" in told
+    assert told.startswith(
+        f"Memory does not suffice for {doing} with batches of 2 clips of 4 x 16 x 16 x 3 ("
+    )
+    assert (
+        kept in told
+        and "with --batch-size 1 or a smaller --size or fewer --frames or --mixed (" in told
+    )
 
 
 def test_other_errors_of_the_backend_come_through(small, monkeypatch):
@@ -647,7 +884,9 @@ def test_shell_says_why_there_is_nothing_to_go_on_from(small, monkeypatch, capsy
 
     def said(*options):
         assert training.main([*options, "--no-test"]) == 0
-        return [line for line in capsys.readouterr().out.splitlines() if "nothing to go on from" in line]
+        return [
+            line for line in capsys.readouterr().out.splitlines() if "nothing to go on from" in line
+        ]
 
     assert said("--epochs", "1", "--resume") == [
         f"nothing to go on from: no run of {Recipe().name} is in {records.run_folder(small, Recipe()).parent}; it begins anew"
@@ -673,11 +912,19 @@ def test_interrupted_shell_command_says_how_to_go_on(capsys, monkeypatch):
 
 @pytest.mark.parametrize("network", recipes.NETWORKS)
 def test_networks_train_in_sixteen_bits(network):
-    run = book_settings.Settings("puppets", "short", frame_step=5, size=16, epochs=1, num_classes=3, n_frames=4)
+    run = book_settings.Settings(
+        "puppets", "short", frame_step=5, size=16, epochs=1, num_classes=3, n_frames=4
+    )
     recipe = Recipe(network, mixed=True, subtract_mean=True)
     model = compile_model(build_model(recipe, run), recipe, steps=20)
-    assert {layer.compute_dtype for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)} == {"bfloat16"}
-    assert {weight.dtype for weight in model.weights} == {"float32"} and model.output.dtype == "float32"
+    assert {
+        layer.compute_dtype
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    } == {"bfloat16"}
+    assert {weight.dtype for weight in model.weights} == {
+        "float32"
+    } and model.output.dtype == "float32"
     frames = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
     losses = model.fit(frames, np.arange(3), epochs=6, shuffle=False, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
@@ -685,9 +932,23 @@ def test_networks_train_in_sixteen_bits(network):
 
 
 def test_shell_command_explains_itself():
-    done = subprocess.run([sys.executable, "-m", "helpers.training", "--help"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "helpers.training", "--help"], capture_output=True, text=True
+    )
     assert done.returncode == 0
-    for option in ("network", "conv", "learning-rate", "epochs", "seed", "size", "frames", "record", "restart", "batch-size", "tensorboard"):
+    for option in (
+        "network",
+        "conv",
+        "learning-rate",
+        "epochs",
+        "seed",
+        "size",
+        "frames",
+        "record",
+        "restart",
+        "batch-size",
+        "tensorboard",
+    ):
         assert f"--{option}" in done.stdout
 
 
@@ -706,19 +967,39 @@ def test_recipe_survives_saving_and_goes_on_with_the_same_optimiser(name, small,
 
 
 def test_records_are_picked_by_recipe_and_settings():
-    runs = [{"recipe": {"conv": conv, "seed": seed}, "settings": {"size": 64, "seed": 0}} for conv in ("2d", "3d") for seed in (0, 1)]
-    assert records.pick(runs, conv="3d", size=64) == runs[2:] and records.pick(runs, seed=1) == [runs[1], runs[3]]
+    runs = [
+        {"recipe": {"conv": conv, "seed": seed}, "settings": {"size": 64, "seed": 0}}
+        for conv in ("2d", "3d")
+        for seed in (0, 1)
+    ]
+    assert records.pick(runs, conv="3d", size=64) == runs[2:] and records.pick(runs, seed=1) == [
+        runs[1],
+        runs[3],
+    ]
     assert records.pick(runs, size=112) == []
 
 
 def test_record_takes_the_place_of_the_same_run_only(tmp_path):
     def record(backend, seed=0, **others):
-        return {"recipe": {"seed": seed}, "settings": {"size": 64}, "versions": {"backend": backend}} | others
+        return {
+            "recipe": {"seed": seed},
+            "settings": {"size": 64},
+            "versions": {"backend": backend},
+        } | others
 
-    for one in (record("tensorflow 2.21.0"), record("jax 0.10.2"), record("jax 0.10.2", seed=1), record("jax 0.11.0", hardware="another")):
+    for one in (
+        record("tensorflow 2.21.0"),
+        record("jax 0.10.2"),
+        record("jax 0.10.2", seed=1),
+        record("jax 0.11.0", hardware="another"),
+    ):
         records.add_record(tmp_path / "runs.json", one)
     made = records.read_records(tmp_path / "runs.json")
-    assert made == [record("tensorflow 2.21.0"), record("jax 0.10.2", seed=1), record("jax 0.11.0", hardware="another")]
+    assert made == [
+        record("tensorflow 2.21.0"),
+        record("jax 0.10.2", seed=1),
+        record("jax 0.11.0", hardware="another"),
+    ]
 
 
 def test_place_that_takes_no_records_is_told(tmp_path):
@@ -730,13 +1011,26 @@ def test_place_that_takes_no_records_is_told(tmp_path):
 
 
 def test_records_of_a_recipe_are_those_of_all_its_seeds():
-    runs = [{"recipe": dataclasses.asdict(Recipe(conv=conv, seed=seed))} for conv in ("2d", "3d") for seed in (1, 2)]
-    assert records.of_recipe(runs, Recipe(conv="3d")) == runs[2:] and records.of_recipe(runs, Recipe(conv="mc3")) == []
+    runs = [
+        {"recipe": dataclasses.asdict(Recipe(conv=conv, seed=seed))}
+        for conv in ("2d", "3d")
+        for seed in (1, 2)
+    ]
+    assert (
+        records.of_recipe(runs, Recipe(conv="3d")) == runs[2:]
+        and records.of_recipe(runs, Recipe(conv="mc3")) == []
+    )
 
 
 def test_accuracies_are_those_at_the_end():
-    runs = [{"history": {"accuracy": [0.2, 0.9], "val_accuracy": [0.1, 0.7]}, "test": {"accuracy": 0.6}}] * 2
-    assert [records.accuracies(runs, split) for split in ("train", "val", "test")] == [[0.9, 0.9], [0.7, 0.7], [0.6, 0.6]]
+    runs = [
+        {"history": {"accuracy": [0.2, 0.9], "val_accuracy": [0.1, 0.7]}, "test": {"accuracy": 0.6}}
+    ] * 2
+    assert [records.accuracies(runs, split) for split in ("train", "val", "test")] == [
+        [0.9, 0.9],
+        [0.7, 0.7],
+        [0.6, 0.6],
+    ]
 
 
 def test_spread_names_mean_worst_and_best():
@@ -744,8 +1038,13 @@ def test_spread_names_mean_worst_and_best():
 
 
 def test_table_needs_a_title_for_every_column():
-    assert records.table(("network", "accuracy"), [("2D", 0.5)]) == "| network | accuracy |\n| --- | --- |\n| 2D | 0.5 |"
-    with pytest.raises(ValueError, match=r"needs a title; give one where it is empty in \('', 'accuracy'\)"):
+    assert (
+        records.table(("network", "accuracy"), [("2D", 0.5)])
+        == "| network | accuracy |\n| --- | --- |\n| 2D | 0.5 |"
+    )
+    with pytest.raises(
+        ValueError, match=r"needs a title; give one where it is empty in \('', 'accuracy'\)"
+    ):
         records.table(("", "accuracy"), [("2D", 0.5)])
 
 

@@ -7,7 +7,16 @@ from collections import Counter
 
 import pytest
 
-from helpers.ucf101 import files_by_class, get_class, get_group, is_clip, read_split, split_by_clip, split_by_group, split_by_table
+from helpers.ucf101 import (
+    files_by_class,
+    get_class,
+    get_group,
+    is_clip,
+    read_split,
+    split_by_clip,
+    split_by_group,
+    split_by_table,
+)
 
 SPLITS = {"train": 30, "val": 10, "test": 10}
 
@@ -30,17 +39,27 @@ def counts_of(result):
     return {name: dict(Counter(map(get_class, files))) for name, files in result.items()}
 
 
-@pytest.mark.parametrize("folder", ["", "UCF-101/", "/data/UCF-101/v_Other_g01_c01/", r"C:\clips" + "\\", "a\\b/", "../"])
+@pytest.mark.parametrize(
+    "folder", ["", "UCF-101/", "/data/UCF-101/v_Other_g01_c01/", r"C:\clips" + "\\", "a\\b/", "../"]
+)
 def test_names_tell_class_and_group_whatever_folders_stand_before(folder):
     fname = f"{folder}v_HandstandPushups_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == ("HandstandPushups", 7, True)
 
 
 def test_group_is_a_number_of_any_length():
-    assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [1, 8, 25, 100]
+    assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [
+        1,
+        8,
+        25,
+        100,
+    ]
 
 
-@pytest.mark.parametrize("class_name", ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden", "चलना", "เดิน_เร็ว"])
+@pytest.mark.parametrize(
+    "class_name",
+    ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden", "चलना", "เดิน_เร็ว"],
+)
 def test_class_may_be_of_several_words(class_name):
     fname = f"v_{class_name}_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == (class_name, 7, True)
@@ -54,7 +73,9 @@ def test_accents_are_composed_or_not():
 
 
 def test_suffix_may_be_in_capitals():
-    assert [is_clip(f"v_PullUps_g01_c01.{suffix}") for suffix in ("AVI", "Avi", "avi")] == [True] * 3
+    assert [is_clip(f"v_PullUps_g01_c01.{suffix}") for suffix in ("AVI", "Avi", "avi")] == [
+        True
+    ] * 3
 
 
 @pytest.mark.parametrize(
@@ -87,23 +108,32 @@ def test_other_names_are_refused_by_name(fname):
 def test_names_are_as_long_as_a_file_system_allows():
     longest = f"v_{'A' * 241}_g01_c01.avi"
     assert len(longest) == 255 and is_clip(longest) and not is_clip(longest.replace("A", "AA", 1))
-    assert is_clip(longest.replace("AA", "é", 1)) and not is_clip(longest.replace("A", "é", 1)), "which counts bytes"
+    assert is_clip(longest.replace("AA", "é", 1)) and not is_clip(longest.replace("A", "é", 1)), (
+        "which counts bytes"
+    )
 
 
 def test_files_by_class_are_in_alphabetical_order():
     files = clips_of("Zebra", [1]) + clips_of("Ape", [2])
-    assert list(files_by_class(files).items()) == [("Ape", clips_of("Ape", [2])), ("Zebra", clips_of("Zebra", [1]))]
+    assert list(files_by_class(files).items()) == [
+        ("Ape", clips_of("Ape", [2])),
+        ("Zebra", clips_of("Zebra", [1])),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_split_by_group_is_exact_and_shares_no_group(seed):
     files = clips_of("A", [7, 4, 6] * 8) + clips_of("B", [4] * 25) + clips_of("C", range(1, 26))
     result = split_by_group(files, SPLITS, seed)
-    assert counts_of(result) == {name: dict.fromkeys("ABC", count) for name, count in SPLITS.items()}
+    assert counts_of(result) == {
+        name: dict.fromkeys("ABC", count) for name, count in SPLITS.items()
+    }
     for one, other in itertools.combinations(result.values(), 2):
         assert not groups_of(one) & groups_of(other)
         assert not set(one) & set(other)
-    assert all(len(set(chosen)) == len(chosen) and set(chosen) <= set(files) for chosen in result.values())
+    assert all(
+        len(set(chosen)) == len(chosen) and set(chosen) <= set(files) for chosen in result.values()
+    )
 
 
 def test_split_of_no_clips_gets_none():
@@ -161,7 +191,10 @@ def test_split_by_group_fails_only_where_there_is_no_way():
         sizes = [rng.randint(1, 4) for _ in range(rng.randint(1, 6))]
         splits = {name: rng.randint(1, 5) for name in ("train", "val", "test")[: rng.randint(1, 3)]}
         possible = any(
-            all(sum(size for size, to in zip(sizes, dealt) if to == name) >= count for name, count in splits.items())
+            all(
+                sum(size for size, to in zip(sizes, dealt) if to == name) >= count
+                for name, count in splits.items()
+            )
             for dealt in itertools.product(splits, repeat=len(sizes))
         )
         try:
@@ -171,7 +204,9 @@ def test_split_by_group_fails_only_where_there_is_no_way():
         assert (result is not None) == possible, (sizes, splits)
         if result:
             assert {name: len(chosen) for name, chosen in result.items()} == splits
-            assert sum(len(groups_of(chosen)) for chosen in result.values()) == len(groups_of(sum(result.values(), [])))
+            assert sum(len(groups_of(chosen)) for chosen in result.values()) == len(
+                groups_of(sum(result.values(), []))
+            )
         outcomes[possible] += 1
     assert min(outcomes[True], outcomes[False]) > 50
 
@@ -189,7 +224,10 @@ def test_split_by_clip_is_exact_and_disjoint_and_shares_groups(seed):
 @pytest.mark.parametrize("split", [split_by_group, split_by_clip])
 def test_too_few_clips_say_which_class_has_how_many(split):
     files = clips_of("Enough", [5] * 10) + clips_of("Rare", [7] * 7)
-    with pytest.raises(ValueError, match="^Rare has 49 clips, but 30 for train, 10 for val, 10 for test are asked for"):
+    with pytest.raises(
+        ValueError,
+        match="^Rare has 49 clips, but 30 for train, 10 for val, 10 for test are asked for",
+    ):
         split(files, SPLITS)
 
 
@@ -200,7 +238,9 @@ def test_that_there_is_no_way_is_found_soon():
 
 
 def test_too_few_groups_say_which_class_has_how_many():
-    with pytest.raises(ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"):
+    with pytest.raises(
+        ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"
+    ):
         split_by_group(clips_of("Crowded", [50, 50]), SPLITS)
 
 
@@ -214,8 +254,12 @@ def test_a_thousand_groups_and_more_are_dealt_out():
 
 def test_splits_stay_what_they_have_been():
     """Recorded runs depend on it."""
-    result = split_by_group(clips_of("A", [3, 1, 4, 1, 5, 2, 6]), {"train": 9, "val": 5, "test": 5}, seed=2)
-    assert {name: sorted({get_group(file) for file in files}) for name, files in result.items()} == {"train": [1, 3, 4, 6], "val": [2, 7], "test": [5]}
+    result = split_by_group(
+        clips_of("A", [3, 1, 4, 1, 5, 2, 6]), {"train": 9, "val": 5, "test": 5}, seed=2
+    )
+    assert {
+        name: sorted({get_group(file) for file in files}) for name, files in result.items()
+    } == {"train": [1, 3, 4, 6], "val": [2, 7], "test": [5]}
 
 
 # A table of splits.
@@ -237,7 +281,16 @@ def test_table_is_read_as_excel_writes_it(tmp_path, encoding, separator, titles)
 
 
 def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
-    lines = ["sep=;", "", "note;split;file", '"a;b";train;C:\\clips\\Up\\v_Up_g01_c01.avi', ";;", "", ";test; Up/v_Up_g02_c01.avi ", ";;v_Up_g03_c01.avi"]
+    lines = [
+        "sep=;",
+        "",
+        "note;split;file",
+        '"a;b";train;C:\\clips\\Up\\v_Up_g01_c01.avi',
+        ";;",
+        "",
+        ";test; Up/v_Up_g02_c01.avi ",
+        ";;v_Up_g03_c01.avi",
+    ]
     assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
 
 
@@ -260,11 +313,20 @@ def test_table_may_have_spaces_quotes_other_separators_and_odd_characters(tmp_pa
     [
         (b"x" * 200_000, "can't be read as a table .*; save it anew as CSV"),
         (b"", "is no table with the columns file and split: it is empty"),
-        (b"name;part\nx;y\n", "is no table .*: its first line is 'name;part'; name two of its columns so"),
+        (
+            b"name;part\nx;y\n",
+            "is no table .*: its first line is 'name;part'; name two of its columns so",
+        ),
         (b"file,split\nGr\xf6\xdfe.avi,train\n", "is no text in UTF-8; save it as CSV UTF-8"),
-        (b'file,split\n"v_Up_g01_c01.avi,train\n', "can't be read as a table .*; save it anew as CSV"),
+        (
+            b'file,split\n"v_Up_g01_c01.avi,train\n',
+            "can't be read as a table .*; save it anew as CSV",
+        ),
         (b"file,split\nv_Up_g01_c01.avi;train\n", "names no clip: no line has both"),
-        (b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n", "names v_Up_g01_c01.avi for train and for test; leave one"),
+        (
+            b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n",
+            "names v_Up_g01_c01.avi for train and for test; leave one",
+        ),
     ],
 )
 def test_what_is_no_table_is_refused_with_what_was_found(tmp_path, content, message):
@@ -275,7 +337,11 @@ def test_what_is_no_table_is_refused_with_what_was_found(tmp_path, content, mess
 
 @pytest.mark.parametrize(
     "path, message",
-    [("https://a.org/split.csv", "is a URL, .*; download it"), ("missing.csv", r"can't be read \(No such file"), (".", r"can't be read \(Is a directory")],
+    [
+        ("https://a.org/split.csv", "is a URL, .*; download it"),
+        ("missing.csv", r"can't be read \(No such file"),
+        (".", r"can't be read \(Is a directory"),
+    ],
 )
 def test_table_that_is_not_there_is_refused(path, message):
     with pytest.raises(ValueError, match=f"^{path} {message}"):
@@ -285,5 +351,8 @@ def test_table_that_is_not_there_is_refused(path, message):
 def test_splits_of_a_table_may_be_in_capitals_and_are_told_where_one_is_missing():
     table = {"v_Up_g01_c01.avi": "Train", "v_Up_g02_c01.avi": "Validation"}
     assert split_by_table(table, {"train": 1}, table) == {"train": ["v_Up_g01_c01.avi"]}
-    with pytest.raises(ValueError, match=r"names 0 clips of Up for val, not 1 \(its splits: Train, Validation\); ask for fewer clips"):
+    with pytest.raises(
+        ValueError,
+        match=r"names 0 clips of Up for val, not 1 \(its splits: Train, Validation\); ask for fewer clips",
+    ):
         split_by_table(table, {"val": 1}, table)

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    SIDE, clip_number, coded_frames, decode_all, draw_numbers, frame_numbers, write_avi, write_coded, write_images, write_video
-)  # fmt: skip
+    SIDE,
+    clip_number,
+    coded_frames,
+    decode_all,
+    draw_numbers,
+    frame_numbers,
+    write_avi,
+    write_coded,
+    write_images,
+    write_video,
+)
 
 from helpers.cache import FrameCache
 from helpers.video import (
@@ -87,7 +96,9 @@ def patch_header(path, frames):
         (60, 1, "center", list(range(60))),
     ],
 )
-def test_frames_are_those_at_even_distances_from_the_start(video, n_frames, frame_step, start, expected):
+def test_frames_are_those_at_even_distances_from_the_start(
+    video, n_frames, frame_step, start, expected
+):
     assert numbers(video, n_frames, frame_step, start=start) == expected
 
 
@@ -106,7 +117,9 @@ def test_random_starts_read_what_they_say(video, seed):
 
 
 def test_the_same_seed_gives_the_same_start_and_none_gives_any(video):
-    assert numbers(video, 2, 1, seed=4) == numbers(video, 2, 1, seed=4) != numbers(video, 2, 1, seed=5)
+    assert (
+        numbers(video, 2, 1, seed=4) == numbers(video, 2, 1, seed=4) != numbers(video, 2, 1, seed=5)
+    )
     assert len({tuple(frame_indices(10_000, 2, 1)) for _ in range(5)}) > 1
 
 
@@ -141,15 +154,21 @@ def test_fewer_frames_than_wanted_are_shown_in_order_more_than_once(tmp_path, le
         (3, 22, [0, 0, 1]),  # the clips overlap, or are one and the same
     ],
 )
-def test_several_clips_begin_at_even_distances_and_the_last_ends_with_the_video(tmp_path, n_clips, length, expected):
+def test_several_clips_begin_at_even_distances_and_the_last_ends_with_the_video(
+    tmp_path, n_clips, length, expected
+):
     clips = clips_from_video_file(write_video(tmp_path / "a.avi", length), n_clips, 3, (64, 64), 10)
     assert clips.shape == (n_clips, 3, 64, 64, 3) and clips.dtype == np.uint8
-    assert [frame_numbers(clip) for clip in clips] == [[start, start + 10, start + 20] for start in expected]
+    assert [frame_numbers(clip) for clip in clips] == [
+        [start, start + 10, start + 20] for start in expected
+    ]
 
 
 def test_one_of_several_clips_is_the_middle_that_is_judged_elsewhere(video):
     one = clips_from_video_file(video, 1, 5, (40, 64), 7)
-    np.testing.assert_array_equal(one[0], frames_from_video_file(video, 5, (40, 64), 7, start="center"))
+    np.testing.assert_array_equal(
+        one[0], frames_from_video_file(video, 5, (40, 64), 7, start="center")
+    )
 
 
 def test_several_clips_of_a_short_video_are_all_of_it(tmp_path):
@@ -181,20 +200,33 @@ def test_no_frames_and_no_step_are_refused(video, n_frames, frame_step):
 
 def test_defaults_are_those_that_are_written(video, tmp_path):
     frames = frames_from_video_file(video, 2, seed=3)
-    np.testing.assert_array_equal(frames, frames_from_video_file(video, 2, (224, 224), 15, start="random", seed=3, start_step=1))
+    np.testing.assert_array_equal(
+        frames,
+        frames_from_video_file(video, 2, (224, 224), 15, start="random", seed=3, start_step=1),
+    )
     clips = clips_from_video_file(video, 2, 3)
     np.testing.assert_array_equal(clips, clips_from_video_file(video, 2, 3, (224, 224), 15))
-    assert frame_indices(10_000, 2, 1, seed=5).tolist() == frame_indices(10_000, 2, 1, "random", 5, 1).tolist()
-    assert len({frame_indices(10_000, 2, 1, seed=seed)[0] % 2 for seed in range(20)}) == 2, "a start may be any frame"
+    assert (
+        frame_indices(10_000, 2, 1, seed=5).tolist()
+        == frame_indices(10_000, 2, 1, "random", 5, 1).tolist()
+    )
+    assert len({frame_indices(10_000, 2, 1, seed=seed)[0] % 2 for seed in range(20)}) == 2, (
+        "a start may be any frame"
+    )
 
 
 @pytest.mark.parametrize("start_step", [1, 4, 100])
 def test_random_starts_are_so_many_frames_apart(start_step):
     starts = {int(frame_indices(60, 4, 10, "random", seed, start_step)[0]) for seed in range(300)}
-    assert starts == set(range(0, 30, start_step)), "up to the last one from which the clip has room"
+    assert starts == set(range(0, 30, start_step)), (
+        "up to the last one from which the clip has room"
+    )
 
 
-@pytest.mark.parametrize("length, n_frames, first", [(30, 4, 0), (31, 4, 0), (32, 4, 0), (33, 4, 1), (36, 4, 2), (37, 4, 3)])
+@pytest.mark.parametrize(
+    "length, n_frames, first",
+    [(30, 4, 0), (31, 4, 0), (32, 4, 0), (33, 4, 1), (36, 4, 2), (37, 4, 3)],
+)
 def test_as_much_is_left_before_as_after(length, n_frames, first):
     indices = frame_indices(length, n_frames, 10, "center")
     assert indices[0] == first and indices[-1] == min(first + 30, length - 1)
@@ -209,14 +241,23 @@ def expect_frames_of_a_full_decode(files, size, frame_step, folder):
         truth = decode_all(file)
         assert truth.shape[1:3] == size
         last_possible = max(0, len(truth) - 1 - 9 * frame_step)
-        starts = {0, last_possible, len(truth) - 1, *rng.integers(len(truth), size=1).tolist(), "center", "random"}
+        starts = {
+            0,
+            last_possible,
+            len(truth) - 1,
+            *rng.integers(len(truth), size=1).tolist(),
+            "center",
+            "random",
+        }
         for start in starts:
             indices = frame_indices(len(truth), 10, frame_step, start, seed=1)
             frames = frames_from_video_file(file, **sizes, start=start, seed=1)
             np.testing.assert_array_equal(frames, truth[indices], err_msg=f"{file}, {start}")
         for seed in range(3):
             indices = frame_indices(len(truth), 10, frame_step, seed=seed, start_step=5)
-            np.testing.assert_array_equal(keeper.read(file, seed), truth[indices], err_msg=f"{file}, {seed}")
+            np.testing.assert_array_equal(
+                keeper.read(file, seed), truth[indices], err_msg=f"{file}, {seed}"
+            )
 
 
 def test_frames_of_all_puppets_are_those_of_a_full_decode(puppet_zip, tmp_path):
@@ -228,8 +269,14 @@ def test_frames_of_all_puppets_are_those_of_a_full_decode(puppet_zip, tmp_path):
 
 
 def test_frames_coded_as_changes_are_those_of_a_full_decode(tmp_path):
-    images = [[np.roll(draw_numbers(frame, clip), frame, axis=1) for frame in range(60 + clip)] for clip in range(4)]
-    files = [write_coded(tmp_path / f"v_A_g{clip:02d}_c01.avi", clip_images) for clip, clip_images in enumerate(images)]
+    images = [
+        [np.roll(draw_numbers(frame, clip), frame, axis=1) for frame in range(60 + clip)]
+        for clip in range(4)
+    ]
+    files = [
+        write_coded(tmp_path / f"v_A_g{clip:02d}_c01.avi", clip_images)
+        for clip, clip_images in enumerate(images)
+    ]
     expect_frames_of_a_full_decode(files, (SIDE, SIDE), 6, tmp_path / "frames")
 
 
@@ -271,13 +318,17 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
 
 def write_without(path, coded, lost):
     """Write frames that are coded already, one of them unreadable; return the path."""
-    return write_avi(path, [*coded[:lost], bytes(len(coded[lost])), *coded[lost + 1 :]], (SIDE, SIDE))
+    return write_avi(
+        path, [*coded[:lost], bytes(len(coded[lost])), *coded[lost + 1 :]], (SIDE, SIDE)
+    )
 
 
 @pytest.mark.parametrize("start", ["random", "center", 0])
 def test_a_clip_ends_before_a_frame_near_its_end_that_cannot_be_decoded(video, tmp_path, start):
     path = write_without(tmp_path / "lost.avi", coded_frames(video), 57)
-    assert numbers(path, 10, 6, start=start, seed=1) == list(frame_indices(57, 10, 6, start, seed=1))
+    assert numbers(path, 10, 6, start=start, seed=1) == list(
+        frame_indices(57, 10, 6, start, seed=1)
+    )
 
 
 def test_what_comes_long_after_the_frames_of_a_given_start_is_not_decoded(video, tmp_path):
@@ -286,9 +337,13 @@ def test_what_comes_long_after_the_frames_of_a_given_start_is_not_decoded(video,
 
 
 @pytest.mark.parametrize("start", ["random", "center", 50])
-def test_a_clip_most_of_which_lies_behind_a_frame_that_cannot_be_decoded_is_an_error(video, tmp_path, start):
+def test_a_clip_most_of_which_lies_behind_a_frame_that_cannot_be_decoded_is_an_error(
+    video, tmp_path, start
+):
     path = write_without(tmp_path / "lost.avi", coded_frames(video), 6)
-    with pytest.raises(VideoReadError, match=f"^{path} is damaged: of its 60 frames 6 can be decoded; .*anew"):
+    with pytest.raises(
+        VideoReadError, match=f"^{path} is damaged: of its 60 frames 6 can be decoded; .*anew"
+    ):
         frames_from_video_file(path, 10, (SIDE, SIDE), 5, start=start)
 
 
@@ -296,12 +351,16 @@ def test_a_clip_most_of_which_lies_behind_a_frame_that_cannot_be_decoded_is_an_e
 def pictures():
     """60 frames of colourful blocks that move."""
     blocks = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    return [np.roll(blocks.repeat(8, axis=0).repeat(8, axis=1), frame, axis=1) for frame in range(60)]
+    return [
+        np.roll(blocks.repeat(8, axis=0).repeat(8, axis=1), frame, axis=1) for frame in range(60)
+    ]
 
 
 def choices(n_starts):
     """Return ways to choose frames, as keyword arguments."""
-    return [{"start": start} for start in ("center", 0, 50)] + [{"start": "random", "seed": seed} for seed in range(n_starts)]
+    return [{"start": start} for start in ("center", 0, 50)] + [
+        {"start": "random", "seed": seed} for seed in range(n_starts)
+    ]
 
 
 def test_a_clip_coded_as_changes_to_a_first_frame_that_is_lost_is_an_error(pictures, tmp_path):
@@ -320,7 +379,10 @@ def test_a_clip_coded_as_changes_to_a_first_frame_that_is_damaged_is_an_error(pi
     assert decode_all(path)[0].std(axis=(0, 1)).max() < 1
     # Wherever the frames are taken from, also from behind the next key frame.
     for choice in choices(5):
-        with pytest.raises(VideoReadError, match=f"^{path} is damaged: a frame that others build on is lost; .*anew"):
+        with pytest.raises(
+            VideoReadError,
+            match=f"^{path} is damaged: a frame that others build on is lost; .*anew",
+        ):
             frames_from_video_file(path, 5, frame_step=2, **choice)
 
 
@@ -334,7 +396,9 @@ def test_clips_that_begin_and_end_in_one_colour_are_read(pictures, tmp_path, cod
         frames = frames_from_video_file(path, 5, (96, 128), 3, **choice)
         np.testing.assert_array_equal(frames, truth[frame_indices(60, 5, 3, **choice)])
     path = write_coded(tmp_path / "plain.avi", plain[:1], code)
-    np.testing.assert_array_equal(frames_from_video_file(path, 5, (96, 128)), decode_all(path)[[0] * 5])
+    np.testing.assert_array_equal(
+        frames_from_video_file(path, 5, (96, 128)), decode_all(path)[[0] * 5]
+    )
 
 
 @pytest.mark.parametrize(
@@ -398,23 +462,47 @@ def test_an_image_of_the_right_size_is_left_as_it_is():
 
 @pytest.mark.parametrize(
     "aspect, output, content",
-    [(16 / 11, (90, 90), (50, 90)), (4 / 3, (40, 200), (40, 67)), (8 / 9, (90, 90), (81, 90)), (1 / 4, (64, 64), (64, 20)), (8, (64, 64), (6, 64))],
+    [
+        (16 / 11, (90, 90), (50, 90)),
+        (4 / 3, (40, 200), (40, 67)),
+        (8 / 9, (90, 90), (81, 90)),
+        (1 / 4, (64, 64), (64, 20)),
+        (8, (64, 64), (6, 64)),
+    ],
 )
 def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(aspect, output, content):
     image = np.full((576, 720, 3), 200, np.uint8)
     assert fit(image, output, aspect).shape == (*content, 3)
 
 
-@pytest.mark.parametrize("ratio, orientation, aspect", [((0, 1), 0, 1), ((1, 0), 0, 1), ((16, 11), 0, 16 / 11), ((16, 11), 180, 16 / 11), ((16, 11), 270, 11 / 16), ((500, 1), 0, 1), ((4096, 4083), 0, 1), ((12, 11), 0, 12 / 11)])
+@pytest.mark.parametrize(
+    "ratio, orientation, aspect",
+    [
+        ((0, 1), 0, 1),
+        ((1, 0), 0, 1),
+        ((16, 11), 0, 16 / 11),
+        ((16, 11), 180, 16 / 11),
+        ((16, 11), 270, 11 / 16),
+        ((500, 1), 0, 1),
+        ((4096, 4083), 0, 1),
+        ((12, 11), 0, 12 / 11),
+    ],
+)
 def test_the_shape_of_pixels_turns_with_the_frame_and_has_bounds(ratio, orientation, aspect):
-    told = {cv2.CAP_PROP_SAR_NUM: ratio[0], cv2.CAP_PROP_SAR_DEN: ratio[1], cv2.CAP_PROP_ORIENTATION_META: orientation}
+    told = {
+        cv2.CAP_PROP_SAR_NUM: ratio[0],
+        cv2.CAP_PROP_SAR_DEN: ratio[1],
+        cv2.CAP_PROP_ORIENTATION_META: orientation,
+    }
     assert pixel_aspect(types.SimpleNamespace(get=told.get)) == pytest.approx(aspect)
 
 
 def test_a_smaller_image_is_the_mean_of_what_it_covers():
     stripes = np.zeros((96, 96, 3), np.uint8)
     stripes[:, ::2] = 240
-    assert np.ptp(letterbox(stripes, (24, 24))) == 0 and letterbox(stripes, (24, 24))[0, 0, 0] == 120
+    assert (
+        np.ptp(letterbox(stripes, (24, 24))) == 0 and letterbox(stripes, (24, 24))[0, 0, 0] == 120
+    )
 
 
 def test_a_larger_image_changes_gradually():
@@ -429,14 +517,18 @@ def test_frames_of_a_file_are_letterboxed(tmp_path):
     path = write_images(tmp_path / "wide.avi", [np.full((48, 96, 3), 255, np.uint8)] * 3)
     frames = frames_from_video_file(path, 2, (40, 64))
     assert frames.shape == (2, 40, 64, 3)
-    assert (frames[:, :4] == 0).all() and (frames[:, 36:] == 0).all() and frames[:, 4:36].min() > 250
+    assert (
+        (frames[:, :4] == 0).all() and (frames[:, 36:] == 0).all() and frames[:, 4:36].min() > 250
+    )
 
 
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_frames_are_rgb(tmp_path, channel):
     image = np.zeros((64, 64, 3), np.uint8)
     image[..., channel] = 255
-    means = frames_from_video_file(write_images(tmp_path / "pure.avi", [image] * 5), 2).mean(axis=(0, 1, 2))
+    means = frames_from_video_file(write_images(tmp_path / "pure.avi", [image] * 5), 2).mean(
+        axis=(0, 1, 2)
+    )
     assert means[channel] > 240 and sorted(means)[1] < 15
 
 
@@ -445,7 +537,9 @@ def test_frames_are_rgb(tmp_path, channel):
 
 def ids(generator):
     """Return `(clip, frames, label)` of each clip in one pass, the first two as their numbers."""
-    return [(clip_number(frames), tuple(frame_numbers(frames)), label) for frames, label in generator]
+    return [
+        (clip_number(frames), tuple(frame_numbers(frames)), label) for frames, label in generator
+    ]
 
 
 def make_generator(split, **kwargs):
@@ -454,7 +548,9 @@ def make_generator(split, **kwargs):
 
 def test_clips_and_labels_are_in_order(split):
     files, labels, class_names = clips_and_labels(str(split))
-    assert files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
+    assert (
+        files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
+    )
     assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])
 
 
@@ -468,13 +564,22 @@ def make_own_clips(folder, names):
 
 
 def test_videos_of_every_container_count_wherever_they_lie_in_a_classs_folder(tmp_path):
-    names = ["pull ups/a.avi", "pull ups/GOPR0001.MP4", "pull ups/phone.mov", "push ups/anna/1.WebM", "push ups/anna/may/2.mkv", "squats/3.m4v"]
+    names = [
+        "pull ups/a.avi",
+        "pull ups/GOPR0001.MP4",
+        "pull ups/phone.mov",
+        "push ups/anna/1.WebM",
+        "push ups/anna/may/2.mkv",
+        "squats/3.m4v",
+    ]
     files = make_own_clips(tmp_path, names)
     make_own_clips(tmp_path, [".ipynb_checkpoints/1.avi", "squats/.trash/2.avi", "squats/._3.avi"])
     with warnings.catch_warnings(action="error"):
         found, labels, class_names = clips_and_labels(tmp_path)
     assert found == sorted(files) and class_names == ["pull ups", "push ups", "squats"]
-    assert [class_names[label] for label in labels] == [file.relative_to(tmp_path).parts[0] for file in sorted(files)]
+    assert [class_names[label] for label in labels] == [
+        file.relative_to(tmp_path).parts[0] for file in sorted(files)
+    ]
     generator = FrameGenerator(tmp_path, 3, output_size=(SIDE, SIDE), frame_step=5)
     assert [label for _, label in generator] == labels
 
@@ -491,11 +596,17 @@ def test_links_that_lead_back_are_not_followed(tmp_path):
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "b" / "across").symlink_to("../a")
     files, labels, _ = clips_and_labels(tmp_path)
-    assert [str(file.relative_to(tmp_path)) for file in files] == ["a/1.mp4", "b/2.mp4", "b/across/1.mp4"] and labels == [0, 1, 1]
+    assert [str(file.relative_to(tmp_path)) for file in files] == [
+        "a/1.mp4",
+        "b/2.mp4",
+        "b/across/1.mp4",
+    ] and labels == [0, 1, 1]
 
 
 def test_a_web_address_is_no_folder():
-    with pytest.raises(ValueError, match="^https://example.org/clips is a web address; download the clips"):
+    with pytest.raises(
+        ValueError, match="^https://example.org/clips is a web address; download the clips"
+    ):
         clips_and_labels("https://example.org/clips")
 
 
@@ -507,7 +618,9 @@ def test_what_is_passed_over_is_named(tmp_path):
     with pytest.warns(UserWarning) as warned:
         assert len(clips_and_labels(tmp_path)[0]) == 1
     files, folders = (str(each.message) for each in warned)
-    assert files.startswith(f"{tmp_path}: passed over 4 files") and files.endswith(": loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt.")
+    assert files.startswith(f"{tmp_path}: passed over 4 files") and files.endswith(
+        ": loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt."
+    )
     assert folders == f"{tmp_path}: passed over 1 folders without a video: lunges."
 
 
@@ -515,7 +628,9 @@ def test_of_many_files_that_are_passed_over_ten_are_named(tmp_path):
     make_own_clips(tmp_path, ["squats/1.avi"])
     for number in range(12):
         (tmp_path / "squats" / f"{number:02}.txt").write_text("no video")
-    with pytest.warns(UserWarning, match=r"passed over 12 files .*: squats/00.txt, .*, squats/09.txt, \.\.\.\.$"):
+    with pytest.warns(
+        UserWarning, match=r"passed over 12 files .*: squats/00.txt, .*, squats/09.txt, \.\.\.\.$"
+    ):
         clips_and_labels(tmp_path)
 
 
@@ -525,8 +640,14 @@ def test_another_split_takes_the_training_sets_class_names(tmp_path):
     class_names = clips_and_labels(tmp_path / "train")[2]
     _, labels, names = clips_and_labels(tmp_path / "val", class_names)
     assert (labels, names) == ([2], ["pull ups", "push ups", "squats"])
-    assert FrameGenerator(tmp_path / "val", 3, class_names=class_names).class_ids_for_name["squats"] == 2
-    with pytest.raises(ValueError, match=f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; "):
+    assert (
+        FrameGenerator(tmp_path / "val", 3, class_names=class_names).class_ids_for_name["squats"]
+        == 2
+    )
+    with pytest.raises(
+        ValueError,
+        match=f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; ",
+    ):
         clips_and_labels(tmp_path / "val", ["lunges", "pull ups"])
 
 
@@ -535,7 +656,14 @@ def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):
     assert len(generator) == 6
     assert generator.class_ids_for_name == {"Add": 0, "Zip": 1}
     middle = (9, 14, 19)
-    assert ids(generator) == [(3, middle, 0), (4, middle, 0), (5, middle, 0), (0, middle, 1), (1, middle, 1), (2, middle, 1)]
+    assert ids(generator) == [
+        (3, middle, 0),
+        (4, middle, 0),
+        (5, middle, 0),
+        (0, middle, 1),
+        (1, middle, 1),
+        (2, middle, 1),
+    ]
     assert ids(generator) == ids(generator)
 
 
@@ -546,7 +674,11 @@ def test_generator_has_the_tutorials_defaults(split):
 
 def test_generator_reads_every_fifteenth_frame_and_is_seeded_unless_told(split):
     for training in (False, True):
-        pairs = zip(FrameGenerator(split, 2, training), FrameGenerator(split, 2, training, output_size=(224, 224), frame_step=15, seed=0), strict=True)
+        pairs = zip(
+            FrameGenerator(split, 2, training),
+            FrameGenerator(split, 2, training, output_size=(224, 224), frame_step=15, seed=0),
+            strict=True,
+        )
         for (frames, label), (expected, expected_label) in pairs:
             np.testing.assert_array_equal(frames, expected)
             assert label == expected_label
@@ -560,7 +692,10 @@ def test_training_shuffles_and_starts_anew_in_each_pass_and_alike_for_a_seed(spl
     orders = {tuple(clip for clip, _, _ in each) for each in passes}
     starts = {tuple(frames for _, frames, _ in sorted(each)) for each in passes}
     assert len(orders) == len(starts) == 3
-    assert all(sorted((clip, label) for clip, _, label in each) == [(i, int(i < 3)) for i in range(6)] for each in passes)
+    assert all(
+        sorted((clip, label) for clip, _, label in each) == [(i, int(i < 3)) for i in range(6)]
+        for each in passes
+    )
     assert all(np.diff(frames).tolist() == [5, 5] for each in passes for _, frames, _ in each)
 
 

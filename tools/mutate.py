@@ -23,15 +23,27 @@ from mutants import find_mutants, write_mutant
 from mutation_plugins import FirstFailure, LikeliestFirst, NoteReach
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COPIED = ("helpers", "tests", "tools", "book", "pyproject.toml", "requirements.txt", "constraints.txt")
+COPIED = (
+    "helpers",
+    "tests",
+    "tools",
+    "book",
+    "pyproject.toml",
+    "requirements.txt",
+    "constraints.txt",
+)
 # Mutants that change no behaviour, each with the reason.
 EQUIVALENT = pathlib.Path(__file__).with_name("equivalent_mutants.json")
 MODULES = ["counting", "recipes", "models", "evaluation", "layers", "ucf101", "batches", "video"]
 # The tests of a module, beside those in the file of its own name.
 TESTS = {
-    "batches": ["pipeline"], "layers": ["models"], "models": ["counting", "recipes"], "recipes": ["recorded_results"], "ucf101": ["archive"],
+    "batches": ["pipeline"],
+    "layers": ["models"],
+    "models": ["counting", "recipes"],
+    "recipes": ["recorded_results"],
+    "ucf101": ["archive"],
     "video": ["batches", "faults_decoding"],
-}  # fmt: skip
+}
 # Bytes that a run may take; one fault may ask for all there are.
 MEMORY = 4 << 30
 
@@ -50,7 +62,13 @@ def run_tests(module, folder, seconds, plugins):
         sys.path.insert(0, str(folder))
         os.environ["PYTHONPATH"] = str(folder)
         files = (pathlib.Path(f"tests/test_{name}.py") for name in (module, *TESTS.get(module, ())))
-        choice = ["-x", "-q", "-p", "no:cacheprovider", *(str(file) for file in files if file.exists())]
+        choice = [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *(str(file) for file in files if file.exists()),
+        ]
         code = int(pytest.main(choice, plugins=[FirstFailure(folder / "killed_by.txt"), *plugins]))
     finally:
         os._exit(code)
@@ -69,7 +87,9 @@ def copy_project(folder):
     folder = pathlib.Path(folder)
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / name, folder)
     return folder
@@ -97,7 +117,9 @@ def measure(module):
         noting = NoteReach(folder / "helpers" / f"{module}.py", folder / "reach.json")
         killer = finish(*os.waitpid(start(module, folder, 1800, noting), 0), folder)
         if killer:
-            sys.exit(f"The tests of {module} fail on it as it is: {killer}.\n{(folder / 'output.txt').read_text()[-3000:]}")
+            sys.exit(
+                f"The tests of {module} fail on it as it is: {killer}.\n{(folder / 'output.txt').read_text()[-3000:]}"
+            )
         return time.monotonic() - begin, json.loads((folder / "reach.json").read_text())
 
 
@@ -106,10 +128,15 @@ def try_all(chosen, jobs):
     waiting, running = list(reversed(chosen)), {}
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, temporary = waiting.pop(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            mutant, temporary = (
+                waiting.pop(),
+                tempfile.TemporaryDirectory(ignore_cleanup_errors=True),
+            )
             folder, (seconds, reach) = copy_project(temporary.name), measure(mutant.module)
             write_mutant(mutant, folder / "helpers" / f"{mutant.module}.py")
-            pid = start(mutant.module, folder, 20 + 3 * seconds, LikeliestFirst(mutant.function, reach))
+            pid = start(
+                mutant.module, folder, 20 + 3 * seconds, LikeliestFirst(mutant.function, reach)
+            )
             running[pid] = mutant, temporary
         pid, status = os.wait()
         mutant, temporary = running.pop(pid)
@@ -120,7 +147,9 @@ def try_all(chosen, jobs):
 def describe(mutant, killer, reasons):
     change = f"{mutant.function}: {mutant.before} -> {mutant.after}"
     reason = reasons.get(f"helpers/{mutant.module}.py {change}")
-    fate = f"killed by {killer}" if killer else f"EQUIVALENT, for {reason}" if reason else "SURVIVED"
+    fate = (
+        f"killed by {killer}" if killer else f"EQUIVALENT, for {reason}" if reason else "SURVIVED"
+    )
     return f"helpers/{mutant.module}.py:{mutant.line} {change}  {fate}"
 
 
@@ -128,8 +157,16 @@ def choose(modules, count, seed):
     """Return the mutants to try: of each module as many as `count` at random, in the order of its lines."""
     chosen = []
     for module in modules:
-        every = [mutant for mutant, _, _ in find_mutants(module, ast.parse((ROOT / "helpers" / f"{module}.py").read_text()))]
-        chosen += sorted(random.Random(f"{seed} {module}").sample(every, min(count, len(every))), key=lambda mutant: mutant.number)
+        every = [
+            mutant
+            for mutant, _, _ in find_mutants(
+                module, ast.parse((ROOT / "helpers" / f"{module}.py").read_text())
+            )
+        ]
+        chosen += sorted(
+            random.Random(f"{seed} {module}").sample(every, min(count, len(every))),
+            key=lambda mutant: mutant.number,
+        )
         print(f"{module}: {len(every)} mutants are possible", flush=True)
     return chosen
 
@@ -140,20 +177,39 @@ def main():
     parser.add_argument("--count", type=int, default=15, help="mutants of each module (15)")
     parser.add_argument("--seed", type=int, default=0, help="which mutants (0)")
     parser.add_argument("--jobs", type=int, default=1, help="mutants that are tested at once (1)")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "_build" / "mutants.txt", help="where the table goes")
-    parser.add_argument("--again", action="store_true", help="try only those that survive according to the table, and print them")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=ROOT / "_build" / "mutants.txt",
+        help="where the table goes",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="try only those that survive according to the table, and print them",
+    )
     args = parser.parse_args()
     reasons = json.loads(EQUIVALENT.read_text())
     chosen = choose(args.modules, args.count, args.seed)
     if args.again:
-        survived = {line.removesuffix("  SURVIVED") for line in args.out.read_text().splitlines() if line.endswith("  SURVIVED")}
-        chosen = [mutant for mutant in chosen if describe(mutant, "", {}).removesuffix("  SURVIVED") in survived]
+        survived = {
+            line.removesuffix("  SURVIVED")
+            for line in args.out.read_text().splitlines()
+            if line.endswith("  SURVIVED")
+        }
+        chosen = [
+            mutant
+            for mutant in chosen
+            if describe(mutant, "", {}).removesuffix("  SURVIVED") in survived
+        ]
     lines = []
     for mutant, killer in try_all(chosen, args.jobs):
         lines.append(describe(mutant, killer, reasons))
         print(lines[-1], flush=True)
     survivors = [line for line in lines if line.endswith("  SURVIVED")]
-    lines.append(f"{len(chosen)} mutants (seed {args.seed}): {len(survivors)} survived, {sum('  EQUIVALENT, ' in line for line in lines)} are equivalent.")
+    lines.append(
+        f"{len(chosen)} mutants (seed {args.seed}): {len(survivors)} survived, {sum('  EQUIVALENT, ' in line for line in lines)} are equivalent."
+    )
     print(lines[-1])
     if not args.again:
         args.out.parent.mkdir(exist_ok=True)
@@ -165,6 +221,5 @@ if __name__ == "__main__":
     # Imported once, and inherited by all; not helpers, for each run has its own.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.dont_write_bytecode = True
-    import cv2, matplotlib.pyplot, scipy, seaborn, sklearn.metrics, tensorflow  # noqa: E401
 
     main()

@@ -24,13 +24,28 @@ def make_environment():
     """Return the Python of a virtual environment with JAX and PyTorch and without TensorFlow, made anew where versions changed."""
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = [*(name for name in needed if not name.startswith("tensorflow")), "opencv-python-headless", *VERSIONS]
-    pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "tensorflow" not in line]
+    wanted = [
+        *(name for name in needed if not name.startswith("tensorflow")),
+        "opencv-python-headless",
+        *VERSIONS,
+    ]
+    pinned = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "tensorflow" not in line
+    ]
     stamp, versions = folder / "installed", "\n".join([*wanted, *pinned])
     if not stamp.exists() or stamp.read_text() != versions:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         (folder / "constraints.txt").write_text("\n".join(pinned))
-        install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*install, *wanted, "-c", folder / "constraints.txt"], check=True)
         stamp.write_text(versions)
     return folder / "bin/python"
@@ -47,7 +62,9 @@ def save(folder):
     frames = rng.integers(0, 256, (2, 6, 32, 32, 3), dtype=np.uint8)
     sizes = {"num_classes": 5, "n_frames": 6, "height": 32, "width": 32, "subtract_mean": True}
     logits = {}
-    for network, conv in itertools.product(("tutorial_model", "small_resnet", "resnet18"), ("2d", "mc3", "3d", "2plus1d")):
+    for network, conv in itertools.product(
+        ("tutorial_model", "small_resnet", "resnet18"), ("2d", "mc3", "3d", "2plus1d")
+    ):
         keras.utils.set_random_seed(0)
         model = getattr(models, f"build_{network}")(conv=conv, **sizes)
         # Running averages of these frames, so that no channel vanishes or overflows on its way.
@@ -80,22 +97,42 @@ def check(folder):
     os.chdir(tempfile.mkdtemp(dir=folder))
     splits = {"train": 20, "val": 5, "test": 5}
     run = settings.Settings(
-        "ucf101", "short", frame_step=5, size=32, epochs=6, zip=str(folder / "puppets.zip"), num_classes=4, splits=splits, n_frames=6
+        "ucf101",
+        "short",
+        frame_step=5,
+        size=32,
+        epochs=6,
+        zip=str(folder / "puppets.zip"),
+        num_classes=4,
+        splits=splits,
+        n_frames=6,
     )
-    _, record = training.train(run, recipes.Recipe(learning_rate=3e-3), log=lambda line: print(line, file=sys.stderr))
+    _, record = training.train(
+        run, recipes.Recipe(learning_rate=3e-3), log=lambda line: print(line, file=sys.stderr)
+    )
     loaded = training.load_run(run, recipes.Recipe(learning_rate=3e-3))
-    print(json.dumps({
-        "backend": record["versions"]["backend"], "tensorflow": "tensorflow" in sys.modules, "difference": float(np.max(differences)),
-        "evidence": float(difference(evidence, saved["evidence"])),
-        "loss": record["history"]["loss"], "accuracy": record["history"]["accuracy"][-1], "seconds": record["seconds"],
-        "loaded": loaded is not None,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "backend": record["versions"]["backend"],
+                "tensorflow": "tensorflow" in sys.modules,
+                "difference": float(np.max(differences)),
+                "evidence": float(difference(evidence, saved["evidence"])),
+                "loss": record["history"]["loss"],
+                "accuracy": record["history"]["accuracy"][-1],
+                "seconds": record["seconds"],
+                "loaded": loaded is not None,
+            }
+        )
+    )
 
 
 def run(python, backend, *arguments):
     """Run this file under a backend; return what it prints."""
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([python, __file__, *map(str, arguments)], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, __file__, *map(str, arguments)], env=environment, capture_output=True, text=True
+    )
     if done.returncode:
         sys.exit(f"{backend} fails:\n{done.stderr[-4000:]}")
     return done.stdout
@@ -113,10 +150,18 @@ def main():
 
         write_zip(pathlib.Path(folder, "puppets.zip"), groups=20, clips=2)
         run(sys.executable, "tensorflow", "save", folder)
-        for backend, python in (("tensorflow", sys.executable), ("jax", without), ("torch", without)):
+        for backend, python in (
+            ("tensorflow", sys.executable),
+            ("jax", without),
+            ("torch", without),
+        ):
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
-            fine = max(found["difference"], found["evidence"]) <= CLOSE and found["loss"][-1] < 0.7 * found["loss"][0] and found["accuracy"] >= 0.5
+            fine = (
+                max(found["difference"], found["evidence"]) <= CLOSE
+                and found["loss"][-1] < 0.7 * found["loss"][0]
+                and found["accuracy"] >= 0.5
+            )
             failed += not (fine and alone and found["loaded"])
             print(
                 f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}, evidence within {found['evidence']:.1e}   loss {found['loss'][0]:.2f} to "

@@ -1,8 +1,9 @@
 """Run every chapter as Colab would. `make test-colab` calls this.
 
-In a virtual environment with Colab's versions each chapter runs from a folder that holds only its .ipynb, and the networks that
-chapters before it have trained, so that each is trained once. Its setup cell fetches the helpers by git; here git is told to
-take them from this checkout's last commit.
+In a virtual environment with Colab's versions each chapter runs from a folder that holds only its
+.ipynb, and the networks that chapters before it have trained, so that each is trained once. Its
+setup cell fetches the helpers by git; here git is told to take them from this checkout's last
+commit.
 """
 
 import json
@@ -37,7 +38,14 @@ def make_environment(name, version, requirements):
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != requirements.read_text():
         subprocess.run([find_python(version), "-m", "venv", "--clear", folder], check=True)
-        install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*install, "-r", requirements], check=True)
         stamp.write_text(requirements.read_text())
     return folder / "bin/python"
@@ -45,7 +53,9 @@ def make_environment(name, version, requirements):
 
 def packages(python):
     """Return the installed versions by name."""
-    listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
+    )
     return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
 
 
@@ -66,7 +76,11 @@ def run_chapter(python, notebook, trained):
     Raises:
         RuntimeError: A cell failed, or the setup changed what Colab brings along.
     """
-    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", *OURS], check=True, capture_output=True)
+    subprocess.run(
+        [python, "-m", "pip", "uninstall", "--quiet", "--yes", *OURS],
+        check=True,
+        capture_output=True,
+    )
     before = packages(python)
     local = {
         "GIT_CONFIG_COUNT": "1",
@@ -85,13 +99,17 @@ def run_chapter(python, notebook, trained):
         raise RuntimeError(f"{notebook.name} fails:\n{done.stderr[-4000:]}")
     after = packages(python)
     if {name: after.get(name) for name in before} != before:
-        raise RuntimeError(f"{notebook.name}: the setup cell changed what was there: {set(after.items()) - set(before.items())}")
+        raise RuntimeError(
+            f"{notebook.name}: the setup cell changed what was there: {set(after.items()) - set(before.items())}"
+        )
     return sorted(set(after) - set(before))
 
 
 def main():
     passed, failed, skipped = 0, 0, 0
-    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout:
+    if subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True
+    ).stdout:
         print("There are changes that are not committed: what runs is the last commit.")
     for requirements in sorted((ROOT / "tests" / "colab").glob("python-*.txt")):
         version = requirements.stem.removeprefix("python-")
@@ -111,7 +129,10 @@ def main():
                 else:
                     passed += 1
                     seconds = time.monotonic() - begin
-                    print(f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}", flush=True)
+                    print(
+                        f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}",
+                        flush=True,
+                    )
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

@@ -12,14 +12,28 @@ import sys
 from run_in_colab import find_python, make_environment
 from set_address import ROOT
 
-# Tests of pages, notebooks and the repository, and of rows on record, which hold for the versions that the book is built with.
-OF_THE_BOOK = {"accessibility", "explorer", "notebooks", "pages", "real_clips", "recorded_results", "repository"}
+# Tests of pages, notebooks and the repository, and of rows on record, which hold for the versions
+# that the book is built with.
+OF_THE_BOOK = {
+    "accessibility",
+    "explorer",
+    "notebooks",
+    "pages",
+    "real_clips",
+    "recorded_results",
+    "repository",
+}
 
 
 def unit_tests():
     """Return the test files of the helpers."""
     files = sorted((ROOT / "tests").glob("test_*.py"))
-    return [file for file in files if file.stem.removeprefix("test_") not in OF_THE_BOOK and not file.stem.startswith("test_faults_")]
+    return [
+        file
+        for file in files
+        if file.stem.removeprefix("test_") not in OF_THE_BOOK
+        and not file.stem.startswith("test_faults_")
+    ]
 
 
 def run(python):
@@ -27,7 +41,14 @@ def run(python):
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *unit_tests()]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     line = ""
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tests:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as tests:
         for line in tests.stdout:
             print(line, end="", flush=True)
     return line
@@ -35,14 +56,18 @@ def run(python):
 
 def count(line, *outcomes):
     """Return how many tests ended so, by pytest's last line."""
-    return sum(int(number) for number, outcome in re.findall(r"(\d+) (\w+)", line) if outcome in outcomes)
+    return sum(
+        int(number) for number, outcome in re.findall(r"(\d+) (\w+)", line) if outcome in outcomes
+    )
 
 
 def main():
     (requirements,) = (ROOT / "tests" / "oldest").glob("python-*.txt")
     version = requirements.stem.removeprefix("python-")
     if find_python(version) is None:
-        print(f"SKIPPED: there is no python{version} here\n0 passed, 0 failed, {len(unit_tests())} skipped")
+        print(
+            f"SKIPPED: there is no python{version} here\n0 passed, 0 failed, {len(unit_tests())} skipped"
+        )
         return
     line = run(make_environment("oldest", version, requirements))
     passed, failed = count(line, "passed"), count(line, "failed", "error", "errors")

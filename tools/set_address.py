@@ -10,7 +10,14 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FORM = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
-COPIES = ("pyproject.toml", "README.md", "_config.yml", "book/*.md", "notebooks/*.py", "notebooks/*.ipynb")
+COPIES = (
+    "pyproject.toml",
+    "README.md",
+    "_config.yml",
+    "book/*.md",
+    "notebooks/*.py",
+    "notebooks/*.ipynb",
+)
 
 
 def address(root=ROOT):
@@ -25,13 +32,20 @@ def set_address(url, root=ROOT):
         ValueError: The address is not of the form https://github.com/OWNER/NAME.
     """
     if not FORM.fullmatch(url):
-        raise ValueError(f"{url!r} is no address of the form https://github.com/OWNER/NAME; give one of that form.")
-    old, new = (part.removeprefix("https://github.com/") for part in (address(root), url.removesuffix(".git")))
+        raise ValueError(
+            f"{url!r} is no address of the form https://github.com/OWNER/NAME; give one of that form."
+        )
+    old, new = (
+        part.removeprefix("https://github.com/")
+        for part in (address(root), url.removesuffix(".git"))
+    )
     changed = []
     for file in sorted({file for pattern in COPIES for file in root.glob(pattern)}):
         before = file.read_text()
         # Colab's addresses name a repository as colab.research.google.com/github/OWNER/NAME.
-        after = before.replace(f"github.com/{old}", f"github.com/{new}").replace(f".com/github/{old}", f".com/github/{new}")
+        after = before.replace(f"github.com/{old}", f"github.com/{new}").replace(
+            f".com/github/{old}", f".com/github/{new}"
+        )
         if after != before:
             file.write_text(after)
             changed.append(file)

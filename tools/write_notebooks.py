@@ -26,7 +26,9 @@ def write(source):
     """Execute one chapter in a fresh kernel and write the notebook beside it."""
     notebook = jupytext.read(source)
     place = {"metadata": {"path": source.parent}}
-    nbclient.NotebookClient(notebook, timeout=None, coalesce_streams=True, resources=place).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=None, coalesce_streams=True, resources=place
+    ).execute()
     for number, cell in enumerate(notebook.cells):
         # Neither times nor random ids: a notebook changes in git only where its content does.
         cell.id = f"cell-{number}"
@@ -45,7 +47,9 @@ def main():
             continue
         begin = time.monotonic()
         write(source)
-        print(f"{source.stem}: executed and written in {time.monotonic() - begin:.0f} s", flush=True)
+        print(
+            f"{source.stem}: executed and written in {time.monotonic() - begin:.0f} s", flush=True
+        )
 
 
 if __name__ == "__main__":
