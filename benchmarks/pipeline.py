@@ -26,7 +26,7 @@ EPOCHS = 5
 LONG = {"classes": 101, "clips": 13_320}
 
 
-def tutorial(folder, reading, **_):
+def tutorial(folder, sampling, **_):
     """As the tutorial does: a Python generator reads every frame from the start on, and TensorFlow converts and resizes in floats."""
     import cv2
     import numpy as np
@@ -34,14 +34,14 @@ def tutorial(folder, reading, **_):
 
     from helpers import video
 
-    n_frames, size, step = reading["n_frames"], reading["output_size"], reading["frame_step"]
+    n_frames, size, step = sampling["n_frames"], sampling["output_size"], sampling["frame_step"]
     rng = np.random.default_rng(0)
 
     def prepare(frame):
         return tf.image.resize_with_pad(tf.image.convert_image_dtype(frame, tf.float32), *size)
 
     def clips():
-        for file, label in zip(*video.clips_and_labels(folder)[:2]):
+        for file, label in zip(*video.list_clips(folder)[:2]):
             capture, frames = cv2.VideoCapture(str(file)), []
             spare = capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1 - (n_frames - 1) * step
             capture.set(cv2.CAP_PROP_POS_FRAMES, rng.integers(max(spare, 0) + 1))
@@ -56,7 +56,7 @@ def tutorial(folder, reading, **_):
     return tf.data.Dataset.from_generator(clips, output_signature=signature).batch(BATCH)
 
 
-def decoder(folder, reading, **_):
+def decoder(folder, sampling, **_):
     """OpenCV's decoder alone, on all cores: each clip from its first frame to its last, and nothing is done with them."""
     import cv2
 
@@ -71,23 +71,25 @@ def decoder(folder, reading, **_):
     class Decoded:
         def __iter__(self):
             with ThreadPoolExecutor(batches.available_cores()) as pool:
-                yield from pool.map(decode, video.clips_and_labels(folder)[0])
+                yield from pool.map(decode, video.list_clips(folder)[0])
 
     return Decoded()
 
 
-def tf_data(folder, reading, **options):
+def tf_data(folder, sampling, **options):
     """`make_dataset`."""
     from helpers import pipeline
 
-    return pipeline.make_dataset(folder, batch_size=BATCH, **reading, **_with_augmentation(options))
+    return pipeline.make_dataset(
+        folder, batch_size=BATCH, **sampling, **_with_augmentation(options)
+    )
 
 
-def numpy_batches(folder, reading, **options):
+def numpy_batches(folder, sampling, **options):
     """`ClipBatches`, without TensorFlow."""
     from helpers import batches
 
-    return batches.ClipBatches(folder, batch_size=BATCH, **reading, **_with_augmentation(options))
+    return batches.ClipBatches(folder, batch_size=BATCH, **sampling, **_with_augmentation(options))
 
 
 def _with_augmentation(options):
@@ -139,14 +141,14 @@ def resident():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def measure(way, folder, reading, epochs):
+def measure(way, folder, sampling, epochs):
     """Go through the clips; return clips/s and memory, over the start, by epoch, and the cache's bytes on disk."""
     _, make, _, options = way
     n_clips = len(list(folder.glob("*/*.avi")))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bench-") as disk:
         clips = make(
             folder,
-            reading,
+            sampling,
             **{name: disk if value == "DISK" else value for name, value in options.items()},
         )
         start, speeds, memory = resident(), [], []
@@ -160,7 +162,7 @@ def measure(way, folder, reading, epochs):
     return {"speeds": speeds, "memory": memory, "disk": kept, "clips": n_clips}
 
 
-def measure_apart(number, folder, reading, epochs):
+def measure_apart(number, folder, sampling, epochs):
     """Call `measure` in a process of its own, whose memory is not other ways' memory."""
     command = [
         sys.executable,
@@ -168,7 +170,7 @@ def measure_apart(number, folder, reading, epochs):
         "--one",
         str(number),
         str(folder),
-        json.dumps(reading),
+        json.dumps(sampling),
         str(epochs),
     ]
     done = subprocess.run(
@@ -185,7 +187,7 @@ def measure_all(run, folders):
     rows = []
     for number, (name, make, split, _) in enumerate(WAYS):
         found = measure_apart(
-            number, folders[split], run.reading, 2 if make in (tutorial, decoder) else EPOCHS
+            number, folders[split], run.sampling, 2 if make in (tutorial, decoder) else EPOCHS
         )
         first, later = found["speeds"][0], statistics.harmonic_mean(found["speeds"][1:])
         row = {
@@ -220,7 +222,7 @@ def measure_long(run, folders, size):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.hardlink_to(file)
         found = measure_apart(
-            number, target.parent.parent, run.reading | {"output_size": (size, size)}, 3
+            number, target.parent.parent, run.sampling | {"output_size": (size, size)}, 3
         )
     seconds = [found["clips"] / speed for speed in found["speeds"]]
     print(
@@ -252,10 +254,10 @@ def main():
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        number, folder, reading, epochs = options.one
+        number, folder, sampling, epochs = options.one
         print(
             json.dumps(
-                measure(WAYS[int(number)], pathlib.Path(folder), json.loads(reading), int(epochs))
+                measure(WAYS[int(number)], pathlib.Path(folder), json.loads(sampling), int(epochs))
             )
         )
         return

@@ -24,21 +24,19 @@ from tqdm import tqdm
 from urllib3.util import Retry
 
 from helpers import puppets
-from helpers.files import as_url, locked, whole
-from helpers.settings import home
+from helpers.atomic import atomic_write, locked
+from helpers.clips import as_url, is_table, is_video, read_split, visible_files
+from helpers.settings import project_root
 from helpers.ucf101 import (
     FORM,
+    base_name,
     files_by_class,
     get_class,
     is_clip,
-    is_table,
-    last_part,
-    read_split,
     split_by_clip,
     split_by_group,
     split_by_table,
 )
-from helpers.video import is_video, visible_files
 
 ATTEMPTS = 4
 PAUSE = 1.0
@@ -108,12 +106,12 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
         OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks
             space for the clips or can't be written to.
     """
-    split, named = _way_to_split(split_by)
+    split, named = _split_method(split_by)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = _clips(source, archive)
         if not clips:
-            raise ValueError(_tell_of_other_names(source, archive))
+            raise ValueError(_explain_no_clips(source, archive))
         if named is not None:
             clips = _choose(clips, named, source, split_by)
         plan = _plan(
@@ -129,13 +127,13 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
             for name, files in plan.items()
             for file in files
         }
-        with _tell_of_folder(download_dir), locked(download_dir):
-            _remove_drafts(download_dir, splits)
+        with _explain_write_errors(download_dir), locked(download_dir):
+            _remove_temp_files(download_dir, splits)
             _refuse_strays(download_dir, splits, targets)
             missing = {
                 target: info for target, info in targets.items() if not _is_whole(target, info)
             }
-            _expect_space(source, download_dir, missing.values())
+            _check_space(source, download_dir, missing.values())
             size = sum(info.compress_size for info in missing.values())
             with tqdm(
                 total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing
@@ -146,14 +144,14 @@ def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_b
     return {name: download_dir / name for name in splits}
 
 
-def get_source(settings):
+def zip_source(settings):
     """Return the ZIP that a run of the book works on: UCF101's URL or path, or the puppets, drawn if they are missing.
 
     Args:
         settings: What `helpers.settings.current()` returns.
     """
     return (
-        puppets.write_zip(home() / "data" / "puppets.zip", clips=2)
+        puppets.write_zip(project_root() / "data" / "puppets.zip", clips=2)
         if settings.dataset == "puppets"
         else settings.zip
     )
@@ -168,14 +166,14 @@ def fetch_clips(settings):
     Returns:
         The folders by split, as from `download_ucf101_subset`.
     """
-    folder = home() / "data" / settings.clips_name
+    folder = project_root() / "data" / settings.clips_name
     choice = {"split_by": settings.split_by, "seed": settings.seed}
     return download_ucf101_subset(
-        get_source(settings), settings.num_classes, settings.splits, folder, **choice
+        zip_source(settings), settings.num_classes, settings.splits, folder, **choice
     )
 
 
-def _way_to_split(split_by):
+def _split_method(split_by):
     """Return the function that splits, its arguments those of `split_by_group`, and the clips that it knows, or None for all."""
     if is_table(split_by):
         table = read_split(split_by)
@@ -192,12 +190,12 @@ def _way_to_split(split_by):
 def _open_zip(source):
     """Open a ZIP, trying again after failures that may pass."""
     if not _is_url(source):
-        _expect_file(source)
+        _check_file(source)
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(_try_again(source, lambda: _connect(source, stack)))
 
 
-def _expect_file(source):
+def _check_file(source):
     """Raise an OSError in a sentence where a ZIP's path names none."""
     path = pathlib.Path(source)
     if as_url(source):
@@ -297,7 +295,7 @@ def _clips(source, archive):
     """Return the ZIP's clips by name, without folders: `{name: ZipInfo}`. Of two with one name the first counts, with a warning."""
     clips, doubles = {}, []
     for info in archive.infolist():
-        if is_clip(info.filename) and clips.setdefault(last_part(info.filename), info) is not info:
+        if is_clip(info.filename) and clips.setdefault(base_name(info.filename), info) is not info:
             doubles.append(info.filename)
     if doubles:
         warnings.warn(
@@ -313,7 +311,7 @@ def _clips(source, archive):
     return clips
 
 
-def _tell_of_other_names(source, archive):
+def _explain_no_clips(source, archive):
     """Return what is wrong with a ZIP in which nothing is named like a clip."""
     files = [name for name in archive.namelist() if not name.endswith("/")]
     if not files:
@@ -373,14 +371,14 @@ def _refuse_strays(download_dir, splits, targets):
         )
 
 
-def _remove_drafts(download_dir, splits):
+def _remove_temp_files(download_dir, splits):
     """Remove what a process that was killed has left of a file."""
     for name in splits:
-        for draft in (download_dir / name).glob("*/.draft*"):
-            draft.unlink()
+        for temp_path in (download_dir / name).glob("*/.temp*"):
+            temp_path.unlink()
 
 
-def _expect_space(source, download_dir, missing):
+def _check_space(source, download_dir, missing):
     needed, free = sum(info.file_size for info in missing), shutil.disk_usage(download_dir).free
     if needed > free:
         raise OSError(
@@ -390,7 +388,7 @@ def _expect_space(source, download_dir, missing):
 
 
 @contextlib.contextmanager
-def _tell_of_folder(download_dir):
+def _explain_write_errors(download_dir):
     """Tell what the operating system says of a folder (its errors have a number), and the way out."""
     try:
         yield
@@ -413,10 +411,10 @@ def _is_whole(path, info):
 def _fetch(source, archive, info, target):
     """Write a member to its place once all of it is here and its checksum is right."""
     content = _try_again(
-        f"{source}, member {last_part(info.filename)},", lambda: _read(archive, info)
+        f"{source}, member {base_name(info.filename)},", lambda: _read(archive, info)
     )
-    with whole(target) as draft:
-        draft.write_bytes(content)
+    with atomic_write(target) as temp_path:
+        temp_path.write_bytes(content)
 
 
 def _read(archive, info):

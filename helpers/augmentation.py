@@ -50,26 +50,26 @@ class Augmentation:
         share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
         mirror = rng.random() < 0.5
         brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
-        changed = crop_and_enlarge(
+        changed = crop_and_resize(
             frames, share, down, right, out if _is_plain(out, frames) else None
         )
         # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where
         # they were.
         pile = changed.reshape(-1, *frames.shape[2:])
-        if self.flip and mirror and not (is_sided(class_name) or class_name in self.sided):
+        if self.flip and mirror and not (is_directional(class_name) or class_name in self.sided):
             cv2.flip(pile, 1, dst=pile)
         if self.colour:
             cv2.transform(pile, np.diag(brightness * np.array(tint)), dst=pile)
         return _put(changed, out)
 
 
-def is_sided(class_name):
+def is_directional(class_name):
     """Return whether a class's name says left or right, as in `"WalkLeft"` or `"turn_right"`: its mirror image is another action."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", class_name)
     return any(word.lower() in ("left", "right") for word in words)
 
 
-def crop_and_enlarge(frames, share, down, right, out=None):
+def crop_and_resize(frames, share, down, right, out=None):
     """Cut the same window out of all frames and enlarge it to their size.
 
     Args:

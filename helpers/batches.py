@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from helpers.cache import FrameCache
-from helpers.video import VideoReadError, clips_and_labels, frames_from_video_file
+from helpers.clips import list_clips
+from helpers.video import VideoReadError, frames_from_video_file
 
 # Before 3.5 Keras doesn't tell when an epoch ends, and each one would be the first again, without a
 # word.
@@ -30,7 +31,7 @@ class ClipBatches(keras.utils.PyDataset):
     other, made ahead by threads.
 
     Args:
-        path: Folder with one folder of videos a class, as in `helpers.video.clips_and_labels`.
+        path: Folder with one folder of videos a class, as in `helpers.video.list_clips`.
         n_frames: Frames a clip.
         batch_size: Clips a batch; the last one may be smaller.
         training: Whether to shuffle, and to start each clip at a random frame; otherwise clips are
@@ -89,7 +90,7 @@ class ClipBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
             raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
-        self.files, labels, self.class_names = clips_and_labels(path, class_names)
+        self.files, labels, self.class_names = list_clips(path, class_names)
         self.labels = np.array(labels, np.int32)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.epoch, self._begun = 0, False
@@ -97,8 +98,8 @@ class ClipBatches(keras.utils.PyDataset):
         self._makers, self._coming = ThreadPoolExecutor(self.threads), {}
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
-        self.reading = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
-        sizes = self.reading | {
+        self.sampling = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
+        sizes = self.sampling | {
             "start": "random" if training else "center",
             "start_step": start_step if training else 1,
         }

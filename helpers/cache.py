@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from helpers import video
-from helpers.files import locked, whole
+from helpers.atomic import atomic_write, locked
+from helpers.hashing import hash_code
 
 
 class FrameCache:
@@ -55,11 +56,10 @@ class FrameCache:
             "start": start,
             "start_step": start_step,
         }
-        code = b"".join(pathlib.Path(module).read_bytes() for module in (video.__file__, __file__))
         self._made_by = self._choice | {
             "output_size": list(output_size),
             "opencv": cv2.__version__,
-            "code": hashlib.sha256(code).hexdigest(),
+            "code": hash_code(pathlib.Path(video.__file__), pathlib.Path(__file__)),
         }
         self.folder = None
         if place != "memory":
@@ -96,7 +96,7 @@ class FrameCache:
         )
         frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
         frames[...] = 0
-        entry.copy(rows, video.between_bars(frames, *entry.shape[:2]))
+        entry.copy(rows, video.crop_padding(frames, *entry.shape[:2]))
         return frames
 
     def _entry(self, path, anew=False):
@@ -132,8 +132,8 @@ class FrameCache:
             pass  # not there, damaged, or made from something else
         length, kept, pictures = self._decode(path)
         try:
-            with self._writing, locked(self.folder), whole(file) as draft:
-                _OnDisk.write(draft, made_from, length, kept, pictures)
+            with self._writing, locked(self.folder), atomic_write(file) as temp_path:
+                _OnDisk.write(temp_path, made_from, length, kept, pictures)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -147,13 +147,13 @@ class FrameCache:
         """Return the clip's length, the numbers of the frames to keep, and those frames without bars."""
 
         def choose(length):
-            return kept_indices(length, **self._choice)
+            return cached_indices(length, **self._choice)
 
-        pictures, length = video.read_pictures(path, choose, self.output_size)
+        pictures, length = video.read_frames(path, choose, self.output_size)
         return length, choose(length), pictures
 
 
-def kept_indices(length, n_frames, frame_step, start="random", start_step=1):
+def cached_indices(length, n_frames, frame_step, start="random", start_step=1):
     """Return the frames of a clip that some start may ask for.
 
     Args:
@@ -206,9 +206,9 @@ class _OnDisk:
             "checksums": checksums,
         }
         line = json.dumps(about).encode()
-        with open(file, "wb") as draft:
-            draft.write(b"%08x\n%s\n" % (zlib.crc32(line), line))
-            draft.write(pictures.data)
+        with open(file, "wb") as temp_path:
+            temp_path.write(b"%08x\n%s\n" % (zlib.crc32(line), line))
+            temp_path.write(pictures.data)
 
     @classmethod
     def open(cls, file, made_from):

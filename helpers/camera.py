@@ -4,10 +4,10 @@ import base64
 import importlib
 import pathlib
 
-from helpers.files import locked, whole
+from helpers.atomic import atomic_write, locked
 
 # A function in JavaScript from seconds to a data URL, or to what went wrong.
-RECORD = pathlib.Path(__file__).with_name("camera.js").read_text()
+RECORD = (pathlib.Path(__file__).parent / "assets" / "camera.js").read_text()
 
 
 class CameraError(Exception):
@@ -34,8 +34,8 @@ def record_from_camera(path="camera.webm", seconds=5):
             f"The camera recorded nothing ({answer[:200]}); allow the page to use it, or upload a file."
         )
     path = pathlib.Path(path)
-    with locked(path.parent), whole(path) as draft:
-        draft.write_bytes(base64.b64decode(data))
+    with locked(path.parent), atomic_write(path) as temp_path:
+        temp_path.write_bytes(base64.b64decode(data))
     return path
 
 

@@ -57,7 +57,9 @@ def explore_convolutions():
     Returns:
         An `IPython.display.HTML` that holds the whole figure.
     """
-    return HTML(pathlib.Path(__file__).with_name("explorer.html").read_text(encoding="utf-8"))
+    return HTML(
+        (pathlib.Path(__file__).parent / "assets" / "explorer.html").read_text(encoding="utf-8")
+    )
 
 
 def draw_network(model):

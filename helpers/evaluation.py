@@ -4,12 +4,14 @@ import warnings
 
 import keras
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from helpers.models import last_activation
+from helpers.probabilities import get_probabilities
 from helpers.ucf101 import get_class, get_group
 from helpers.video import clips_from_video_file
 
+# From how many clips a video is judged.
+CLIPS_PER_VIDEO = (1, 2, 3, 5, 10)
 ORDERS = ("forwards", "backwards", "shuffled", "one frame")
 
 
@@ -48,21 +50,7 @@ def predict_probabilities(model, dataset):
     return np.concatenate(actual).astype(int), np.concatenate(probabilities)
 
 
-def get_probabilities(model, frames):
-    """Return the softmax of a network's logits for a batch of clips, or what it gives where it ends in a softmax: float32 `(batch, n_classes)`."""
-    outputs = keras.ops.cast(model.predict_on_batch(keras.ops.convert_to_numpy(frames)), "float32")
-    outputs = keras.ops.convert_to_numpy(outputs)
-    # What a network can't be looked into for shows in its outputs: logits don't add up to 1.
-    if (
-        last_activation(model).startswith("softmax")
-        or (outputs >= 0).all()
-        and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3)
-    ):
-        return outputs
-    return keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
-
-
-def predict_clips(model, files, n_clips, reading):
+def predict_clips(model, files, n_clips, sampling):
     """Return the probabilities of several clips of each video, taken at even distances; their mean is the video's.
 
     As the paper does with ten (Tran et al. 2018, section 4.1).
@@ -71,7 +59,7 @@ def predict_clips(model, files, n_clips, reading):
         model: A network of logits.
         files: Video files.
         n_clips: Clips a video.
-        reading: `n_frames`, `output_size` and `frame_step`, as in `helpers.settings.Settings.reading`.
+        sampling: `n_frames`, `output_size` and `frame_step`, as in `helpers.settings.Settings.sampling`.
 
     Returns:
         float `(n_videos, n_clips, n_classes)`.
@@ -81,13 +69,13 @@ def predict_clips(model, files, n_clips, reading):
     """
     return np.stack(
         [
-            get_probabilities(model, clips_from_video_file(file, n_clips, **reading))
+            get_probabilities(model, clips_from_video_file(file, n_clips, **sampling))
             for file in files
         ]
     )
 
 
-def reorder(frames, order, seed=0):
+def reorder_frames(frames, order, seed=0):
     """Show a network's clips in another order of frames, to see whether the order matters to it.
 
     Args:
@@ -114,13 +102,13 @@ def reorder(frames, order, seed=0):
     return frames[:, ::-1] if order == "backwards" else frames
 
 
-def reordered(dataset, order, seed=0):
+def reorder_dataset(dataset, order, seed=0):
     """Give the batches of a data set with their frames in another order, as in `reorder`."""
     rng = np.random.default_rng(seed)
-    return ((reorder(frames, order, rng), labels) for frames, labels in dataset)
+    return ((reorder_frames(frames, order, rng), labels) for frames, labels in dataset)
 
 
-def name_groups(files, sharing=()):
+def group_names(files, sharing=()):
     """Return the group that each clip was cut from, by class and number, such as `"PullUps 7"`.
 
     Args:
@@ -141,7 +129,7 @@ def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
 
     Args:
         right: Whether each clip was named rightly, `(n_clips,)`.
-        groups: The group of each clip, `(n_clips,)`, from `name_groups`.
+        groups: The group of each clip, `(n_clips,)`, from `group_names`.
         level: The share of the draws that lie within the bounds.
         samples: Draws.
         seed: Seed of the draws.
@@ -156,7 +144,7 @@ def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
     return tuple(np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2]).tolist())
 
 
-def reliability(right, confidence, n_bins=10):
+def reliability_bins(right, confidence, n_bins=10):
     """Sort predictions by their confidence into bins, and return how sure they were and how many were right (Guo et al. 2017).
 
     Args:
@@ -206,3 +194,46 @@ def calculate_classification_metrics(actual, predicted, labels):
             stacklevel=2,
         )
     return dict(zip(labels, precision.tolist())), dict(zip(labels, recall.tolist()))
+
+
+def evaluate(model, test, thorough=False):
+    """Return what becomes of the test set."""
+    actual, probabilities = predict_probabilities(model, test)
+    predicted = probabilities.argmax(axis=-1)
+    return {
+        "test": {
+            name: float(value)
+            for name, value in model.evaluate(test, verbose=0, return_dict=True).items()
+        },
+        **(_evaluate_thoroughly(model, test, actual, probabilities) if thorough else {}),
+        "class_names": test.class_names,
+        "clips": [file.name for file in test.files],
+        "probabilities": probabilities.round(4).tolist(),
+        "actual": actual.tolist(),
+        "predicted": predicted.tolist(),
+        "confusion_matrix": confusion_matrix(
+            actual, predicted, labels=range(len(test.class_names))
+        ).tolist(),
+    }
+
+
+def _evaluate_thoroughly(model, test, actual, probabilities):
+    """Return the accuracy with frames in other orders, and with several clips a video."""
+
+    def accuracy(probabilities):
+        return float(np.mean(probabilities.argmax(axis=-1) == actual))
+
+    # Forwards, and from one clip, which is the middle, it has been judged already.
+    orders = {
+        order: accuracy(predict_probabilities(model, reorder_dataset(test, order))[1])
+        for order in ORDERS[1:]
+    }
+    clips = {
+        str(n): accuracy(predict_clips(model, test.files, n, test.sampling).mean(axis=1))
+        for n in CLIPS_PER_VIDEO[1:]
+    }
+    judged = accuracy(probabilities)
+    return {
+        "orders": {ORDERS[0]: judged} | orders,
+        "several_clips": {str(CLIPS_PER_VIDEO[0]): judged} | clips,
+    }

@@ -149,7 +149,7 @@ class Conv2Plus1D(_Chain):
         filters: Channels of the output.
         kernel_size: `(time, height, width)`.
         padding: `"same"` or `"valid"`.
-        mid_filters: Channels between the two convolutions; `filters` where none are given.
+        mid_channels: Channels between the two convolutions; `filters` where none are given.
         strides: `(time, height, width)`.
         normalized: Whether a batch normalisation and a ReLU stand between the two convolutions.
     """
@@ -160,15 +160,15 @@ class Conv2Plus1D(_Chain):
         kernel_size,
         padding,
         *,
-        mid_filters=None,
+        mid_channels=None,
         strides=(1, 1, 1),
         normalized=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
-        self.mid_filters, self.strides, self.normalized = (
-            filters if mid_filters is None else mid_filters,
+        self.mid_channels, self.strides, self.normalized = (
+            filters if mid_channels is None else mid_channels,
             tuple(strides),
             normalized,
         )
@@ -177,7 +177,7 @@ class Conv2Plus1D(_Chain):
         between = [batch_norm(), keras.layers.ReLU()] if normalized else []
         self._chain(
             VideoConv(
-                self.mid_filters, (1, height, width), strides=(1, *self.strides[1:]), **common
+                self.mid_channels, (1, height, width), strides=(1, *self.strides[1:]), **common
             ),
             *between,
             VideoConv(filters, (time, 1, 1), strides=(self.strides[0], 1, 1), **common),
@@ -188,7 +188,7 @@ class Conv2Plus1D(_Chain):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "padding": self.padding,
-            "mid_filters": self.mid_filters,
+            "mid_channels": self.mid_channels,
             "strides": self.strides,
             "normalized": self.normalized,
         }
@@ -208,10 +208,10 @@ class ResidualMain(_Chain):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.conv = filters, tuple(kernel_size), conv
         self._chain(
-            plain_convolution(conv, filters, self.kernel_size),
+            tutorial_conv(filters, self.kernel_size, conv),
             LayerNorm(),
             keras.layers.ReLU(),
-            plain_convolution(conv, filters, self.kernel_size),
+            tutorial_conv(filters, self.kernel_size, conv),
             LayerNorm(),
         )
 
@@ -290,13 +290,13 @@ class SubtractMean(keras.layers.Layer):
         return input_shape
 
 
-def plain_convolution(conv, filters, kernel_size):
+def tutorial_conv(filters, kernel_size, conv):
     """Return one of the tutorial's convolutions, with biases and the input's size.
 
     Args:
-        conv: `"2plus1d"`, `"3d"` or `"2d"` (each frame by itself).
         filters: Channels of the output.
         kernel_size: `(time, height, width)`.
+        conv: `"2plus1d"`, `"3d"` or `"2d"` (each frame by itself).
 
     Raises:
         ValueError: `conv` is none of the three.

@@ -11,7 +11,7 @@ from helpers.layers import (
     VideoConv,
     add_residual_block,
     batch_norm,
-    plain_convolution,
+    tutorial_conv,
 )
 
 
@@ -32,13 +32,13 @@ def build_tutorial_model(
     Returns:
         A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
     """
-    inputs, x = _frames((n_frames, height, width, 3), subtract_mean)
-    x = plain_convolution(_kind(conv, stage=0), 16, (3, 7, 7))(x)
+    inputs, x = _input_frames((n_frames, height, width, 3), subtract_mean)
+    x = tutorial_conv(16, (3, 7, 7), _stage_conv(conv, 0))(x)
     x = BatchNorm()(x)
     x = keras.layers.ReLU()(x)
     for stage, filters in enumerate((16, 32, 64, 128), start=1):
         x = ResizeVideo(height // 2**stage, width // 2**stage)(x)
-        x = add_residual_block(x, filters, (3, 3, 3), _kind(conv, stage))
+        x = add_residual_block(x, filters, (3, 3, 3), _stage_conv(conv, stage))
     x = keras.layers.GlobalAveragePooling3D()(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name="tutorial")
@@ -82,7 +82,7 @@ def build_resnet18(
     )
 
 
-def _frames(shape, subtract_mean):
+def _input_frames(shape, subtract_mean):
     """Return the input of uint8 frames, and what the first layer gets."""
     inputs = keras.Input(shape, dtype="uint8", name="frames")
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -96,33 +96,34 @@ def _build_resnet(
 
     The channels between space and time are a multiple of `multiple`.
     """
-    inputs, x = _frames(input_shape, subtract_mean)
+    inputs, x = _input_frames(input_shape, subtract_mean)
 
     def round_down(channels):
         return max(1, channels // multiple) * multiple
 
-    # The paper gives a stem of 64 channels 45 in the middle; a smaller one keeps that ratio.
-    middle = round_down(filters * 45 // 64)
-    x = paper_convolution(
-        _kind(conv, stage=0), filters, middle, kernel=(3, 7, 7), strides=(1, 2, 2), name="stem"
-    )(x)
+    # The paper's stem of 64 channels has 45 between its convolutions; a smaller one keeps that ratio.
+    stem = {"conv": _stage_conv(conv, 0), "mid_channels": round_down(filters * 45 // 64)}
+    x = paper_conv(filters, (3, 7, 7), strides=(1, 2, 2), name="stem", **stem)(x)
     x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
     for stage in range(1, 5):
         for block in range(1, blocks + 1):
-            stride = 2 if stage > 1 and block == 1 else 1
             width = filters * 2 ** (stage - 1)
-            # Both convolutions of a block take the M of its first.
-            middle = round_down(mid_channels(x.shape[-1], width, (3, 3, 3)))
             x = add_paper_block(
-                x, _kind(conv, stage), width, middle, stride, f"stage{stage}_block{block}"
+                x,
+                width,
+                conv=_stage_conv(conv, stage),
+                # Both convolutions of a block take the M of its first.
+                mid_channels=round_down(mid_channels(x.shape[-1], width, (3, 3, 3))),
+                stride=2 if stage > 1 and block == 1 else 1,
+                name=f"stage{stage}_block{block}",
             )
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _kind(conv, stage):
-    """Return what a stage's convolutions are; the stem is stage 0."""
+def _stage_conv(conv, stage):
+    """Return the convolution of a stage; the stem is stage 0."""
     if conv not in ("2plus1d", "3d", "mc3", "2d"):
         raise ValueError(f'conv is "2plus1d", "3d", "mc3" or "2d", not {conv!r}.')
     if conv == "mc3":
@@ -130,134 +131,50 @@ def _kind(conv, stage):
     return conv
 
 
-def paper_convolution(kind, filters, middle, kernel, strides, name):
-    """Return one of the paper's convolutions, to be followed by a batch normalisation and so without biases.
+def paper_conv(filters, kernel_size, *, conv, mid_channels, strides, name):
+    """Return one of the paper's convolutions, without biases: a batch normalisation follows it.
 
     Args:
-        kind: `"2plus1d"`, `"3d"` or `"2d"`.
         filters: Channels of the output.
-        middle: Channels between space and time, for `"2plus1d"`.
-        kernel: `(time, height, width)`; of `"2d"` height and width only.
-        strides: Likewise.
+        kernel_size: `(time, height, width)`; `"2d"` takes height and width only.
+        conv: `"2plus1d"`, `"3d"` or `"2d"`.
+        mid_channels: Channels between the spatial and the temporal convolution of `"2plus1d"`.
+        strides: `(time, height, width)`; `"2d"` takes height and width only.
         name: The layer's name.
     """
-    if kind == "2d":
-        kernel, strides = (1, *kernel[1:]), (1, *strides[1:])
-    choice = {"padding": "same", "strides": strides, "name": name}
-    if kind == "2plus1d":
-        return Conv2Plus1D(filters, kernel, mid_filters=middle, normalized=True, **choice)
-    return VideoConv(filters, kernel, use_bias=False, **choice)
+    if conv == "2d":
+        kernel_size, strides = (1, *kernel_size[1:]), (1, *strides[1:])
+    common = {"padding": "same", "strides": strides, "name": name}
+    if conv == "2plus1d":
+        middle = {"mid_channels": mid_channels, "normalized": True}
+        return Conv2Plus1D(filters, kernel_size, **common, **middle)
+    return VideoConv(filters, kernel_size, use_bias=False, **common)
 
 
-def add_paper_block(x, kind, filters, middle, stride, name):
+def add_paper_block(input, filters, *, conv, mid_channels, stride, name):
     """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition.
 
     Args:
-        x: A volume `(batch, time, height, width, channels)`.
-        kind: What its convolutions are: `"2plus1d"`, `"3d"` or `"2d"`.
+        input: Symbolic tensor `(batch, time, height, width, channels)`.
         filters: Channels of the output.
-        middle: Channels between space and time, for `"2plus1d"`.
-        stride: What time, height and width are divided by; with `"2d"` height and width only.
-        name: What the names of its layers begin with.
+        conv: `"2plus1d"`, `"3d"` or `"2d"`.
+        mid_channels: Channels between the spatial and the temporal convolution of `"2plus1d"`.
+        stride: Stride of time, height and width; `"2d"` takes it for height and width only.
+        name: Prefix of the layers' names.
 
     Returns:
-        The volume after the block.
+        Symbolic tensor `(batch, time / stride, height / stride, width / stride, filters)`.
     """
-    shortcut = x
-    strides = (1 if kind == "2d" else stride, stride, stride)
-    x = paper_convolution(kind, filters, middle, (3, 3, 3), strides, f"{name}_conv1")(x)
+    strides = (1 if conv == "2d" else stride, stride, stride)
+    options = {"conv": conv, "mid_channels": mid_channels}
+    x = paper_conv(filters, (3, 3, 3), strides=strides, name=f"{name}_conv1", **options)(input)
     x = keras.layers.ReLU(name=f"{name}_relu1")(batch_norm(f"{name}_norm1")(x))
-    x = paper_convolution(kind, filters, middle, (3, 3, 3), (1, 1, 1), f"{name}_conv2")(x)
+    x = paper_conv(filters, (3, 3, 3), strides=(1, 1, 1), name=f"{name}_conv2", **options)(x)
     x = batch_norm(f"{name}_norm2")(x)
+    shortcut = input
     if shortcut.shape != x.shape:
-        shortcut = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(
-            shortcut
-        )
-        shortcut = batch_norm(f"{name}_shortcut_norm")(shortcut)
+        projection = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")
+        shortcut = batch_norm(f"{name}_shortcut_norm")(projection(shortcut))
     return keras.layers.ReLU(name=f"{name}_relu2")(
         keras.layers.add([shortcut, x], name=f"{name}_add")
     )
-
-
-def as_float32(model):
-    """Return a network that computes in float32 throughout, with the same weights, such as an export needs.
-
-    Few programs but TensorFlow know the 16 bits in which a network trained with `--mixed` computes. One that computes in float32
-    already is returned as it is; a copy isn't compiled.
-
-    Args:
-        model: A functional or sequential network, or another one that can be made anew from its configuration.
-    """
-    config = model.get_config()
-    in_float32 = _in_float32(config)
-    if in_float32 == config:
-        return model
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(
-        "float32"
-    )  # networks in a network have no precision of their own in the configuration
-    try:
-        copy = type(model).from_config(in_float32)
-    finally:
-        keras.config.set_dtype_policy(before)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _in_float32(config):
-    """Return a configuration with every 16-bit precision in it, of layers in layers too, replaced by float32."""
-    if isinstance(config, dict):
-        return {
-            key: "float32" if key == "dtype" and _is_16_bit(value) else _in_float32(value)
-            for key, value in config.items()
-        }
-    return type(config)(map(_in_float32, config)) if type(config) in (list, tuple) else config
-
-
-def _is_16_bit(dtype):
-    """Return whether a dtype, or a dtype policy as it is saved, is of 16 bits."""
-    name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
-    return isinstance(name, str) and name.endswith(("float16", "bfloat16"))
-
-
-def last_activation(model):
-    """Return what a network's outputs have gone through at the end: `"softmax"`, `"sigmoid"`, ..., or `"linear"` where that is nothing.
-
-    Layers that leave it at that, such as `Flatten` or an average, are looked through, and so are networks within a network. What can't
-    be looked into, such as a subclass of `keras.Model`, is taken for linear.
-    """
-    outputs = getattr(model, "outputs", None)
-    return _activation(outputs[0]) if outputs else "linear"
-
-
-# What leaves values as they are, or takes the mean of several.
-_PASSING = (
-    "Activation",
-    "Average",
-    "AveragePooling",
-    "Cast",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePooling",
-    "Identity",
-    "Mean",
-    "Reshape",
-    "Squeeze",
-)
-
-
-def _activation(output):
-    """Return what a symbolic tensor has gone through at the end."""
-    layer, node, position = output._keras_history
-    inputs = layer._inbound_nodes[node].input_tensors
-    if isinstance(layer, keras.layers.Wrapper):
-        layer = layer.layer
-    if isinstance(layer, keras.Model):
-        return _activation(layer.outputs[position]) if getattr(layer, "outputs", None) else "linear"
-    kind, function = type(layer).__name__, getattr(layer, "activation", None)
-    name = getattr(function, "__name__", type(function).__name__).lower() if function else "linear"
-    if any(word in kind.lower() for word in ("softmax", "sigmoid", "unitnormalization")):
-        return kind.lower()
-    if name == "linear" and kind.rstrip("123D") in _PASSING:
-        return " or ".join(sorted({_activation(each) for each in inputs}))
-    return name

@@ -32,7 +32,7 @@ def make_dataset(
     otherwise clips are read from the middle.
 
     Args:
-        path: Folder with one folder of videos a class, as in `helpers.video.clips_and_labels`.
+        path: Folder with one folder of videos a class, as in `helpers.video.list_clips`.
         n_frames: Frames a clip.
         batch_size: Clips a batch; the last one may be smaller.
         training: Whether to shuffle.

@@ -13,7 +13,8 @@ import pathlib
 import cv2
 
 from helpers import video
-from helpers.files import as_url, locked, whole
+from helpers.atomic import atomic_write, locked
+from helpers.clips import as_url
 from helpers.video import VideoReadError
 
 # Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step
@@ -52,7 +53,7 @@ class Playback:
     def __init__(self, path):
         self.path, self.notes = pathlib.Path(path), []
         # Whether its first frames are lost, or can't be shown.
-        video.read_pictures(path, lambda length: range(min(length, 2)), (4, 4), to_end=False)
+        video.read_frames(path, lambda length: range(min(length, 2)), (4, 4), to_end=False)
         self.capture = video.open_video(path)
         self.aspect = video.pixel_aspect(self.capture)
         rate = self.capture.get(cv2.CAP_PROP_FPS)
@@ -82,7 +83,7 @@ class Playback:
         there, frame = self.capture.retrieve()
         if not there:
             raise VideoReadError(
-                f"{self.path} can't be decoded at frame {self.count - 1}; {video.WAY_OUT}."
+                f"{self.path} can't be decoded at frame {self.count - 1}; {video.REMEDY}."
             )
         if self.aspect != 1:
             frame = cv2.resize(
@@ -93,9 +94,9 @@ class Playback:
         self.size = frame.shape[:2]
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
-    def look_back(self):
+    def previous_frame(self):
         """Return the frame before the present one as it is shown; the video is decoded once more up to there."""
-        pictures, _ = video.read_pictures(
+        pictures, _ = video.read_frames(
             self.path, lambda length: [self.count - 2], self.size, to_end=False
         )
         return pictures[0]
@@ -133,7 +134,7 @@ class Playback:
         # header is right.
         short = (
             self.length < _MOST * seconds
-            and video.expect_decoded(self.path, self.count) < _MOST * declared
+            and video.check_decoded(self.path, self.count) < _MOST * declared
         )
         if short and not self._jumps and round(seconds, 1) != round(self.length, 1):
             self.notes.append(
@@ -168,7 +169,7 @@ class Playback:
         return notes
 
 
-def expect_place(path, source=None):
+def check_target(path, source=None):
     """Make sure that a video can be called so, before there is work to lose.
 
     Args:
@@ -190,7 +191,7 @@ def expect_place(path, source=None):
         raise ValueError(f"{path} is the video itself; give its copy another name.")
 
 
-def at_even_rate(timed, fps):
+def constant_frame_rate(timed, fps):
     """Repeat frames, or leave some out, so that at an even rate each is shown at its time.
 
     Args:
@@ -224,22 +225,22 @@ def write_video(path, frames, fps=FPS):
         OSError: The file can't be written.
     """
     path, frames = pathlib.Path(path), iter(frames)
-    expect_place(path)
+    check_target(path)
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{path} can't be written; there are no frames to write.")
     try:
-        with locked(path.parent), whole(path) as draft:
-            _write(path, draft, itertools.chain([first], frames), fps, first.shape[:2])
+        with locked(path.parent), atomic_write(path) as temp_path:
+            _write(path, temp_path, itertools.chain([first], frames), fps, first.shape[:2])
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(f"{path} can't be written ({error.strerror}); write elsewhere.") from error
 
 
-def _write(path, draft, frames, fps, size):
-    """Write a video to its draft."""
-    place, (height, width) = os.fsencode(draft.absolute()), size
+def _write(path, temp_path, frames, fps, size):
+    """Write a video to its temp_path."""
+    place, (height, width) = os.fsencode(temp_path.absolute()), size
     code = cv2.VideoWriter_fourcc(*_CODES[path.suffix.lower()])
     writer, written = (
         cv2.VideoWriter(place, cv2.CAP_FFMPEG, code, round(fps, 2), (width, height)),

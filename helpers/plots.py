@@ -88,7 +88,7 @@ def plot_film_strip(clips, titles=None, columns=None):
     return figure
 
 
-def show_moving_picture(frames, description, fps=10, width=None):
+def show_animation(frames, description, fps=10, width=None):
     """Show frames as a moving picture that plays three times.
 
     Args:
@@ -164,7 +164,7 @@ def plot_timelines(timelines):
     return figure
 
 
-def plot_chosen_frames(choices, length):
+def plot_frame_choices(choices, length):
     """Plot which frames of a clip are chosen: a row of marks for each choice.
 
     Args:

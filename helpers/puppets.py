@@ -5,7 +5,6 @@ tells a pair apart. There are up to 25 groups; a group is one figure before one 
 upload. Everything is drawn from a seed into real video files, named like UCF101's, in a real ZIP.
 """
 
-import hashlib
 import pathlib
 import tempfile
 import zipfile
@@ -14,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from helpers.files import locked, whole
+from helpers.atomic import atomic_write, locked
+from helpers.hashing import hash_code
 
 PAIRS = (
     ("SitDown", "StandUp"),
@@ -62,7 +62,7 @@ def write_zip(path, *, groups=25, clips=3, seed=0, casts="pair"):
         raise ValueError(
             f"Puppets have 1 to 25 groups and 1 to 99 clips a group, not {groups} and {clips}."
         )
-    _expect_casts(casts)
+    _check_casts(casts)
     path = pathlib.Path(path)
     stamp = _stamp(groups, clips, seed, casts)
     jobs = [
@@ -76,14 +76,14 @@ def write_zip(path, *, groups=25, clips=3, seed=0, casts="pair"):
             with (
                 tempfile.TemporaryDirectory() as folder,
                 ThreadPoolExecutor() as pool,
-                whole(path) as draft,
+                atomic_write(path) as temp_path,
             ):
                 drawn = [
                     fname
                     for names in pool.map(lambda job: _write_pair(folder, *job), jobs)
                     for fname in names
                 ]
-                _pack(draft, sorted(drawn), stamp)
+                _pack(temp_path, sorted(drawn), stamp)
     return path
 
 
@@ -100,7 +100,7 @@ def draw_clip(class_name, group, clip, seed=0, casts="pair"):
     Returns:
         uint8 RGB frames `(n_frames, 180, 240, 3)`, 25 a second.
     """
-    _expect_casts(casts)
+    _check_casts(casts)
     pair = next(pair for pair in PAIRS if class_name in pair)
     number = PAIRS.index(pair)
     # The second action of a pair has the casts of a pair that there isn't.
@@ -117,14 +117,14 @@ def draw_clip(class_name, group, clip, seed=0, casts="pair"):
     return frames if class_name == pair[0] else frames[::-1]
 
 
-def _expect_casts(casts):
+def _check_casts(casts):
     if casts not in ("pair", "class"):
         raise ValueError(f'casts is "pair" or "class", not {casts!r}.')
 
 
 def _stamp(groups, clips, seed, casts):
     """Return what a ZIP's comment says of how it was drawn: the arguments, this file, OpenCV."""
-    source = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:16]
+    source = hash_code(pathlib.Path(__file__))[:16]
     return f"puppets groups={groups} clips={clips} seed={seed} casts={casts} source={source} opencv={cv2.__version__}".encode()
 
 
@@ -162,11 +162,11 @@ def _write_pair(folder, pair, group, clip, seed, casts):
         for frame in ordered:
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         writer.release()
-        _expect_whole(fname)
+        _check_whole(fname)
     return names
 
 
-def _expect_whole(fname):
+def _check_whole(fname):
     """OpenCV says nothing when a disk is full. An AVI file begins with "RIFF" and how much follows."""
     with open(fname, "rb") as file:
         follows = int.from_bytes(file.read(8)[4:], "little")

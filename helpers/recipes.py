@@ -115,7 +115,7 @@ def compile_model(model, recipe, steps=None):
     return model
 
 
-def get_learning_rate(recipe, steps):
+def learning_rate_schedule(recipe, steps):
     """Return the recipe's rate: a number, or with `cosine` what gives the rate of each step.
 
     Args:
@@ -132,7 +132,7 @@ def get_learning_rate(recipe, steps):
 
 
 def _optimizer(recipe, steps):
-    rate = get_learning_rate(recipe, steps)
+    rate = learning_rate_schedule(recipe, steps)
     if not recipe.weight_decay:
         return keras.optimizers.Adam(rate)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)

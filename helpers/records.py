@@ -11,36 +11,25 @@ import subprocess
 
 import keras
 
-from helpers.files import locked, whole
-from helpers.settings import home
-from helpers.ucf101 import is_table, read_split
+from helpers.atomic import atomic_write, locked
+from helpers.clips import is_table, read_split
+from helpers.hashing import hash_code
+from helpers.settings import project_root
 
 HERE = pathlib.Path(__file__).parent
 # What decides, besides settings and recipe, which numbers come out.
 MODULES = (
-    "ucf101",
-    "puppets",
-    "damage",
-    "video",
-    "archive",
-    "cache",
-    "augmentation",
-    "batches",
-    "counting",
-    "layers",
-    "models",
-    "evaluation",
-    "recipes",
-    "training",
-)
+    "ucf101 clips puppets archive damage video cache augmentation batches counting layers models "
+    "probabilities recipes checkpoints evaluation training"
+).split()
 # As it is when they are imported: it may change while they train.
-SOURCE = b"".join((HERE / f"{name}.py").read_bytes() for name in MODULES)
+CODE = hash_code(*(HERE / f"{name}.py" for name in MODULES))
 
 
 def run_folder(settings, recipe):
     """Return the folder that a run is kept in; other settings, recipes or helpers have another."""
     return (
-        home()
+        project_root()
         / "runs"
         / settings.name
         / f"{recipe.name}-{settings.epochs}epochs-{fingerprint(settings, recipe)}"
@@ -50,11 +39,11 @@ def run_folder(settings, recipe):
 def fingerprint(settings, recipe):
     """Return a hash of what a run depends on: its settings, its recipe, the table of its split, the backend and the helpers' source."""
     table = read_split(settings.split_by) if is_table(settings.split_by) else None
-    said = [public(settings), dataclasses.asdict(recipe), table, keras.backend.backend()]
-    return hashlib.sha256(json.dumps(said).encode() + SOURCE).hexdigest()[:8]
+    inputs = [public_settings(settings), dataclasses.asdict(recipe), table, keras.backend.backend()]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:8]
 
 
-def public(settings):
+def public_settings(settings):
     """Return the settings as a dictionary without paths of this machine."""
     fields = {name: value for name, value in dataclasses.asdict(settings).items() if name != "zip"}
     return fields | {"split_by": pathlib.Path(settings.split_by).name}
@@ -80,7 +69,7 @@ def hardware():
     return f"{name}, {cores if usable == cores else f'{usable} of {cores}'} cores"
 
 
-def recorded(name):
+def load_results(name):
     """Return what was recorded under a name in `book/results/`; of training runs, a list of records.
 
     Raises:
@@ -95,12 +84,12 @@ def recorded(name):
     )
 
 
-def pick(runs, **wanted):
+def select_runs(runs, **wanted):
     """Return the records of the runs whose recipes and settings have these values, such as `conv="3d", size=64`."""
     return [run for run in runs if wanted.items() <= (run["settings"] | run["recipe"]).items()]
 
 
-def of_recipe(runs, recipe):
+def runs_of_recipe(runs, recipe):
     """Return the records of the runs of a recipe, whatever their seeds."""
     wanted = dataclasses.asdict(recipe)
     return [run for run in runs if run["recipe"] | {"seed": recipe.seed} == wanted]
@@ -115,12 +104,12 @@ def accuracies(runs, split):
     ]
 
 
-def spread(scores):
+def mean_and_range(scores):
     """Return scores of several seeds in words: their mean, and from the worst to the best, such as `"0.71 (0.68 to 0.74)"`."""
     return f"{sum(scores) / len(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})"
 
 
-def table(header, rows):
+def markdown_table(header, rows):
     """Return a table in Markdown, of a row of titles and rows of what `str` takes.
 
     Raises:
@@ -196,5 +185,5 @@ def _identity(record):
 
 def write_json(path, content):
     """Write JSON to a file that is there whole or not at all; its folder has to be `locked`."""
-    with whole(path) as draft:
-        draft.write_text(json.dumps(content, indent=1) + "\n")
+    with atomic_write(path) as temp_path:
+        temp_path.write_text(json.dumps(content, indent=1) + "\n")

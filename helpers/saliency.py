@@ -10,9 +10,9 @@ _GREY = 127
 
 
 def grad_cam(model, clips, classes=None, layer=None, **choice):
-    """Return how much each pixel speaks for a class, as far as a layer can tell: what of `find_evidence` is positive.
+    """Return how much each pixel speaks for a class, as far as a layer can tell: what of `attribution_maps` is positive.
 
-    Args are those of `find_evidence`.
+    Args are those of `attribution_maps`.
 
     Returns:
         float32 `(n_clips, n_frames, height, width)`, 0 or more, in logits per place of the layer.
@@ -20,11 +20,11 @@ def grad_cam(model, clips, classes=None, layer=None, **choice):
     Raises:
         ValueError: The network has no such layer, or a shortcut leads past it.
     """
-    evidence = find_evidence(model, clips, classes, layer, **choice)
-    return spread_over_frames(np.maximum(evidence, 0), clips.shape[1:4]).astype("float32")
+    evidence = attribution_maps(model, clips, classes, layer, **choice)
+    return upsample_maps(np.maximum(evidence, 0), clips.shape[1:4]).astype("float32")
 
 
-def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_size=16):
+def attribution_maps(model, clips, classes=None, layer=None, *, pooled=True, batch_size=16):
     """Share a class's logit out among the places and moments of a layer.
 
     This is Grad-CAM before its ReLU (Selvaraju et al. 2017, section 3), carried over to volumes: a
@@ -73,7 +73,7 @@ def find_evidence(model, clips, classes=None, layer=None, *, pooled=True, batch_
     return np.concatenate(evidence)
 
 
-def spread_over_frames(maps, size):
+def upsample_maps(maps, size):
     """Draw maps of a layer's size over the frames, linearly in between, each place at the middle of its share of them.
 
     Args:
@@ -132,7 +132,7 @@ def compare_maps(maps, others):
     )
 
 
-def find_motion(clips, threshold=30):
+def moving_pixels(clips, threshold=30):
     """Return which pixels differ from their median over the clip, in some colour by more than a threshold of 255.
 
     Args:
@@ -145,7 +145,7 @@ def find_motion(clips, threshold=30):
     return np.abs(clips - still).max(axis=-1) > threshold
 
 
-def cover(clips, maps, share):
+def occlude(clips, maps, share):
     """Paint grey what a map ranks highest.
 
     Args:

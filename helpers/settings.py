@@ -62,7 +62,7 @@ class Settings:
         return "-".join(parts + [pathlib.Path(self.split_by).stem] * (self.split_by != "group"))
 
     @property
-    def reading(self):
+    def sampling(self):
         """How `make_dataset` and `FrameGenerator` read a clip, as keyword arguments."""
         return {
             "n_frames": self.n_frames,
@@ -95,7 +95,7 @@ def current():
     )
 
 
-def home():
+def project_root():
     """Return the folder that `data/` and `runs/` stand in: the repository's, or the current one outside it."""
     here = pathlib.Path.cwd()
     return next(

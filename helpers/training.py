@@ -1,9 +1,7 @@
 """Fit a network so that nothing is lost. Taught in the chapter *Train*; from a shell, `python -m helpers.training --help`."""
 
 import argparse
-import contextlib
 import dataclasses
-import errno
 import hashlib
 import importlib.util
 import itertools
@@ -14,32 +12,42 @@ import platform
 import re
 import sys
 import time
-import zipfile
-import zlib
 
-import cv2
 import keras
-import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from helpers.archive import fetch_clips
+from helpers.atomic import locked
 from helpers.batches import ClipBatches
-from helpers.evaluation import ORDERS, predict_clips, predict_probabilities, reordered
-from helpers.files import as_url, locked, whole
+from helpers.checkpoints import (
+    BEST,
+    HISTORY,
+    LAST,
+    RECORD,
+    TrainingError,
+    can_resume,
+    check_same_clips,
+    last_saved,
+    load_run,
+    replace_run,
+    resume_run,
+    save_json,
+    save_model,
+    save_record,
+)
+from helpers.clips import as_url
+from helpers.evaluation import evaluate
+from helpers.memory import backend_errors, explain_out_of_memory
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import (
     add_record,
     fingerprint,
     hardware,
-    public,
+    public_settings,
     read_records,
     run_folder,
-    write_json,
 )
 from helpers.settings import current
 
-# From how many clips a video is judged.
-CLIPS = (1, 2, 3, 5, 10)
 # What a recipe can do without, and how that is said.
 INGREDIENTS = {
     "cosine": False,
@@ -48,44 +56,9 @@ INGREDIENTS = {
     "subtract_mean": False,
     "augment": False,
 }
-LAST, BEST, HISTORY, RECORD = "last.keras", "best.keras", "history.json", "record.json"
-# What TensorFlow, PyTorch, JAX, NumPy and OpenCV raise and say where memory runs out; CUDA's
-# libraries then can't even begin.
-OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
-SAID_OF_MEMORY = (
-    "resource_exhausted",
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "insufficient memory",
-    "failed to allocate",
-    "tried to allocate",
-    "unable to allocate",
-    "alloc_failed",
-    "failed to create cublas handle",
-    "cublas_status_not_initialized",
-    "dst tensor is not initialized",
-    "no algorithm worked",
-)
-# What reading a damaged file of a run raises.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    NotImplementedError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
-class TrainingError(Exception):
-    """Training can't begin or go on; the message says why, and what to do."""
-
-
-def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
+def load_splits(folders, settings, seed=0, augment=None, unreadable="stop"):
     """Return the batches of a run by split: the training set shuffled, the others in order.
 
     Decoded frames are kept in memory for the next epoch.
@@ -101,7 +74,11 @@ def make_datasets(folders, settings, seed=0, augment=None, unreadable="stop"):
     Raises:
         TrainingError: A split lacks a class that another has.
     """
-    sizes = settings.reading | {"batch_size": settings.batch_size, "seed": seed, "augment": augment}
+    sizes = settings.sampling | {
+        "batch_size": settings.batch_size,
+        "seed": seed,
+        "augment": augment,
+    }
     sizes |= {"cache": "memory", "start_step": settings.start_step, "unreadable": unreadable}
     data = {
         split: ClipBatches(folder, training=split == "train", **sizes)
@@ -176,20 +153,20 @@ def train(
             log(f"trained already, in {finished[1]['seconds']:.0f} s")
             if judged and finished[1].get("source") == _source(settings):
                 return finished
-        data = make_datasets(
+        data = load_splits(
             fetch_clips(settings), settings, recipe.seed, recipe.augmentation, unreadable
         )
         if finished is None:
-            with _enough_memory(settings, recipe, folder, "training"):
+            with explain_out_of_memory(settings, recipe, folder, "training"):
                 model, record = _learn(data, settings, recipe, folder, resume, log, logs)
         else:
             model, record = finished
-            check_fit(model, data["train"])
-            _expect_same_clips(record.get("clips_trained_on"), _describe(data), folder)
+            check_clips_fit(model, data["train"])
+            check_same_clips(record.get("clips_trained_on"), _describe(data), folder)
         if test and not judged:
-            with _enough_memory(settings, recipe, folder, "judging"):
-                record |= _judge(model, data["test"], thorough)
-        return model, _finish(record | {"source": _source(settings)}, folder)
+            with explain_out_of_memory(settings, recipe, folder, "judging"):
+                record |= evaluate(model, data["test"], thorough)
+        return model, save_record(record | {"source": _source(settings)}, folder)
 
 
 def _learn(data, settings, recipe, folder, resume, log, callbacks):
@@ -197,8 +174,8 @@ def _learn(data, settings, recipe, folder, resume, log, callbacks):
     train = data["train"]
     model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(train))
     clips = _describe(data)
-    rows = _go_on(model, folder, clips) if resume else []
-    check_fit(model, train)
+    rows = resume_run(model, folder, clips) if resume else []
+    check_clips_fit(model, train)
     if rows:
         log(f"going on after epoch {len(rows)}")
     callbacks = [_Epochs(folder, settings.epochs, rows, train, clips, log), *callbacks]
@@ -211,7 +188,7 @@ def _learn(data, settings, recipe, folder, resume, log, callbacks):
         model.fit(
             **sets, initial_epoch=len(rows), epochs=settings.epochs, callbacks=callbacks, verbose=0
         )
-    except _backend_errors():
+    except backend_errors():
         # TensorFlow wraps what the reading of a clip raises in an error of its own.
         if error := next((batches.error for batches in data.values() if batches.error), None):
             raise error from None
@@ -244,12 +221,12 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
             classes, or a file can't be written. Nothing is saved then.
     """
     folder, history = run_folder(settings, recipe), getattr(history, "history", history)
-    _expect_recipe(model, recipe, settings)
+    _check_recipe(model, recipe, settings)
     if not model.compiled:
         raise TrainingError(
             "The network is not compiled, so it can't be evaluated; compile it, such as by recipes.compile_model."
         )
-    check_fit(model, test)
+    check_clips_fit(model, test)
     epochs = _count_epochs(history)
     if epochs != settings.epochs:
         raise TrainingError(
@@ -258,11 +235,11 @@ def save_run(model, history, settings, recipe=Recipe(), *, test, seconds):
     record = _record(
         model, history | {"seconds": [seconds / epochs] * epochs}, settings, recipe, {}
     ) | {"source": _source(settings)}
-    with _enough_memory(settings, recipe, folder, "judging"):
-        record |= _judge(model, test)
+    with explain_out_of_memory(settings, recipe, folder, "judging"):
+        record |= evaluate(model, test)
     with locked(folder):
-        _replace_run(model, folder)
-        return _finish(record, folder)
+        replace_run(model, folder)
+        return save_record(record, folder)
 
 
 def _count_epochs(history):
@@ -284,41 +261,7 @@ def _count_epochs(history):
     return lengths["loss"]
 
 
-def load_run(settings, recipe=Recipe()):
-    """Return `(model, record)` of a finished run of the same settings, recipe and helpers, or None.
-
-    Raises:
-        TrainingError: Its files are damaged, or one is missing.
-    """
-    folder = run_folder(settings, recipe)
-    if not (folder / RECORD).exists():
-        return None
-    with _reading(folder / RECORD):
-        record = json.loads((folder / RECORD).read_text())
-        if missing := {"history", "seconds", "hardware", "left_out"} - set(record):
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-    with _reading(folder / LAST):
-        return keras.models.load_model(folder / LAST), record
-
-
-@contextlib.contextmanager
-def _reading(path):
-    """Tell of a file of a run that is not what it should be, whatever it is instead."""
-    try:
-        yield
-    except UNREADABLE as error:
-        reason = (
-            f"it lacks {error}"
-            if isinstance(error, KeyError)
-            else next(iter(str(error).splitlines()), type(error).__name__)
-        )
-        raise TrainingError(
-            f"{path.parent} holds a run that can't be gone on from ({path.name}: {reason}); begin anew with --restart "
-            "(in Python resume=False)."
-        ) from error
-
-
-def check_fit(model, batches):
+def check_clips_fit(model, batches):
     """Make sure that a network takes these clips.
 
     Raises:
@@ -332,7 +275,7 @@ def check_fit(model, batches):
         )
 
 
-def _expect_recipe(model, recipe, settings):
+def _check_recipe(model, recipe, settings):
     """Raise a TrainingError if a network is not the one that a recipe builds for these settings."""
     expected = build_model(recipe, settings)
     for one, other in itertools.zip_longest(model.layers, expected.layers):
@@ -360,82 +303,6 @@ def _structure(layer):
     )
 
 
-def save_model(model, path):
-    """Save a model to a file that is there whole or not at all.
-
-    Raises:
-        TrainingError: The file can't be written.
-    """
-    with _writing(path), whole(path) as draft:
-        model.save(draft)
-
-
-@contextlib.contextmanager
-def _writing(path):
-    """Tell of a file of a run that can't be written, and from which model the run can go on."""
-    try:
-        yield
-    except OSError as error:
-        reason = (
-            "the disk is full"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            else error.strerror or str(error)
-        )
-        raise TrainingError(
-            f"{path} can't be written ({reason}; {_kept(path.parent)}); make room there, and run the same again, without --restart: it goes on."
-        ) from error
-
-
-def _kept(folder):
-    """Say from which model a run can go on."""
-    last = folder / LAST
-    return (
-        f"{last} still holds the model of the last whole epoch"
-        if last.exists()
-        else "no epoch had been saved before"
-    )
-
-
-@contextlib.contextmanager
-def _enough_memory(settings, recipe, folder, doing):
-    """Tell in a sentence that memory ran out, of which batches, what takes less, and which model is still there."""
-    try:
-        yield
-    except (MemoryError, OSError, cv2.error, *_backend_errors()) as error:
-        if not _is_of_memory(error):
-            raise
-        size, less = settings.size, ["a smaller --size or fewer --frames"]
-        if settings.batch_size > 1:
-            less.insert(0, f"--batch-size {settings.batch_size // 2}")
-        if not recipe.mixed:
-            less.append("--mixed")
-        again = (
-            "end what else takes memory and run the same again, which only judges, or "
-            if doing == "judging"
-            else ""
-        )
-        raise TrainingError(
-            f"Memory does not suffice for {doing} with batches of {settings.batch_size} clips of {settings.n_frames} x {size} x {size} x 3 "
-            f"({_kept(folder)}); {again}begin another run that takes less, with {' or '.join(less)} (in Python the settings' batch_size, "
-            "size and n_frames, and the recipe's mixed)."
-        ) from error
-
-
-def _is_of_memory(error):
-    """Return whether an error means that memory ran out; the operating system's have a number that says so."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return type(error).__name__ in OUT_OF_MEMORY or any(
-        words in str(error).lower() for words in SAID_OF_MEMORY
-    )
-
-
-def _backend_errors():
-    """Return what Keras's backend raises. PyTorch's and JAX's errors are RuntimeErrors, TensorFlow's are its own."""
-    tensorflow = sys.modules.get("tensorflow")
-    return (RuntimeError, tensorflow.errors.OpError) if tensorflow else (RuntimeError,)
-
-
 class _Epochs(keras.callbacks.Callback):
     """Gives the data the epoch's number, and keeps after each epoch what is needed to go on."""
 
@@ -459,7 +326,7 @@ class _Epochs(keras.callbacks.Callback):
     def _check(self, loss, place):
         if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss became {loss} in {place}; {_kept(self.folder)}. Train with a smaller learning rate."
+                f"The loss became {loss} in {place}; {last_saved(self.folder)}. Train with a smaller learning rate."
             )
 
     def on_epoch_end(self, epoch, logs):
@@ -470,13 +337,12 @@ class _Epochs(keras.callbacks.Callback):
             "clips": self.clips,
         }
         if not self.rows:
-            _replace_run(self.model, self.folder)
+            replace_run(self.model, self.folder)
         if all(row["val_accuracy"] > earlier["val_accuracy"] for earlier in self.rows):
             save_model(self.model, self.folder / BEST)
         self.rows.append(row)
         # The model comes last: it knows how many of the rows are its own.
-        with _writing(self.folder / HISTORY):
-            write_json(self.folder / HISTORY, self.rows)
+        save_json(self.folder / HISTORY, self.rows)
         save_model(self.model, self.folder / LAST)
         self.log(
             f"epoch {epoch + 1:3}/{self.epochs}   loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}   "
@@ -496,58 +362,6 @@ def _tensorboard(folder):
     return keras.callbacks.TensorBoard(folder)
 
 
-def _go_on(model, folder, clips):
-    """Give a model the state that it had after the last whole epoch; return the rows of the history up to there, or none."""
-    if not _can_go_on(folder):
-        return []
-    with _reading(folder / LAST):
-        saved = keras.models.load_model(folder / LAST)
-        if not saved.compiled:
-            raise ValueError("it is not compiled")
-        done = int(saved.optimizer.iterations) // clips["batches"]
-    with _reading(folder / HISTORY):
-        rows = json.loads((folder / HISTORY).read_text())
-        _expect_same_clips(rows[0]["clips"], clips, folder)
-        _expect_numbers(rows)
-        if len(rows) < done:
-            raise ValueError(f"it is of {len(rows)} epochs, and {LAST} of {done}")
-    with _reading(folder / LAST):
-        _take_over(model, saved)
-    return rows[:done]
-
-
-def _expect_numbers(rows):
-    """Raise a TypeError, LookupError or ValueError where a row of a history lacks a number that the first one has, or has to have."""
-    for row in rows:
-        if not all(
-            math.isfinite(row[name]) for name in {"val_accuracy", "seconds", *rows[0]} - {"clips"}
-        ):
-            raise ValueError("it holds what is no number")
-
-
-def _take_over(model, saved):
-    """Give a model the weights and the optimiser's state of a saved one.
-
-    Raises:
-        ValueError: It is another network, or has another optimiser.
-    """
-    if [weight.shape for weight in saved.weights] != [weight.shape for weight in model.weights]:
-        raise ValueError("it is another network")
-    model.set_weights(saved.get_weights())
-    # A saved optimiser forgets what it is to exclude from weight decay: only its numbers are taken.
-    model.optimizer.build(model.trainable_variables)
-    if [variable.shape for variable in saved.optimizer.variables] != [
-        variable.shape for variable in model.optimizer.variables
-    ]:
-        raise ValueError("it has another optimiser")
-    for own, value in zip(model.optimizer.variables, saved.optimizer.variables):
-        own.assign(value)
-
-
-def _can_go_on(folder):
-    return (folder / LAST).exists() and (folder / HISTORY).exists()
-
-
 def _describe(data):
     """Return what a run that goes on relies on: the batches of an epoch, and a hash of the names of the clips it learns by."""
     names = [
@@ -560,15 +374,6 @@ def _describe(data):
     }
 
 
-def _expect_same_clips(old, new, folder):
-    """Raise a TrainingError where a run was trained on other clips than are there now; `save_run` isn't told which (None)."""
-    if old is not None and old != new:
-        raise TrainingError(
-            f"{folder} holds a run on other clips ({old['batches']} batches an epoch, now {new['batches']}): some were mended, left out, or "
-            "come from another ZIP; get the same ones again, or begin anew with --restart (in Python resume=False)."
-        )
-
-
 def _source(settings):
     """Return a hash of where a run's clips come from, which tells no path."""
     return (
@@ -578,64 +383,12 @@ def _source(settings):
     )
 
 
-def _replace_run(model, folder):
-    """Save the first model of a new run, and only once it is all there remove what an earlier run has left."""
-    with _writing(folder / LAST), whole(folder / LAST) as draft:
-        model.save(draft)
-        # The record goes first, for it vouches for the model; without a history no run goes on.
-        for name in (RECORD, HISTORY, BEST):
-            (folder / name).unlink(missing_ok=True)
-
-
-def _judge(model, test, thorough=False):
-    """Return what becomes of the test set."""
-    actual, probabilities = predict_probabilities(model, test)
-    predicted = probabilities.argmax(axis=-1)
-    return {
-        "test": {
-            name: float(value)
-            for name, value in model.evaluate(test, verbose=0, return_dict=True).items()
-        },
-        **(_look_closer(model, test, actual, probabilities) if thorough else {}),
-        "class_names": test.class_names,
-        "clips": [file.name for file in test.files],
-        "probabilities": probabilities.round(4).tolist(),
-        "actual": actual.tolist(),
-        "predicted": predicted.tolist(),
-        "confusion_matrix": confusion_matrix(
-            actual, predicted, labels=range(len(test.class_names))
-        ).tolist(),
-    }
-
-
-def _look_closer(model, test, actual, probabilities):
-    """Return the accuracy with frames in other orders, and with several clips a video."""
-
-    def accuracy(probabilities):
-        return float(np.mean(probabilities.argmax(axis=-1) == actual))
-
-    # Forwards, and from one clip, which is the middle, it has been judged already.
-    orders = {
-        order: accuracy(predict_probabilities(model, reordered(test, order))[1])
-        for order in ORDERS[1:]
-    }
-    clips = {
-        str(n): accuracy(predict_clips(model, test.files, n, test.reading).mean(axis=1))
-        for n in CLIPS[1:]
-    }
-    judged = accuracy(probabilities)
-    return {
-        "orders": {ORDERS[0]: judged} | orders,
-        "several_clips": {str(CLIPS[0]): judged} | clips,
-    }
-
-
 def _record(model, history, settings, recipe, left_out):
     """Return what is known of a training at its end."""
     seconds = history["seconds"]
     return {
         "recipe": dataclasses.asdict(recipe),
-        "settings": public(settings),
+        "settings": public_settings(settings),
         "parameters": model.count_params(),
         "history": {
             name: [float(value) for value in values]
@@ -653,13 +406,6 @@ def _record(model, history, settings, recipe, left_out):
         "fingerprint": fingerprint(settings, recipe),
         "left_out": {split: [file.name for file, _ in pairs] for split, pairs in left_out.items()},
     }
-
-
-def _finish(record, folder):
-    # Where there is a record, the model beside it is whole.
-    with _writing(folder / RECORD):
-        write_json(folder / RECORD, record)
-    return record
 
 
 def _backend():
@@ -847,7 +593,7 @@ def _settings(options):
 def _why_anew(settings, recipe):
     """Return why there is no run to go on from, or None where there is one."""
     folder = run_folder(settings, recipe)
-    if (folder / RECORD).exists() or _can_go_on(folder):
+    if (folder / RECORD).exists() or can_resume(folder):
         return None
     if (folder / LAST).exists():
         return f"{folder / LAST} has no history beside it"

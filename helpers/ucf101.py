@@ -6,17 +6,11 @@ the same person in the same room (Soomro et al. 2012). A split that ignores the 
 rooms that it trained on.
 """
 
-import codecs
-import csv
-import io
 import math
-import pathlib
 import random
 import re
 import unicodedata
 from collections import defaultdict
-
-from helpers.files import as_url
 
 # The last _g and _c count, so that a class of several words is told without doubt.
 NAME = re.compile(
@@ -25,11 +19,9 @@ NAME = re.compile(
 FORM = "v_<Class>_g<group>_c<clip>.avi"
 # How to ask for fewer, in Python and in a shell.
 FEWER_CLIPS = "ask for fewer clips (splits, in a shell --per-class TRAIN VAL TEST)"
-_TABLES = (".csv", ".tsv", ".txt")
-_SEPARATORS = (",", ";", "\t")
 
 
-def last_part(fname):
+def base_name(fname):
     """Return a clip's name without the folders before it, whichever way their slashes lean, its accents composed (NFC)."""
     return unicodedata.normalize("NFC", re.split(r"[/\\]", str(fname))[-1])
 
@@ -48,7 +40,7 @@ def get_class(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return _expect_parts(fname)["class_name"]
+    return _check_parts(fname)["class_name"]
 
 
 def get_group(fname):
@@ -60,7 +52,7 @@ def get_group(fname):
     Raises:
         ValueError: The name is not one of UCF101's form.
     """
-    return int(_expect_parts(fname)["group"])
+    return int(_check_parts(fname)["group"])
 
 
 def split_by_group(files, splits, seed=0):
@@ -120,109 +112,6 @@ def split_by_clip(files, splits, seed=0):
     return result
 
 
-def is_table(split_by):
-    """Return whether what splits clips is a table's path, for `read_split`, and not the name of a way to split them."""
-    return str(split_by).lower().endswith(_TABLES)
-
-
-def read_split(path):
-    """Return the split of each clip that a table names.
-
-    The table is a .csv file, or what Excel makes of one: with commas, semicolons, tabs, or what its
-    first line says (`sep=|`), in UTF-8 or UTF-16, with a byte order mark or without, its titles and
-    splits in capitals or not, with lines left blank.
-
-    Args:
-        path: A file with the columns `file` and `split`; others are passed over, and so are folders
-            before a clip's name.
-
-    Raises:
-        ValueError: The file can't be read, lacks one of the columns, names no clip, or one for two
-            splits.
-    """
-    table = {}
-    for row in _rows(path):
-        name, split = last_part(row["file"]), row["split"]
-        if table.setdefault(name, split).lower() != split.lower():
-            raise ValueError(
-                f"{path} names {name} for {table[name]} and for {split}; leave one of the two."
-            )
-    if not table:
-        raise ValueError(
-            f"{path} names no clip: no line has both a file and a split; fill its columns."
-        )
-    return table
-
-
-def _rows(path):
-    """Return the rows of a table that have a file and a split, as dictionaries by title."""
-    text, separators = _separators(_read_text(path))
-    try:
-        for separator in separators:
-            titles = [title.lower() for title in next(_lines(text, separator, strict=False), [])]
-            if {"file", "split"} <= set(titles):
-                rows = [dict(zip(titles, cells)) for cells in list(_lines(text, separator))[1:]]
-                return [row for row in rows if row.get("file") and row.get("split")]
-    except csv.Error as error:
-        raise ValueError(
-            f"{path} can't be read as a table ({error}); save it anew as CSV, with the columns file and split."
-        ) from error
-    lines = text.strip().splitlines()
-    found = f"its first line is {lines[0][:80]!r}" if lines else "it is empty"
-    raise ValueError(
-        f"{path} is no table with the columns file and split: {found}; name two of its columns so."
-    )
-
-
-def _separators(text):
-    """Return a table's text without Excel's own line about what stands between two columns, and what may stand there."""
-    line = re.match(r'\s*"?sep=([^\w\s"]|\t)"?[,;\t ]*(?:[\r\n]|$)', text, re.IGNORECASE)
-    return (text[line.end() :], [line[1], *_SEPARATORS]) if line else (text, _SEPARATORS)
-
-
-def _lines(text, separator, strict=True):
-    """Iterate over the cells of each line of a table, but for blank lines."""
-    for row in csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict
-    ):
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            yield cells
-
-
-def _read_text(path):
-    """Return a table's text, in the encoding that its first bytes tell."""
-    if as_url(path):
-        raise ValueError(
-            f"{path} is a URL, and a table is read from a file; download it and give its path."
-        )
-    try:
-        content = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"{path} can't be read ({error.strerror}); give the path of a .csv file with the columns file and split."
-        ) from error
-    try:
-        return content.decode(_encoding(content))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is no text in UTF-8; save it as CSV UTF-8, with the columns file and split."
-        ) from error
-
-
-def _encoding(content):
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    # A table begins with ASCII, of which UTF-16 makes every other byte 0.
-    return (
-        "utf-16-le"
-        if content[1:2] == b"\0"
-        else "utf-16-be"
-        if content[:1] == b"\0"
-        else "utf-8-sig"
-    )
-
-
 def split_by_table(files, splits, table):
     """Split clips as a table says, such as `read_split` returns.
 
@@ -238,13 +127,13 @@ def split_by_table(files, splits, table):
         ValueError: The table gives a split too few clips of a class.
     """
     result = {name: [] for name in splits}
-    table = {last_part(name): split for name, split in table.items()}
+    table = {base_name(name): split for name, split in table.items()}
     for class_name, class_files in files_by_class(files).items():
         for name, count in splits.items():
             chosen = sorted(
                 file
                 for file in class_files
-                if table.get(last_part(file), "").lower() == name.lower()
+                if table.get(base_name(file), "").lower() == name.lower()
             )
             if len(chosen) < count:
                 raise ValueError(
@@ -265,7 +154,7 @@ def files_by_class(files):
 
 def _parse(fname):
     """Return the parts of a clip's name; None for other names, and for those that are too long for a file's."""
-    name = last_part(fname)
+    name = base_name(fname)
     # For re, marks such as the vowels of Hindi are no part of a word.
     match = NAME.fullmatch(
         "".join("a" if unicodedata.category(sign).startswith("M") else sign for sign in name)
@@ -275,7 +164,7 @@ def _parse(fname):
     return {part: name[slice(*match.span(part))] for part in match.groupdict()}
 
 
-def _expect_parts(fname):
+def _check_parts(fname):
     parts = _parse(fname)
     if parts is None:
         raise ValueError(

@@ -8,14 +8,12 @@ import contextlib
 import os
 import pathlib
 import shlex
-import warnings
 
 import cv2
 import numpy as np
 
 from helpers import damage
-from helpers.files import as_url
-from helpers.ucf101 import last_part
+from helpers.clips import as_url, list_clips
 
 # pip doesn't see to OpenCV's version, because the package doesn't ask for it. 4.12 gets colours
 # wrong where a clip changes its pixel format.
@@ -36,16 +34,7 @@ _WIDEST = 8
 # One that strays less from a square is an encoder's rounding, not seen by anyone; six in 500 clips
 # of UCF101 have such.
 _SQUARE = 0.01
-WAY_OUT = "fetch, convert or record it anew, or leave it out"
-# What the names of videos end in; which of them OpenCV reads shows when it opens them.
-SUFFIXES = tuple(
-    ".264 .265 .3g2 .3gp .3gpp .amv .apng .asf .avi .divx .dv .f4v .flc .fli .flv .gif .gifv .h264 .h265 .hevc .insv .ismv .ivf .lrv .m1v .m2p"
-    " .m2t .m2ts .m2v .m4s .m4v .mj2 .mjpeg .mjpg .mkv .mod .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nsv .nut .ogg .ogm .ogv .qt .rm .rmvb .tod"
-    " .tp .trp .ts .vob .webm .wmv .wtv .xvid .y4m".split()
-)
-# Of more files that are passed over not all are named.
-_LISTED = 10
-_USUAL = (".avi", ".mp4", ".mov")
+REMEDY = "fetch, convert or record it anew, or leave it out"
 # What codecs are called by those who don't go by their four letters.
 _CODECS = {"AV01": "AV1"}
 
@@ -94,8 +83,8 @@ def frames_from_video_file(
 
     # Where a clip ends matters to its centre and to the starts to choose from, but not to a start
     # that is given.
-    pictures, _ = read_pictures(path, choose, output_size, to_end=isinstance(start, str))
-    return add_bars(pictures, output_size)
+    pictures, _ = read_frames(path, choose, output_size, to_end=isinstance(start, str))
+    return pad(pictures, output_size)
 
 
 def clips_from_video_file(path, n_clips, n_frames, output_size=(224, 224), frame_step=15):
@@ -129,8 +118,8 @@ def clips_from_video_file(path, n_clips, n_frames, output_size=(224, 224), frame
         chosen[:] = [frame_indices(length, n_frames, frame_step, start) for start in starts]
         return np.unique(chosen)
 
-    pictures, _ = read_pictures(path, choose, output_size)
-    return add_bars(pictures[np.searchsorted(np.unique(chosen), chosen)], output_size)
+    pictures, _ = read_frames(path, choose, output_size)
+    return pad(pictures[np.searchsorted(np.unique(chosen), chosen)], output_size)
 
 
 def frame_indices(length, n_frames, frame_step, start="random", seed=None, start_step=1):
@@ -167,7 +156,7 @@ def frame_indices(length, n_frames, frame_step, start="random", seed=None, start
     return np.linspace(first, length - 1, n_frames).round().astype(int)
 
 
-def read_pictures(path, choose, output_size, *, to_end=True):
+def read_frames(path, choose, output_size, *, to_end=True):
     """Decode some frames of a clip and make them as large as fits, without bars.
 
     Args:
@@ -195,11 +184,11 @@ def read_pictures(path, choose, output_size, *, to_end=True):
         if len(pictures) == len(indices) > 0 and (decoded == planned or not whole):
             return _stack(path, pictures), planned
         # The header is wrong about the length; what decodes is not.
-        expect_decoded(path, decoded)
+        check_decoded(path, decoded)
         length = decoded
 
 
-def fit(frame, output_size, aspect=1.0):
+def resize_to_fit(frame, output_size, aspect=1.0):
     """Resize an image to the largest size that fits, keeping its proportions.
 
     Args:
@@ -221,7 +210,7 @@ def fit(frame, output_size, aspect=1.0):
     return cv2.resize(frame, (inner_width, inner_height), interpolation=interpolation)
 
 
-def add_bars(pictures, output_size):
+def pad(pictures, output_size):
     """Fill up pictures that fit into a size with black bars.
 
     Args:
@@ -232,11 +221,11 @@ def add_bars(pictures, output_size):
         uint8 `(..., *output_size, 3)`, the pictures in the middle.
     """
     result = np.zeros((*pictures.shape[:-3], *output_size, 3), np.uint8)
-    between_bars(result, *pictures.shape[-3:-1])[...] = pictures
+    crop_padding(result, *pictures.shape[-3:-1])[...] = pictures
     return result
 
 
-def between_bars(frames, height, width):
+def crop_padding(frames, height, width):
     """Return that part of frames `(..., height, width, 3)`, a view, where pictures of a smaller size lie between bars."""
     top, left = (frames.shape[-3] - height) // 2, (frames.shape[-2] - width) // 2
     return frames[..., top : top + height, left : left + width, :]
@@ -252,83 +241,7 @@ def letterbox(frame, output_size):
     Returns:
         uint8 `(*output_size, 3)`.
     """
-    return add_bars(fit(frame, output_size), output_size)
-
-
-def clips_and_labels(path, class_names=None):
-    """List the clips below a split's folder.
-
-    Everything below a class's folder counts, in folders of its own or not. What is hidden is left
-    out; what isn't named like a video is named in a warning.
-
-    Args:
-        path: Folder with one folder of videos a class, in any container that OpenCV reads.
-        class_names: The classes by number, such as those of the training set; the folders' names in
-            order where not given.
-
-    Returns:
-        `(files, labels, class_names)`: paths in order, the class of each as a number, the names by
-        number.
-
-    Raises:
-        ValueError: There are no clips, or `class_names` lacks a class that has some.
-    """
-    path = pathlib.Path(path)
-    found = sorted(visible_files(path))
-    files = [file for file in found if is_video(file) and file.parent != path]
-    if not files and not path.exists() and (url := as_url(path)):
-        raise ValueError(f"{url} is a web address; download the clips, and name their folder.")
-    if not files:
-        raise ValueError(
-            f"{path} holds no clips (CLASS/*.avi, *.mp4 and the like); put some there, or fetch UCF101's with helpers.archive."
-        )
-    classes = [file.relative_to(path).parts[0] for file in files]
-    empty = [
-        folder
-        for folder in sorted(path.glob("[!.]*"))
-        if folder.is_dir() and folder.name not in classes
-    ]
-    _tell_of_others(path, sorted(set(found) - set(files)), empty)
-    names = sorted(set(classes)) if class_names is None else list(class_names)
-    if unknown := sorted(set(classes) - set(names)):
-        raise ValueError(
-            f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; remove these clips, or name their classes."
-        )
-    return files, [names.index(name) for name in classes], names
-
-
-def visible_files(folder, above=()):
-    """Yield the files below a folder, but for hidden ones and those in hidden folders; links are followed, unless they lead back.
-
-    Args:
-        folder: A `pathlib.Path`.
-        above: The folders that led there, without links.
-    """
-    here = folder.resolve()
-    if here in above or not folder.is_dir():
-        return
-    for path in folder.glob("[!.]*"):
-        if path.is_dir():
-            yield from visible_files(path, (*above, here))
-        elif path.is_file():
-            yield path
-
-
-def is_video(fname):
-    """Return whether a file is named like a video, and not hidden, such as what macOS puts beside each in a ZIP."""
-    name = last_part(fname)
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
-
-
-def _tell_of_others(path, files, folders):
-    """Warn of what is no clip: files that are not named like videos or lie in no class's folder, and classes without any."""
-    named = f"files that are not named like videos ({', '.join(_USUAL)} and so on) or lie in no class's folder"
-    for what, others in ((named, files), ("folders without a video", folders)):
-        if others:
-            listed = ", ".join(
-                str(other.relative_to(path)) for other in others[:_LISTED]
-            ) + ", ..." * (len(others) > _LISTED)
-            warnings.warn(f"{path}: passed over {len(others)} {what}: {listed}.", stacklevel=3)
+    return pad(resize_to_fit(frame, output_size), output_size)
 
 
 class FrameGenerator:
@@ -339,7 +252,7 @@ class FrameGenerator:
     pass; otherwise the order is the files' and clips start so that the middle is read.
 
     Args:
-        path: Folder with one folder of videos a class, as in `clips_and_labels`.
+        path: Folder with one folder of videos a class, as in `list_clips`.
         n_frames: Frames a clip.
         training: Whether to shuffle.
         output_size: `(height, width)` in pixels.
@@ -364,7 +277,7 @@ class FrameGenerator:
         seed=0,
         class_names=None,
     ):
-        self.files, self.labels, self.class_names = clips_and_labels(path, class_names)
+        self.files, self.labels, self.class_names = list_clips(path, class_names)
         self.class_ids_for_name = {name: i for i, name in enumerate(self.class_names)}
         self.n_frames, self.output_size, self.frame_step = n_frames, output_size, frame_step
         self.training = training
@@ -405,7 +318,7 @@ def open_video(path, *parameters):
         VideoReadError: There is no such file, or it can't be opened as a video.
     """
     path = pathlib.Path(path)
-    _expect_file(path)
+    _check_file(path)
     capture = _capture(path, *parameters)
     if not capture.isOpened():
         raise _not_decoded(path, "can't be opened as a video")
@@ -421,7 +334,7 @@ def pixel_aspect(capture):
     return 1 / aspect if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90 else aspect
 
 
-def expect_decoded(path, decoded):
+def check_decoded(path, decoded):
     """Make sure that a file is not much longer than what was decoded of it.
 
     Some frames are coded and not shown, for example those before the beginning of a trimmed video.
@@ -440,12 +353,12 @@ def expect_decoded(path, decoded):
     found = _count_packets(path)
     if decoded < _MOST * found and damage.decoding_errors(path):
         raise VideoReadError(
-            f"{path} is damaged: of its {found} frames {decoded} can be decoded; {WAY_OUT}."
+            f"{path} is damaged: of its {found} frames {decoded} can be decoded; {REMEDY}."
         )
     return found
 
 
-def _expect_file(path):
+def _check_file(path):
     if not path.exists():
         if url := as_url(path):
             raise VideoReadError(f"{url} is a web address; download the video, and name its file.")
@@ -468,7 +381,7 @@ def _opened(path, *parameters):
     try:
         yield capture
     except cv2.error as error:
-        raise VideoReadError(f"{path} can't be decoded ({error.err}); {WAY_OUT}.") from error
+        raise VideoReadError(f"{path} can't be decoded ({error.err}); {REMEDY}.") from error
     finally:
         capture.release()
 
@@ -489,7 +402,7 @@ def _not_decoded(path, what):
     capture.release()
     known = _capture(path).isOpened()
     if not codec or known and not damage.is_unsupported(path):
-        return VideoReadError(f"{path} {what}; {WAY_OUT}.")
+        return VideoReadError(f"{path} {what}; {REMEDY}.")
     letters = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").upper()
     return VideoReadError(
         f"{path} is coded in {_CODECS.get(letters, letters)}, which this OpenCV can't decode; {_conversion(path)}"
@@ -536,8 +449,10 @@ def _decode(path, capture, indices, output_size, to_end):
         while len(pictures) < len(indices) and indices[len(pictures)] == decoded:
             whole, frame = capture.retrieve()
             if not whole:
-                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; {WAY_OUT}.")
-            pictures.append(cv2.cvtColor(fit(frame, output_size, aspect), cv2.COLOR_BGR2RGB))
+                raise VideoReadError(f"{path} can't be decoded at frame {decoded}; {REMEDY}.")
+            pictures.append(
+                cv2.cvtColor(resize_to_fit(frame, output_size, aspect), cv2.COLOR_BGR2RGB)
+            )
         if decoded == 0:
             first = frame_type
         decoded += 1
@@ -556,12 +471,12 @@ def _decode(path, capture, indices, output_size, to_end):
     # trimmed video hides is not lost.
     if first in "PB" and damage.decoding_errors(path, 1):
         raise VideoReadError(
-            f"{path} has lost its first frames, and those after them are wrong; {WAY_OUT}."
+            f"{path} has lost its first frames, and those after them are wrong; {REMEDY}."
         )
     # Where a key frame is damaged, the decoder fills up with one colour; but it may just as well
     # show a dark room, or a title.
     if flat and damage.decoding_errors(path, flat):
-        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {WAY_OUT}.")
+        raise VideoReadError(f"{path} is damaged: a frame that others build on is lost; {REMEDY}.")
     return pictures, decoded
 
 

@@ -45,7 +45,17 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, counting, diagrams, layers, models, plots, records, settings, training
+from helpers import (
+    archive,
+    counting,
+    diagrams,
+    layers,
+    models,
+    plots,
+    records,
+    settings,
+    training,
+)
 
 # %% [markdown]
 # ## See where we are going
@@ -63,7 +73,7 @@ figure = diagrams.draw_network(small)
 
 # %%
 folders = archive.fetch_clips(run)
-data = training.make_datasets(folders, run)
+data = training.load_splits(folders, run)
 
 # %% tags=["nbval-check-output"]
 frames, labels = next(iter(data["train"]))
@@ -104,7 +114,9 @@ print(
 # %% tags=["nbval-check-output"]
 altered = np.array(video)
 altered[:, -1] = 0.5
-difference = np.abs(np.array(convolution(altered)) - np.array(x)).max(axis=(0, 2, 3, 4))
+difference = np.abs(np.array(convolution(altered)) - np.array(x)).max(
+    axis=(0, 2, 3, 4)
+)
 print("output frames that changed:", np.flatnonzero(difference > 1e-5))
 
 # %% [markdown]
@@ -139,8 +151,14 @@ print("main branch", wider(x).shape, " shortcut", shortcut(x).shape)
 # %% tags=["nbval-check-output"]
 for filters in (16, 32):
     inputs = keras.Input(x.shape[1:])
-    block = keras.Model(inputs, layers.add_residual_block(inputs, filters, (3, 3, 3)))
-    print(filters, "filters:", ", ".join(type(layer).__name__ for layer in block.layers))
+    block = keras.Model(
+        inputs, layers.add_residual_block(inputs, filters, (3, 3, 3))
+    )
+    print(
+        filters,
+        "filters:",
+        ", ".join(type(layer).__name__ for layer in block.layers),
+    )
 
 # %% [markdown]
 # ## Shrink the video
@@ -152,10 +170,13 @@ for filters in (16, 32):
 clip = np.array(frames[0])
 sizes = [run.size // 2**i for i in range(4)]
 smaller = [
-    layers.ResizeVideo(size, size)(clip[None].astype("float32"))[0] for size in sizes
+    layers.ResizeVideo(size, size)(clip[None].astype("float32"))[0]
+    for size in sizes
 ]
 smaller = [np.array(video).astype("uint8") for video in smaller]
-figure = plots.plot_film_strip(smaller, [f"{size} × {size}" for size in sizes], columns=5)
+figure = plots.plot_film_strip(
+    smaller, [f"{size} × {size}" for size in sizes], columns=5
+)
 
 # %% [markdown]
 # Keras can resize images, not videos: it expects four axes where we have five. [einops](../book/glossary.md#einops) says what to do about it almost in words. Fold time into the batch, resize all
@@ -163,7 +184,9 @@ figure = plots.plot_film_strip(smaller, [f"{size} × {size}" for size in sizes],
 
 # %% tags=["nbval-check-output"]
 images = einops.rearrange(clip[None], "b t h w c -> (b t) h w c")
-half = keras.layers.Resizing(run.size // 2, run.size // 2)(images.astype("float32"))
+half = keras.layers.Resizing(run.size // 2, run.size // 2)(
+    images.astype("float32")
+)
 print(
     images.shape,
     "→",
@@ -183,11 +206,15 @@ print(
 # %% tags=["nbval-check-output"]
 n_frames, height = video.shape[1:3]
 images = einops.rearrange(video, "b t h w c -> (b t) h w c")
-images = keras.ops.conv(images, spatial.kernel[0], padding="same") + spatial.bias
+images = (
+    keras.ops.conv(images, spatial.kernel[0], padding="same") + spatial.bias
+)
 once = einops.rearrange(images, "(b t) h w c -> b t h w c", t=n_frames)
 
 rows = einops.rearrange(once, "b t h w c -> b t (h w) c")
-rows = keras.ops.conv(rows, temporal.kernel[:, 0], padding="same") + temporal.bias
+rows = (
+    keras.ops.conv(rows, temporal.kernel[:, 0], padding="same") + temporal.bias
+)
 twice = einops.rearrange(rows, "b t (h w) c -> b t h w c", h=height)
 
 expected = np.array(temporal(spatial(video)))
@@ -214,14 +241,23 @@ def seconds(layer, repeats=5):
     return (time.perf_counter() - begin) / repeats
 
 
-for name, kind in {"Conv3D": keras.layers.Conv3D, "VideoConv": layers.VideoConv}.items():
-    pair = [kind(16, (1, 7, 7), padding="same"), kind(16, (3, 1, 1), padding="same")]
+for name, kind in {
+    "Conv3D": keras.layers.Conv3D,
+    "VideoConv": layers.VideoConv,
+}.items():
+    pair = [
+        kind(16, (1, 7, 7), padding="same"),
+        kind(16, (3, 1, 1), padding="same"),
+    ]
     print(f"{name:9} {1000 * seconds(keras.Sequential(pair)):6.1f} ms")
 
 # %% tags=["remove-input", "nbval-check-output"]
-benches = [records.recorded(name) for name in ("steps", "steps-without-onednn")]
+benches = [
+    records.load_results(name) for name in ("steps", "steps-without-onednn")
+]
 (theirs, ours), (theirs_plain, ours_plain) = (
-    [row["seconds"] for row in bench["rows"] if row["size"] == 112][:2] for bench in benches
+    [row["seconds"] for row in bench["rows"] if row["size"] == 112][:2]
+    for bench in benches
 )
 Markdown(
     f"And in a whole training step? For the tutorial's network and 8 clips of 112 × 112 pixels {theirs:.2f} s were recorded when it was built of Keras's own layers, and {ours:.2f} s when built of this book's. "
@@ -242,12 +278,18 @@ print(inspect.getsource(models.build_tutorial_model).partition('"""\n')[2])
 # So it looks as a picture:
 
 # %% mystnb={"image": {"alt": "Diagram of the tutorial's network: a convolution at full size, then four residual blocks with resizing between them; the number of frames stays the same to the end."}}
-tutorial = models.build_tutorial_model(num_classes=10, n_frames=10, height=224, width=224)
+tutorial = models.build_tutorial_model(
+    num_classes=10, n_frames=10, height=224, width=224
+)
 figure = diagrams.draw_network(tutorial)
 
 # %% tags=["nbval-check-output"]
-trainable = sum(int(np.prod(weight.shape)) for weight in tutorial.trainable_weights)
-print(f"{tutorial.count_params():,} parameters, {trainable:,} of them trainable")
+trainable = sum(
+    int(np.prod(weight.shape)) for weight in tutorial.trainable_weights
+)
+print(
+    f"{tutorial.count_params():,} parameters, {trainable:,} of them trainable"
+)
 
 # %% [markdown]
 # The few that are not trainable belong to the one [batch normalisation](../book/glossary.md#batch-normalisation): running averages, which are measured and not learnt. Keras lists it all:
@@ -277,7 +319,12 @@ tutorial.summary(line_length=88)
 # %% tags=["nbval-check-output"]
 middle = counting.mid_channels(16, 32, (3, 3, 3))
 ours = layers.Conv2Plus1D(
-    32, (3, 3, 3), "same", mid_filters=middle, strides=(2, 2, 2), normalized=True
+    32,
+    (3, 3, 3),
+    "same",
+    mid_channels=middle,
+    strides=(2, 2, 2),
+    normalized=True,
 )
 print(x.shape, "→", ours(x).shape)
 print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
@@ -293,7 +340,9 @@ print(inspect.getsource(models.add_paper_block).partition('"""\n')[2])
 
 # %% tags=["nbval-check-output"]
 for build in (models.build_tutorial_model, models.build_small_resnet):
-    print(f"{build.__name__:21} {build(**run.input_size).count_params():9,} parameters")
+    print(
+        f"{build.__name__:21} {build(**run.input_size).count_params():9,} parameters"
+    )
 
 # %% [markdown]
 # ## Change one argument, and get four networks
@@ -301,7 +350,7 @@ for build in (models.build_tutorial_model, models.build_small_resnet):
 # What would the network be without the factorisation, or without time? `conv` says what its convolutions are, `"2plus1d"` if you say nothing, and changes nothing else. This is where it decides:
 
 # %% tags=["nbval-check-output"]
-print(inspect.getsource(models.paper_convolution).partition('"""\n')[2])
+print(inspect.getsource(models.paper_conv).partition('"""\n')[2])
 
 # %% [markdown]
 # A 2D convolution is a 3D one whose kernel is one frame thick. A stride in time would drop frames that it hasn't seen, so it has none. The fourth member is mixed, `"mc3"` (it is told apart before this function is called): 3D in the stem and in the first stage, 2D in all others, on the guess that motion is best seen early, where there are many frames and fine pictures.
@@ -312,7 +361,9 @@ print(inspect.getsource(models.paper_convolution).partition('"""\n')[2])
 for conv in ("2d", "mc3", "3d", "2plus1d"):
     member = models.build_small_resnet(conv=conv, **run.input_size)
     work = sum(row.multiply_adds for row in counting.layer_table(member))
-    print(f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f}M multiply-adds")
+    print(
+        f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f}M multiply-adds"
+    )
 
 # %% [markdown]
 # The mixed one is as small as 2D and computes as much as 3D. Most of the work lies in the early stages, which those two share; in the later ones its kernels are a third as large, but they go over all ten frames, where the strides of 3D leave five, three and two. (2+1)D lies below 3D, for both convolutions of a block take the *M* of the first, as in the paper, and the stem is thinner. What each of them takes in time and reaches in accuracy, has been measured: see [What factorising buys](../book/results.md#what-factorising-buys).

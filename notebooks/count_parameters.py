@@ -73,8 +73,14 @@ figure = diagrams.draw_convolutions()
 # %% tags=["nbval-check-output"]
 channels = 64
 for name, kernel in {"2D": (1, 3, 3), "3D": (3, 3, 3)}.items():
-    print(f"{name:7}", counting.conv3d_parameters(channels, channels, kernel, bias=False))
-print("(2+1)D ", counting.conv2plus1d_parameters(channels, channels, (3, 3, 3), bias=False))
+    print(
+        f"{name:7}",
+        counting.conv3d_parameters(channels, channels, kernel, bias=False),
+    )
+print(
+    "(2+1)D ",
+    counting.conv2plus1d_parameters(channels, channels, (3, 3, 3), bias=False),
+)
 
 # %% [markdown]
 # ## Ask Keras
@@ -91,7 +97,12 @@ def count_with_keras(layer, channels):
 
 kernel = (3, 3, 3)
 box = keras.layers.Conv3D(64, kernel)
-print("3D:    ", count_with_keras(box, 64), "=", counting.conv3d_parameters(64, 64, kernel))
+print(
+    "3D:    ",
+    count_with_keras(box, 64),
+    "=",
+    counting.conv3d_parameters(64, 64, kernel),
+)
 two = layers.Conv2Plus1D(64, kernel, "same")
 print(
     "(2+1)D:",
@@ -131,10 +142,15 @@ print(sum(agreements), "of", len(agreements), "counts agree")
 # **Predict:** which stage has the most parameters, and which does the most work?
 
 # %% tags=["nbval-check-output"]
-print(f"{'channels':>8}   {'output':12} {'parameters':>11} {'multiply-adds':>15}")
+print(
+    f"{'channels':>8}   {'output':12} {'parameters':>11} {'multiply-adds':>15}"
+)
 for stage in range(4):
     channels, side = 64 * 2**stage, 56 // 2**stage
-    sizes, output = (channels, channels, (3, 3, 3)), (16 // 2**stage, side, side)
+    sizes, output = (
+        (channels, channels, (3, 3, 3)),
+        (16 // 2**stage, side, side),
+    )
     parameters = counting.conv3d_parameters(*sizes, bias=False)
     work = counting.conv3d_multiply_adds(*sizes, output)
     print(f"{channels:8}   {str(output):12} {parameters:11,} {work:15,}")
@@ -175,7 +191,9 @@ Markdown(
 
 # %% tags=["nbval-check-output"]
 middle = counting.mid_channels(64, 64, (3, 3, 3))
-paper = counting.conv2plus1d_parameters(64, 64, (3, 3, 3), mid_channels=middle, bias=False)
+paper = counting.conv2plus1d_parameters(
+    64, 64, (3, 3, 3), mid_channels=middle, bias=False
+)
 print("M =", middle)
 print(
     "(2+1)D with M:",
@@ -236,7 +254,10 @@ plots.use_style()
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 widths, sizes = [2**i for i in range(2, 10)], [1, 3, 5, 7, 9]
 left.plot(
-    widths, [ratio(c, 3) for c in widths], "o-", label="as many in the middle (tutorial)"
+    widths,
+    [ratio(c, 3) for c in widths],
+    "o-",
+    label="as many in the middle (tutorial)",
 )
 left.plot(
     widths,
@@ -244,11 +265,18 @@ left.plot(
     "s--",
     label="M in the middle (paper)",
 )
-left.set(xscale="log", xticks=widths, xticklabels=widths, title="Parameters, (2+1)D to 3D")
+left.set(
+    xscale="log",
+    xticks=widths,
+    xticklabels=widths,
+    title="Parameters, (2+1)D to 3D",
+)
 left.set_xlabel("Channels, at kernel 3 × 3 × 3")
 right.plot(sizes, [ratio(64, k) for k in sizes], "o-")
 right.plot(sizes, [ratio(64, k, paper=True) for k in sizes], "s--")
-right.set(xticks=sizes, xlabel="Kernel size k × k × k, at 64 channels", ylim=(0, None))
+right.set(
+    xticks=sizes, xlabel="Kernel size k × k × k, at 64 channels", ylim=(0, None)
+)
 legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 
 # %% [markdown]
@@ -315,21 +343,31 @@ def shares(model, currency):
         if row.parameters and len(row.output) == 4:
             _, height, _, _ = row.output
             spent[height] = spent.get(height, 0) + getattr(row, currency)
-    return {str(height): part / sum(spent.values()) for height, part in spent.items()}
+    return {
+        str(height): part / sum(spent.values())
+        for height, part in spent.items()
+    }
 
 
 # %% mystnb={"image": {"alt": "Two bar charts of the share of parameters and of multiply-adds by the height of the output. In the tutorial's network the largest frames take more than a third of the multiply-adds and hardly a parameter; in the paper's, the share of multiply-adds falls from left to right while that of parameters rises."}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-networks = {"The tutorial's": tutorials["2plus1d"], "The paper's": papers["2plus1d"]}
+networks = {
+    "The tutorial's": tutorials["2plus1d"],
+    "The paper's": papers["2plus1d"],
+}
 hatches = {"parameters": "", "multiply_adds": "//"}
 for axis, (title, model) in zip(axes, networks.items()):
     for place, (currency, hatch) in enumerate(hatches.items()):
         spent = shares(model, currency)
         positions = [i + 0.4 * place for i in range(len(spent))]
-        bars = axis.bar(positions, spent.values(), 0.38, edgecolor="white", hatch=hatch)
+        bars = axis.bar(
+            positions, spent.values(), 0.38, edgecolor="white", hatch=hatch
+        )
         bars.set_label(currency.replace("_", "-"))
     axis.set_xticks([i + 0.2 for i in range(len(spent))], spent)
-    axis.set(title=f"{title} (2+1)D network", xlabel="Height of the output, pixels")
+    axis.set(
+        title=f"{title} (2+1)D network", xlabel="Height of the output, pixels"
+    )
 axes[0].set_ylabel("Share of the network")
 legend = axes[1].legend(loc="upper center")
 
@@ -346,7 +384,10 @@ legend = axes[1].legend(loc="upper center")
 # %% tags=["nbval-check-output"]
 for conv in ("3d", "2plus1d"):
     for row in counting.layer_table(papers[conv]):
-        if row.name.startswith("stage2_block1_conv1") and row.kind == "VideoConv":
+        if (
+            row.name.startswith("stage2_block1_conv1")
+            and row.kind == "VideoConv"
+        ):
             cost = f"{row.parameters:8,} {row.multiply_adds:14,}"
             print(f"{conv:8} {str(row.output):18}", cost)
 

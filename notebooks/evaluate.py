@@ -65,7 +65,7 @@ from helpers.recipes import RECIPES
 run = settings.current()
 model, _ = training.train(run)
 folders = archive.fetch_clips(run)
-data = training.make_datasets(folders, run)
+data = training.load_splits(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
 actual, probabilities = evaluation.predict_probabilities(model, test_ds)
 predicted = probabilities.argmax(axis=1)
@@ -81,7 +81,9 @@ axis = plots.plot_confusion_matrix(actual, predicted, labels, "Test clips")
 # In training each clip starts at a random frame. To judge, it is read from the middle, and its frames are neither mirrored nor cropped: the same network gets the same score each time.
 
 # %% tags=["nbval-check-output"]
-once, again = (model.evaluate(test_ds, verbose=0, return_dict=True) for _ in range(2))
+once, again = (
+    model.evaluate(test_ds, verbose=0, return_dict=True) for _ in range(2)
+)
 print("the same score twice:", np.isclose(once["accuracy"], again["accuracy"]))
 
 # %%
@@ -125,15 +127,21 @@ for copies in (1, 9):
 # Nine copies teach nothing new, yet drawing clips makes the bounds three times as narrow. Drawing whole groups is not deceived. Clips of one group are alike, but no copies. Drawing groups needn't be told how alike: the less they are, the nearer its bounds come to those of drawing clips. So believe the groups. (On the puppets, a pair of actions shares its figures and rooms, so that *SitDown* 7 and *StandUp* 7 are one group.)
 
 # %%
-groups = evaluation.name_groups(test_ds.files, sharing=puppets.PAIRS)
+groups = evaluation.group_names(test_ds.files, sharing=puppets.PAIRS)
 right = predicted == actual
 for unit, numbers in (("clips", range(n_clips)), ("groups", groups)):
     low, high = evaluation.bootstrap_accuracy(right, numbers)
-    print(f"drawing {unit:6}: accuracy {right.mean():.2f}, {low:.2f} to {high:.2f}")
+    print(
+        f"drawing {unit:6}: accuracy {right.mean():.2f}, {low:.2f} to {high:.2f}"
+    )
 
 # %% tags=["remove-input", "nbval-check-output"]
-drawn = records.pick(records.recorded("puppets-short"), network="small_resnet")
-real = records.of_recipe(records.recorded("ucf101-64"), RECIPES["book"])
+drawn = records.select_runs(
+    records.load_results("puppets-short"), network="small_resnet"
+)
+real = records.runs_of_recipe(
+    records.load_results("ucf101-64"), RECIPES["book"]
+)
 
 
 def bounds(run, numbers):
@@ -144,12 +152,24 @@ def bounds(run, numbers):
 
 rows = []
 for one in real:
-    by_clip, by_group = range(len(one["clips"])), evaluation.name_groups(one["clips"])
+    by_clip, by_group = (
+        range(len(one["clips"])),
+        evaluation.group_names(one["clips"]),
+    )
     score = f"{one['test']['accuracy']:.2f}"
-    rows.append((one["recipe"]["seed"], score, bounds(one, by_clip), bounds(one, by_group)))
+    rows.append(
+        (
+            one["recipe"]["seed"],
+            score,
+            bounds(one, by_clip),
+            bounds(one, by_group),
+        )
+    )
 Markdown(
     "The same for three recorded networks on real clips, ten classes of UCF101; a test group has one to four clips:\n\n"
-    + records.table(("seed", "test accuracy", "drawing clips", "drawing groups"), rows)
+    + records.markdown_table(
+        ("seed", "test accuracy", "drawing clips", "drawing groups"), rows
+    )
     + "\n\nDrawing groups makes the bounds wider by about a third. And they tell only how far *these test clips* can be trusted. That the three networks differ is another matter."
 )
 
@@ -157,17 +177,23 @@ Markdown(
 # A network is a sample, too: another seed, other first weights, another order of clips.
 
 # %% tags=["remove-input", "nbval-check-output"]
-best = records.pick(records.recorded("ucf101-112"), network="small_resnet")
+best = records.select_runs(
+    records.load_results("ucf101-112"), network="small_resnet"
+)
 rows = [
-    (label, records.spread(records.accuracies(runs, "test")), len(runs))
+    (label, records.mean_and_range(records.accuracies(runs, "test")), len(runs))
     for label, runs in {
-        "the puppets, as in the chapter Train": records.pick(drawn, conv="2plus1d"),
+        "the puppets, as in the chapter Train": records.select_runs(
+            drawn, conv="2plus1d"
+        ),
         "real clips, by the recipe of the chapter before, 112 pixels": best,
         "the same with 64 pixels and fewer epochs": real,
     }.items()
 ]
 Markdown(
-    records.table(("recorded", "test accuracy: mean, worst and best", "seeds"), rows)
+    records.markdown_table(
+        ("recorded", "test accuracy: mean, worst and best", "seeds"), rows
+    )
     + f"\n\n(Machine: {real[0]['hardware']}; the page [Results](../book/results.md) has sizes and commands.)\n\n"
     "An accuracy without its spread is an anecdote."
 )
@@ -179,27 +205,32 @@ Markdown(
 # it buy on clips that are hardly longer than ten frames at our frame step?
 
 # %%
-excerpts = evaluation.predict_clips(model, test_ds.files, 3, run.reading)
+excerpts = evaluation.predict_clips(model, test_ds.files, 3, run.sampling)
 print("clips, excerpts, classes:", excerpts.shape)
 averaged = excerpts.mean(axis=1).argmax(axis=1)
 print(f"the middle: accuracy {right.mean():.2f}")
 print(f"three excerpts, averaged: accuracy {np.mean(averaged == actual):.2f}")
 
 # %% tags=["remove-input", "nbval-check-output"]
-kinds = {"puppets": records.pick(drawn, conv="2plus1d"), "real clips": real}
+kinds = {
+    "puppets": records.select_runs(drawn, conv="2plus1d"),
+    "real clips": real,
+}
 rows = [
     (
         n,
         *(
-            records.spread([run["several_clips"][str(n)] for run in runs])
+            records.mean_and_range(
+                [run["several_clips"][str(n)] for run in runs]
+            )
             for runs in kinds.values()
         ),
     )
-    for n in training.CLIPS
+    for n in evaluation.CLIPS_PER_VIDEO
 ]
 Markdown(
     "Recorded, three seeds each; mean, worst and best:\n\n"
-    + records.table(("excerpts of a clip", *kinds), rows)
+    + records.markdown_table(("excerpts of a clip", *kinds), rows)
 )
 
 # %% [markdown]
@@ -223,9 +254,12 @@ train_ds = data["train"]
 passes = [pass_over_labels(train_ds) for _ in range(10)]
 # A perfect model's predictions in one pass are that pass's labels.
 accuracies = [
-    np.mean(labels == predicted) for labels, predicted in itertools.pairwise(passes)
+    np.mean(labels == predicted)
+    for labels, predicted in itertools.pairwise(passes)
 ]
-print(f"accuracy of a perfect model, judged in two passes: {np.mean(accuracies):.2f}")
+print(
+    f"accuracy of a perfect model, judged in two passes: {np.mean(accuracies):.2f}"
+)
 
 # %% [markdown]
 # Chance. The confusion matrix of the training set in the tutorial is made this way: it is noise, whatever the model. `get_actual_predicted_labels` takes labels and
@@ -243,9 +277,12 @@ print(f"accuracy of a perfect model, judged in two passes: {np.mean(accuracies):
 # itself and averages over them. **Predict:** what does its matrix look like? (In the code, `drawn`, and below it `best` and `real`, are lists of recorded runs, loaded in hidden cells.)
 
 # %% mystnb={"image": {"alt": "Confusion matrix of a network with 2D convolutions on the puppets. The rows of an action and of its reverse are equal: what one is taken for, so is the other."}} tags=["nbval-check-output"]
-blind = records.pick(drawn, conv="2d")[0]
+blind = records.select_runs(drawn, conv="2d")[0]
 axis = plots.plot_confusion_matrix(
-    blind["actual"], blind["predicted"], blind["class_names"], "Test clips, 2D convolutions"
+    blind["actual"],
+    blind["predicted"],
+    blind["class_names"],
+    "Test clips, 2D convolutions",
 )
 print(f"accuracy {blind['test']['accuracy']:.2f}")
 
@@ -259,7 +296,9 @@ print(f"accuracy {blind['test']['accuracy']:.2f}")
 truth = np.concatenate([run["actual"] for run in best])
 named = np.concatenate([run["predicted"] for run in best])
 classes = best[0]["class_names"]
-axis = plots.plot_confusion_matrix(truth, named, classes, f"Test clips, {len(best)} seeds")
+axis = plots.plot_confusion_matrix(
+    truth, named, classes, f"Test clips, {len(best)} seeds"
+)
 pairs = [(a, b) for a, b in zip(truth, named) if a != b]
 for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
     print(f"{pairs.count((a, b)):2} × {classes[a]} taken for {classes[b]}")
@@ -270,8 +309,12 @@ for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
 # Now the training set of the (2+1)D network, in one pass:
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the training clips, actual actions in rows and predicted ones in columns."}}
-actual_train, predicted_train = evaluation.get_actual_predicted_labels(model, train_ds)
-axis = plots.plot_confusion_matrix(actual_train, predicted_train, labels, "Training clips")
+actual_train, predicted_train = evaluation.get_actual_predicted_labels(
+    model, train_ds
+)
+axis = plots.plot_confusion_matrix(
+    actual_train, predicted_train, labels, "Training clips"
+)
 
 # %% tags=["remove-input"]
 Markdown(
@@ -289,7 +332,9 @@ Markdown(
 # %% mystnb={"image": {"alt": "Confusion matrix of 101 invented classes in shades of blue without numbers: a dark diagonal, a pale dust of mistakes, and in every fifth row a second spot, which together make a dotted line beside the diagonal."}} tags=["nbval-check-output"]
 draw = np.random.default_rng(0)
 truth = np.repeat(np.arange(101), 25)
-named = np.where(draw.random(truth.size) < 0.75, truth, draw.integers(101, size=truth.size))
+named = np.where(
+    draw.random(truth.size) < 0.75, truth, draw.integers(101, size=truth.size)
+)
 swapped = (truth % 5 == 0) & (draw.random(truth.size) < 0.5)
 named[swapped] = (truth[swapped] + 20) % 101
 many = [f"class {i}" for i in range(101)]
@@ -300,7 +345,9 @@ counts = np.zeros((101, 101), int)
 np.add.at(counts, (truth, named), 1)
 np.fill_diagonal(counts, 0)
 for i in np.argsort(-counts, axis=None, kind="stable")[:5]:
-    print(f"{counts.flat[i]:2} of 25 × {many[i // 101]} taken for {many[i % 101]}")
+    print(
+        f"{counts.flat[i]:2} of 25 × {many[i // 101]} taken for {many[i % 101]}"
+    )
 
 # %% [markdown]
 # ## Ask for precision and recall
@@ -313,7 +360,9 @@ for i in np.argsort(-counts, axis=None, kind="stable")[:5]:
 # By hand, on a small matrix: precision goes down a column, recall along a row. F1 is the harmonic mean of the two, which lies nearer to the smaller one, the more so the further they are apart: a network can't make up for a poor precision by a perfect recall.
 
 # %% tags=["nbval-check-output"]
-small = np.array([[6, 2, 0], [1, 5, 2], [0, 1, 3]])  # rows: actual; columns: predicted
+small = np.array(
+    [[6, 2, 0], [1, 5, 2], [0, 1, 3]]
+)  # rows: actual; columns: predicted
 hits = np.diag(small)
 small_precision = hits / small.sum(axis=0)  # 6 / 7, 5 / 8, 3 / 5
 small_recall = hits / small.sum(axis=1)  # 6 / 8, 5 / 8, 3 / 4
@@ -325,12 +374,19 @@ print(np.stack([small_precision, small_recall, f1]).round(2))
 
 # %% tags=["nbval-check-output"]
 rows, columns = np.indices(small.shape)
-clips = [np.repeat(numbers.ravel(), small.ravel()) for numbers in (rows, columns)]
+clips = [
+    np.repeat(numbers.ravel(), small.ravel()) for numbers in (rows, columns)
+]
 found = metrics.precision_recall_fscore_support(*clips)[:3]
-print("scikit-learn agrees:", np.allclose(found, [small_precision, small_recall, f1]))
+print(
+    "scikit-learn agrees:",
+    np.allclose(found, [small_precision, small_recall, f1]),
+)
 
 # %% mystnb={"image": {"alt": "Dot plot with one row for each action: a filled circle for precision, an open diamond for recall."}}
-precision, recall = evaluation.calculate_classification_metrics(actual, predicted, labels)
+precision, recall = evaluation.calculate_classification_metrics(
+    actual, predicted, labels
+)
 axis = plots.plot_precision_recall(precision, recall)
 
 # %% [markdown]
@@ -371,17 +427,25 @@ def top(run, k):
 
 
 kinds = {
-    "puppets, 2D": records.pick(drawn, conv="2d"),
-    "puppets, (2+1)D": records.pick(drawn, conv="2plus1d"),
+    "puppets, 2D": records.select_runs(drawn, conv="2d"),
+    "puppets, (2+1)D": records.select_runs(drawn, conv="2plus1d"),
     "real clips, (2+1)D": real,
 }
 rows = [
-    (label, *(records.spread([top(run, k) for run in runs]) for k in (1, 2, 3, 5)))
+    (
+        label,
+        *(
+            records.mean_and_range([top(run, k) for run in runs])
+            for k in (1, 2, 3, 5)
+        ),
+    )
     for label, runs in kinds.items()
 ]
 Markdown(
     "Recorded, three seeds each; mean, worst and best:\n\n"
-    + records.table(("recorded", "top 1", "top 2", "top 3", "top 5"), rows)
+    + records.markdown_table(
+        ("recorded", "top 1", "top 2", "top 3", "top 5"), rows
+    )
 )
 
 # %% [markdown]
@@ -396,28 +460,38 @@ Markdown(
 # %% mystnb={"image": {"alt": "Reliability diagram of recorded networks on real clips: confidence from left to right, share of right predictions upwards, a dot for each bin with its number of clips, the dotted diagonal for perfect calibration."}}
 def gather(runs):
     """Return of all runs' predictions whether they are right, and how sure they were."""
-    right = np.concatenate([np.equal(run["actual"], run["predicted"]) for run in runs])
-    return right, np.concatenate([np.max(run["probabilities"], axis=1) for run in runs])
+    right = np.concatenate(
+        [np.equal(run["actual"], run["predicted"]) for run in runs]
+    )
+    return right, np.concatenate(
+        [np.max(run["probabilities"], axis=1) for run in runs]
+    )
 
 
-axis = plots.plot_reliability(*evaluation.reliability(*gather(real)))
+axis = plots.plot_reliability(*evaluation.reliability_bins(*gather(real)))
 
 
 # %% tags=["remove-input"]
 def calibration(runs):
     right, confidence = gather(runs)
-    scores = np.mean(confidence), np.mean(right), calibration_error(right, confidence)
+    scores = (
+        np.mean(confidence),
+        np.mean(right),
+        calibration_error(right, confidence),
+    )
     return [f"{score:.2f}" for score in scores]
 
 
 def calibration_error(right, confidence):
-    said, true, number = evaluation.reliability(right, confidence)
+    said, true, number = evaluation.reliability_bins(right, confidence)
     return np.sum(number * np.abs(said - true)) / np.sum(number)
 
 
 _, sure = gather(real)
 rng = np.random.default_rng(0)
-by_chance = [calibration_error(rng.random(len(sure)) < sure, sure) for _ in range(1000)]
+by_chance = [
+    calibration_error(rng.random(len(sure)) < sure, sure) for _ in range(1000)
+]
 
 # %% tags=["remove-input", "nbval-check-output"]
 header = (
@@ -426,9 +500,14 @@ header = (
     "accuracy",
     "expected calibration error",
 )
-kinds = {"puppets": records.pick(drawn, conv="2plus1d"), "real clips": real}
+kinds = {
+    "puppets": records.select_runs(drawn, conv="2plus1d"),
+    "real clips": real,
+}
 Markdown(
-    records.table(header, [(label, *calibration(runs)) for label, runs in kinds.items()])
+    records.markdown_table(
+        header, [(label, *calibration(runs)) for label, runs in kinds.items()]
+    )
     + "\n\nThe expected calibration error is the mean distance from the diagonal, each bin weighted by its clips. "
     f"Were the three networks on real clips calibrated perfectly, {len(sure)} predictions of this confidence would still show {np.mean(by_chance):.2f}, by chance."
 )
@@ -444,25 +523,37 @@ Markdown(
 # %%
 examined = model
 if np.sum(predicted != actual) < 12:
-    examined, _ = training.train(run, epochs=2, test=False, log=lambda line: None)
+    examined, _ = training.train(
+        run, epochs=2, test=False, log=lambda line: None
+    )
 _, guesses = evaluation.predict_probabilities(examined, test_ds)
 sure, named = guesses.max(axis=1), guesses.argmax(axis=1)
 wrong = np.flatnonzero(named != actual)
 worst = wrong[np.argsort(-sure[wrong])][:12]
 
 # %% mystnb={"image": {"alt": "Twelve film strips of test clips that the network gets wrong, the surest mistake first, each with its true action, the one named, and how sure the network was."}}
-larger = {"output_size": (90, 120), "frame_step": run.frame_step, "start": "center"}
+larger = {
+    "output_size": (90, 120),
+    "frame_step": run.frame_step,
+    "start": "center",
+}
 clips = [
-    video.frames_from_video_file(test_ds.files[i], run.n_frames, **larger) for i in worst
+    video.frames_from_video_file(test_ds.files[i], run.n_frames, **larger)
+    for i in worst
 ]
-titles = [f"{labels[actual[i]]}, named {labels[named[i]]} ({sure[i]:.2f})" for i in worst]
+titles = [
+    f"{labels[actual[i]]}, named {labels[named[i]]} ({sure[i]:.2f})"
+    for i in worst
+]
 figure = plots.plot_film_strip(clips, titles)
 
 # %% tags=["remove-input"]
 pairs = [{labels[actual[i]], labels[named[i]]} for i in worst]
 reversed_pairs = sum(pair in map(set, puppets.PAIRS) for pair in pairs)
 rooms = set(
-    evaluation.name_groups([test_ds.files[i] for i in worst], sharing=puppets.PAIRS)
+    evaluation.group_names(
+        [test_ds.files[i] for i in worst], sharing=puppets.PAIRS
+    )
 )
 Markdown(
     f"Of {n_clips} test clips this network takes **{len(wrong)}** for something else; the strips show {len(worst)} of them, from {len(rooms)} groups."

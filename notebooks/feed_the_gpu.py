@@ -46,14 +46,23 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import archive, cache, pipeline, plots, puppets, records, settings, video
-from helpers.augmentation import Augmentation, is_sided
+from helpers import (
+    archive,
+    cache,
+    pipeline,
+    plots,
+    puppets,
+    records,
+    settings,
+    video,
+)
+from helpers.augmentation import Augmentation, is_directional
 from helpers.batches import ClipBatches
 from helpers.timeline import Timeline
 
 run = settings.current()
 folders = archive.fetch_clips(run)
-files, labels, class_names = video.clips_and_labels(folders["train"])
+files, labels, class_names = video.list_clips(folders["train"])
 print(len(files), "clips to train on;", records.hardware())
 
 # %% [markdown]
@@ -98,12 +107,16 @@ def train_on(batches, clock, step=rest):
 def read_in_turn(read, files, clock):
     for i in range(0, len(files), run.batch_size):
         with clock.span("reading"):
-            frames = np.stack([read(file) for file in files[i : i + run.batch_size]])
+            frames = np.stack(
+                [read(file) for file in files[i : i + run.batch_size]]
+            )
         yield frames
 
 
 # %% mystnb={"image": {"alt": "A timeline of two rows. Long bars of reading and short bars of the network take turns; while one is at work the other waits."}}
-chosen = slice(None, None, max(1, len(files) // 48))  # some clips of all classes
+chosen = slice(
+    None, None, max(1, len(files) // 48)
+)  # some clips of all classes
 some = files[chosen]
 read_plainly(some[0])  # TensorFlow's first call takes longer
 clock = Timeline()
@@ -161,7 +174,10 @@ for kind in clock.kinds:
 # [threads](../book/glossary.md#thread) as there are cores. (Python's threads can share this work, because OpenCV lets go of the lock that otherwise lets only one of them run at a time.)
 
 # %%
-sizes = run.reading | {"training": True, "start_step": run.start_step}  # see below
+sizes = run.sampling | {
+    "training": True,
+    "start_step": run.start_step,
+}  # see below
 
 
 def watch(epochs=1, step=rest, **options):
@@ -182,7 +198,9 @@ def watch(epochs=1, step=rest, **options):
 clock = Timeline()
 resized = train_on(
     read_in_turn(
-        lambda file: video.frames_from_video_file(file, **run.reading), some, clock
+        lambda file: video.frames_from_video_file(file, **run.sampling),
+        some,
+        clock,
     ),
     clock,
 )
@@ -212,7 +230,9 @@ for title, line in lines.items():
 
 # %% tags=["nbval-check-output"]
 def first_frames(dataset):
-    return np.concatenate([frames[:, 0] for frames, _ in dataset.as_numpy_iterator()])
+    return np.concatenate(
+        [frames[:, 0] for frames, _ in dataset.as_numpy_iterator()]
+    )
 
 
 frozen = pipeline.make_dataset(folders["train"], **sizes).cache()
@@ -224,25 +244,27 @@ del frozen, alive
 
 # %% [markdown]
 # `cache()` kept the outcome of chance, and each epoch is the first one over again: no new starts, no new order. So the question is *what* to keep. Not batches; and not all frames either. Of each clip
-# exactly those frames that *some* start may ask for: `kept_indices`. Then start, order and whatever else is random are drawn afterwards, as if nothing had been kept.
+# exactly those frames that *some* start may ask for: `cached_indices`. Then start, order and whatever else is random are drawn afterwards, as if nothing had been kept.
 #
 # Think of the tutorial's sizes, ten frames at a step of 15, and of a clip of 200 frames. Together its possible starts ask for every single frame. But
 # neighbouring frames look almost alike. Let starts lie five frames apart (`start_step=5`): since 15 is a multiple of five, the ten frames of all these starts share one grid, and a fifth of the frames is enough. The price is fewer starts to choose from.
 
 # %% mystnb={"image": {"alt": "Rows of marks along the frames of a clip. With a start step of one all frames are marked, with five every fifth, with fifteen every fifteenth; for validation ten frames in the middle."}}
 choices = {
-    f"start_step={step}": cache.kept_indices(200, 10, 15, start_step=step)
+    f"start_step={step}": cache.cached_indices(200, 10, 15, start_step=step)
     for step in (1, 5, 15)
 }
-choices["validation"] = cache.kept_indices(200, 10, 15, start="center")
-axis = plots.plot_chosen_frames(choices, 200)
+choices["validation"] = cache.cached_indices(200, 10, 15, start="center")
+axis = plots.plot_frame_choices(choices, 200)
 
 # %% tags=["nbval-check-output"]
 height, width = 168, 224  # a frame four by three, 224 pixels wide
 starts = [len(range(0, 200 - 135, step)) for step in (1, 5, 15)] + [1]
 for (label, kept), n_starts in zip(choices.items(), starts):
     megabytes = len(kept) * height * width * 3 / 1e6
-    print(f"{label:14} {n_starts:3} starts, {len(kept):4} frames, {megabytes:5.1f} MB")
+    print(
+        f"{label:14} {n_starts:3} starts, {len(kept):4} frames, {megabytes:5.1f} MB"
+    )
 
 # %% [markdown]
 # The bars of letterboxing are not kept; they are added when a clip is read. A clip too short for its ten frames has one choice of them only, and takes no more than a clip for validation.
@@ -250,11 +272,12 @@ for (label, kept), n_starts in zip(choices.items(), starts):
 # `FrameCache`, which does this, makes a simple promise: *a cache changes nothing but the time*. For any clip and seed it gives the very frames that `frames_from_video_file` gives.
 
 # %% tags=["nbval-check-output"]
-reading = run.reading | {"start_step": run.start_step}
+reading = run.sampling | {"start_step": run.start_step}
 keeper = cache.FrameCache("memory", **reading)
 same = [
     np.array_equal(
-        keeper.read(file, seed), video.frames_from_video_file(file, **reading, seed=seed)
+        keeper.read(file, seed),
+        video.frames_from_video_file(file, **reading, seed=seed),
     )
     for file in some[:10]
     for seed in range(3)
@@ -271,7 +294,7 @@ print(all(same), "for", len(same), "readings")
 with tempfile.TemporaryDirectory() as folder:
     for attempt in ("fills the folder", "finds it filled"):
         begin = time.perf_counter()
-        clips = ClipBatches(folders["val"], cache=folder, **run.reading)
+        clips = ClipBatches(folders["val"], cache=folder, **run.sampling)
         n_clips = sum(len(labels) for _, labels in clips)
         seconds = time.perf_counter() - begin
         print(f"{attempt:17} {n_clips} clips in {seconds:.2f} s")
@@ -283,17 +306,20 @@ with tempfile.TemporaryDirectory() as folder:
 # run, and the memory that the process held after five epochs, over what it held at the start. (In the rows for training, clips are also cut, flipped and coloured, which comes below.)
 
 # %% tags=["remove-input", "nbval-check-output"]
-bench = records.recorded("pipeline")
+bench = records.load_results("pipeline")
 rows = []
 for row in bench["rows"]:
     first, later = (
-        (f"{row[e]:.0f}/s", f"{row[f'{e}_ratio']:.1f}") for e in ("first", "later")
+        (f"{row[e]:.0f}/s", f"{row[f'{e}_ratio']:.1f}")
+        for e in ("first", "later")
     )
     disk = f"{row['disk'] / 1e9:.2f} GB" if row["disk"] else ""
-    rows.append((row["name"], *first, *later, f"{row['memory'][-1] / 1e9:.2f} GB", disk))
+    rows.append(
+        (row["name"], *first, *later, f"{row['memory'][-1] / 1e9:.2f} GB", disk)
+    )
 header = ["pipeline", "first epoch", "first, × tutorial", "later epochs"]
 header += ["later, × tutorial", "memory", "disk"]
-Markdown(f"{records.table(header, rows)}\n\n{bench['about']}")
+Markdown(f"{records.markdown_table(header, rows)}\n\n{bench['about']}")
 
 # %% [markdown]
 # (*NumPy* is `ClipBatches` by itself, without the copy into TensorFlow.) The decoder alone, on all cores, decodes and throws away: no first epoch can be faster. Keeping every start costs a slow first epoch and much room. And validation, whose frames are always the same, keeps least.
@@ -304,7 +330,9 @@ Markdown(f"{records.table(header, rows)}\n\n{bench['about']}")
 long = bench["long"]
 epochs = "; ".join(
     f"epoch {number}: {seconds:.0f} s, {memory / 1e9:.2f} GB of memory"
-    for number, (seconds, memory) in enumerate(zip(long["seconds"], long["memory"]), 1)
+    for number, (seconds, memory) in enumerate(
+        zip(long["seconds"], long["memory"]), 1
+    )
 )
 Markdown(
     f"A few hundred clips, repeated under other names until there were {long['clips']:,} of {long['classes']} classes, read at {long['size']} pixels with `start_step=5`, took "
@@ -361,7 +389,9 @@ figure = plots.plot_film_strip(
 # In the mirror it is the action of another class, under the first one's label. Such classes are never flipped: those whose names say left or right, and whichever else you name in `Augmentation(sided=...)`. None of UCF101's is among them.
 
 # %% tags=["nbval-check-output"]
-print("never flipped:", [name for name in puppets.CLASSES if is_sided(name)])
+print(
+    "never flipped:", [name for name in puppets.CLASSES if is_directional(name)]
+)
 
 # %% [markdown]
 # `make_dataset(..., training=True, augment=Augmentation())` draws all this anew for each clip of each epoch, after the cache.
@@ -383,7 +413,9 @@ def fingerprint(clips, epochs=2):
 
 fingerprints = {
     fingerprint(
-        ClipBatches(folders["val"], workers=threads, cache=place, augment=usual, **sizes)
+        ClipBatches(
+            folders["val"], workers=threads, cache=place, augment=usual, **sizes
+        )
     )
     for threads in (1, 3)
     for place in (None, "memory")
@@ -425,7 +457,7 @@ def tell(error):
 
 
 try:
-    for _ in ClipBatches(place, **run.reading):
+    for _ in ClipBatches(place, **run.sampling):
         pass
 except video.VideoReadError as error:
     print(tell(error))
@@ -436,10 +468,15 @@ except video.VideoReadError as error:
 # %% tags=["nbval-check-output"]
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    clips = ClipBatches(place, unreadable="leave out", cache="memory", **run.reading)
+    clips = ClipBatches(
+        place, unreadable="leave out", cache="memory", **run.sampling
+    )
 print(tell(said[0].message))
 print(
-    len(clips.files), "clips are left,", len(clips.left_out), "is listed in clips.left_out"
+    len(clips.files),
+    "clips are left,",
+    len(clips.left_out),
+    "is listed in clips.left_out",
 )
 shutil.rmtree(place)
 

@@ -41,7 +41,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import archive, layers, plots, recipes, records, settings, training, video
+from helpers import (
+    archive,
+    layers,
+    plots,
+    recipes,
+    records,
+    settings,
+    training,
+    video,
+)
 
 # %% [markdown]
 # ## See where we are going
@@ -50,10 +59,14 @@ from helpers import archive, layers, plots, recipes, records, settings, training
 # group. Two recipes, the same clips, the same number of epochs. A line is the mean of the seeds, a band reaches from the worst to the best of them.
 
 # %% mystnb={"image": {"alt": "Validation accuracy over fifty epochs on real clips, a line with a band for each of two recipes. The book's recipe ends well above the tutorial's."}}
-recorded = records.recorded("ucf101-112")
+recorded = records.load_results("ucf101-112")
 runs = {
-    "the book's recipe": records.of_recipe(recorded, recipes.RECIPES["book"]),
-    "the tutorial's recipe": records.of_recipe(recorded, recipes.RECIPES["tutorial"]),
+    "the book's recipe": records.runs_of_recipe(
+        recorded, recipes.RECIPES["book"]
+    ),
+    "the tutorial's recipe": records.runs_of_recipe(
+        recorded, recipes.RECIPES["tutorial"]
+    ),
 }
 axis = plots.plot_seeds(runs, "val_accuracy")
 title = axis.set_title("Accuracy on the validation clips (UCF101, ten classes)")
@@ -62,13 +75,16 @@ title = axis.set_title("Accuracy on the validation clips (UCF101, ten classes)")
 rows = []
 for label, made in runs.items():
     validation, test = (
-        records.spread(records.accuracies(made, split)) for split in ("val", "test")
+        records.mean_and_range(records.accuracies(made, split))
+        for split in ("val", "test")
     )
     epoch = np.median([run["epoch_seconds"] for run in made])
     rows.append((label, validation, f"**{test}**", f"{epoch:.0f} s"))
 size, hardware = made[0]["settings"]["size"], made[0]["hardware"]
 Markdown(
-    records.table(("accuracy", "validation", "test", "an epoch takes"), rows)
+    records.markdown_table(
+        ("accuracy", "validation", "test", "an epoch takes"), rows
+    )
     + f"\n\nAt the end, mean, worst and best of {len(made)} seeds each; frames of {size} × {size} pixels; chance is 0.10. "
     f"Each run had one core of a machine with {hardware}, shared with others: take the times as rough."
 )
@@ -100,11 +116,17 @@ for field in dataclasses.fields(recipes.Recipe):
 run = settings.current()
 folders = archive.fetch_clips(run)
 file = sorted(folders["train"].glob("*/*.avi"))[0]
-reading = {"output_size": (120, 160), "frame_step": run.frame_step, "start": "center"}
+reading = {
+    "output_size": (120, 160),
+    "frame_step": run.frame_step,
+    "start": "center",
+}
 clip = video.frames_from_video_file(file, run.n_frames, **reading)
 moving = np.array(layers.SubtractMean()(clip[None].astype("float32")))[0]
 strips = [clip, (128 + moving / 2).astype("uint8")]
-figure = plots.plot_film_strip(strips, ["as it is", "its mean subtracted; grey is zero"])
+figure = plots.plot_film_strip(
+    strips, ["as it is", "its mean subtracted; grey is zero"]
+)
 
 # %% [markdown]
 # What stands still is the same in all frames, so it equals its mean and vanishes. What moves stays: bright where a frame is brighter than usual, dark where it is darker. It costs one subtraction, and no weight has to be learnt for it.
@@ -118,12 +140,14 @@ figure = plots.plot_film_strip(strips, ["as it is", "its mean subtracted; grey i
 
 # %% mystnb={"image": {"alt": "The learning rate over the steps of a training. The tutorial's is a low flat line. The book's rises fast to twenty times that in the first tenth, then falls along half a wave of a cosine to zero."}}
 steps = 50 * 38  # epochs, batches an epoch
-schedule = recipes.get_learning_rate(ours, steps)
+schedule = recipes.learning_rate_schedule(ours, steps)
 rates = np.array([float(schedule(step)) for step in range(steps)])
 plots.use_style()
 figure, axis = plt.subplots(figsize=(9, 2.6))
 axis.plot(rates, label="the book's recipe")
-axis.axhline(theirs.learning_rate, color=plots.ORANGE, ls="--", label="the tutorial's")
+axis.axhline(
+    theirs.learning_rate, color=plots.ORANGE, ls="--", label="the tutorial's"
+)
 axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
 legend = axis.legend()
 
@@ -174,25 +198,35 @@ print(f"the smoothed loss is least at {given[losses.argmin()]:.2f}")
 # **Predict:** the cosine, weight decay, label smoothing, the subtracted mean, augmentation: put them in order, the most important first.
 
 # %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot a seed, and a line at their mean: the whole recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
-small = records.recorded("ucf101-64")
+small = records.load_results("ucf101-64")
 variants = {"the whole recipe": ours}
 for name, off in training.INGREDIENTS.items():
     variants[f"without {name}"] = dataclasses.replace(ours, **{name: off})
-runs = {label: records.of_recipe(small, recipe) for label, recipe in variants.items()}
-scores = {label: records.accuracies(made, "val") for label, made in runs.items()}
+runs = {
+    label: records.runs_of_recipe(small, recipe)
+    for label, recipe in variants.items()
+}
+scores = {
+    label: records.accuracies(made, "val") for label, made in runs.items()
+}
 axis = plots.plot_scores(scores, "accuracy on the validation clips at the end")
 
 # %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for label, made in runs.items():
     train, validation = (
-        records.spread(records.accuracies(made, split)) for split in ("train", "val")
+        records.mean_and_range(records.accuracies(made, split))
+        for split in ("train", "val")
     )
-    jumps = np.abs(np.diff([run["history"]["val_accuracy"][-11:] for run in made])).mean()
+    jumps = np.abs(
+        np.diff([run["history"]["val_accuracy"][-11:] for run in made])
+    ).mean()
     rows.append((label, train, validation, f"{jumps:.3f}"))
 size, epochs = (made[0]["settings"][name] for name in ("size", "epochs"))
 Markdown(
-    records.table(("accuracy", "training", "validation", "its jumps"), rows)
+    records.markdown_table(
+        ("accuracy", "training", "validation", "its jumps"), rows
+    )
     + f"\n\nAt the end of {epochs} epochs, mean, worst and best of {len(made)} seeds; frames of {size} × {size} pixels. "
     "There are 100 validation clips, so one of them is a hundredth. The jumps are the mean change of the validation accuracy from one epoch to the next, over the last ten."
 )

@@ -41,7 +41,16 @@ import numpy as np
 from IPython.display import Markdown
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers import archive, evaluation, plots, puppets, records, recipes, settings, ucf101
+from helpers import (
+    archive,
+    evaluation,
+    plots,
+    puppets,
+    records,
+    recipes,
+    settings,
+    ucf101,
+)
 from helpers.batches import ClipBatches
 
 # %% [markdown]
@@ -53,7 +62,7 @@ from helpers.batches import ClipBatches
 # %%
 run = settings.current()
 source = run.zip
-rooms = settings.home() / "data" / "rooms.zip"
+rooms = settings.project_root() / "data" / "rooms.zip"
 if run.dataset == "puppets":
     source = puppets.write_zip(rooms, clips=2, casts="class")
 print(f"{len(archive.list_files(source))} clips in the ZIP")
@@ -67,15 +76,21 @@ def read(source, num_classes, splits, split_by):
     """Return names, labels and middles of the clips by split."""
     # Each source and split has a folder of its own.
     folder = (
-        settings.home() / "data" / f"{pathlib.Path(source).stem}-{num_classes}-{split_by}"
+        settings.project_root()
+        / "data"
+        / f"{pathlib.Path(source).stem}-{num_classes}-{split_by}"
     )
     chosen = archive.download_ucf101_subset(
         source, num_classes, splits, folder, split_by=split_by
     )
     pictures = {}
     for split, place in chosen.items():
-        clips = ClipBatches(place, n_frames=2, frame_step=1, output_size=(48, 48))
-        frames = np.concatenate([frames.mean(axis=1, keepdims=True) for frames, _ in clips])
+        clips = ClipBatches(
+            place, n_frames=2, frame_step=1, output_size=(48, 48)
+        )
+        frames = np.concatenate(
+            [frames.mean(axis=1, keepdims=True) for frames, _ in clips]
+        )
         names = [file.name for file in clips.files]
         pictures[split] = names, clips.labels, frames.astype("uint8")
     return pictures
@@ -99,7 +114,9 @@ figure = plots.plot_film_strip([frames[firsts, 0]])
 # %% tags=["nbval-check-output"]
 def look_up(train, test):
     """Return for each test picture the number of the training picture most like it."""
-    train, test = (pixels.reshape(len(pixels), -1) / 255 for pixels in (train, test))
+    train, test = (
+        pixels.reshape(len(pixels), -1) / 255 for pixels in (train, test)
+    )
     nearest = KNeighborsClassifier(1).fit(train, np.zeros(len(train)))
     return nearest.kneighbors(test, return_distance=False)[:, 0]
 
@@ -119,7 +136,9 @@ print(f"accuracy {right.mean():.2f}, chance {1 / run.num_classes:.2f}")
 # %% mystnb={"image": {"alt": "Eight test pictures in the upper row; below each the training picture that was found. In some pairs both show the same figure in the same room."}}
 some = np.linspace(0, len(found) - 1, 8).astype(int)  # evenly from all classes
 strips = [test_frames[some, 0], frames[found[some], 0]]
-figure = plots.plot_film_strip(strips, ["Test clips", "The training clips found"])
+figure = plots.plot_film_strip(
+    strips, ["Test clips", "The training clips found"]
+)
 
 # %% tags=["nbval-check-output"]
 for i in some:
@@ -131,8 +150,10 @@ for i in some:
 # **Predict:** how right is the look-up on the test clips that have a sister in training, and how right on those that have none?
 
 # %% tags=["nbval-check-output"]
-known = set(evaluation.name_groups(names))
-has_sister = np.array([group in known for group in evaluation.name_groups(test_names)])
+known = set(evaluation.group_names(names))
+has_sister = np.array(
+    [group in known for group in evaluation.group_names(test_names)]
+)
 print(f"{has_sister.mean():.0%} of the test clips have a sister in training")
 print(f"accuracy with a sister:    {right[has_sister].mean():.2f}")
 print(f"accuracy without a sister: {right[~has_sister].mean():.2f}")
@@ -149,7 +170,9 @@ fair = read(source, run.num_classes, run.splits, "group")
     fair["test"],
 )
 fair_right = labels[look_up(frames, test_frames)] == test_labels
-shared = set(evaluation.name_groups(names)) & set(evaluation.name_groups(test_names))
+shared = set(evaluation.group_names(names)) & set(
+    evaluation.group_names(test_names)
+)
 print(f"groups in both training and test: {len(shared)}")
 print(f"accuracy {fair_right.mean():.2f}, by clip it was {right.mean():.2f}")
 
@@ -178,9 +201,13 @@ def deal(share, seed):
 
 
 splits = {"train": 30, "val": 10, "test": 10}
-drawn = read(puppets.write_zip(rooms, clips=2, casts="class"), 10, splits, "clip")
+drawn = read(
+    puppets.write_zip(rooms, clips=2, casts="class"), 10, splits, "clip"
+)
 picture_of = {
-    name: frame for names, _, frames in drawn.values() for name, frame in zip(names, frames)
+    name: frame
+    for names, _, frames in drawn.values()
+    for name, frame in zip(names, frames)
 }
 
 # %% [markdown]
@@ -192,7 +219,9 @@ def learn(train, test, labels, test_labels, seed):
     """Train a network on single pictures for 10 epochs of 10 batches; return its test accuracy."""
     recipe = recipes.Recipe(conv="2d", learning_rate=2e-3, seed=seed)
     small = dataclasses.replace(run, num_classes=10, n_frames=1, size=48)
-    model = recipes.compile_model(recipes.build_model(recipe, small), recipe, 10 * 10)
+    model = recipes.compile_model(
+        recipes.build_model(recipe, small), recipe, 10 * 10
+    )
     model.fit(train, labels, batch_size=16, epochs=10, verbose=0)
     return model.evaluate(test, test_labels, batch_size=50, verbose=0)[1]
 
@@ -202,7 +231,9 @@ scores = {"looking up": {}, "a 2D network": {}}
 for share in (0, 0.2, 0.5, 0.8, 1):
     for seed in range(3):
         named = deal(share, seed)
-        train, test = (np.stack([picture_of[name] for name in part]) for part in named)
+        train, test = (
+            np.stack([picture_of[name] for name in part]) for part in named
+        )
         told = [
             np.array([puppets.CLASSES.index(ucf101.get_class(n)) for n in part])
             for part in named
@@ -223,13 +254,16 @@ line = axis.axhline(0.5, color=plots.GREY, linewidth=1, zorder=0)
 rows = [
     (
         f"{share:.0%}",
-        *(records.spread(made[share]) if share in made else "" for made in scores.values()),
+        *(
+            records.mean_and_range(made[share]) if share in made else ""
+            for made in scores.values()
+        ),
     )
     for share in scores["looking up"]
 ]
 Markdown(
     "Three seeds each (another deal of the groups, other weights); mean, worst and best:\n\n"
-    + records.table(("leak", *scores), rows)
+    + records.markdown_table(("leak", *scores), rows)
 )
 
 # %% [markdown]
@@ -244,7 +278,9 @@ Markdown(
 # **Predict:** which of the three loses most when the sisters go?
 
 # %% tags=["remove-input"]
-runs = records.recorded("ucf101-64") + records.recorded("ucf101-64-splits")
+runs = records.load_results("ucf101-64") + records.load_results(
+    "ucf101-64-splits"
+)
 book = recipes.RECIPES["book"]
 ways = {
     "the tutorial's recipe": recipes.RECIPES["tutorial"],
@@ -254,7 +290,7 @@ ways = {
 real = {
     f"{label}, {told}": [
         run
-        for run in records.of_recipe(runs, recipe)
+        for run in records.runs_of_recipe(runs, recipe)
         if "test" in run and (run["settings"]["split_by"] == "clip") == by_clip
     ]
     for label, recipe in ways.items()
@@ -262,20 +298,33 @@ real = {
 }
 
 # %% mystnb={"image": {"alt": "Test accuracies of three recipes on real clips, split by clip and by group, a dot for each seed. By clip all three lie high, by group much lower, and the tutorial's recipe loses most."}}
-tested = {label: records.accuracies(made, "test") for label, made in real.items()}
+tested = {
+    label: records.accuracies(made, "test") for label, made in real.items()
+}
 axis = plots.plot_scores(tested, "test accuracy")
 limits = axis.set_xlim(0, 1)
 
 # %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for label in ways:
-    by_clip, by_group = (tested[f"{label}, {told}"] for told in ("by clip", "by group"))
+    by_clip, by_group = (
+        tested[f"{label}, {told}"] for told in ("by clip", "by group")
+    )
     drop = np.mean(by_clip) - np.mean(by_group)
-    rows.append((label, records.spread(by_clip), records.spread(by_group), f"{drop:.2f}"))
+    rows.append(
+        (
+            label,
+            records.mean_and_range(by_clip),
+            records.mean_and_range(by_group),
+            f"{drop:.2f}",
+        )
+    )
 seeds, about = min(map(len, real.values())), next(iter(real.values()))[0]
 Markdown(
     "Mean, worst and best:\n\n"
-    + records.table(("recipe", "by clip", "by group", "drop of the mean"), rows)
+    + records.markdown_table(
+        ("recipe", "by clip", "by group", "drop of the mean"), rows
+    )
     + f"\n\n({seeds} seeds each, {about['settings']['epochs']} epochs, 10 frames of {about['settings']['size']} pixels; {about['hardware']}. "
     "Commands: [Results](../book/results.md#split-by-clip-and-by-group).)"
 )
@@ -302,7 +351,7 @@ by_clip, by_group = (
     tested[f"the tutorial's recipe, {told}"] for told in ("by clip", "by group")
 )
 Markdown(
-    f"The same recipe here, on other classes and smaller frames: {records.spread(by_clip)} by clip, {records.spread(by_group)} by group."
+    f"The same recipe here, on other classes and smaller frames: {records.mean_and_range(by_clip)} by clip, {records.mean_and_range(by_group)} by group."
 )
 
 # %% [markdown]
@@ -322,7 +371,8 @@ Markdown(
 # %% tags=["nbval-check-output"]
 for way, splits in (("by clip", pictures), ("by group", fair)):
     groups = {
-        split: set(evaluation.name_groups(names)) for split, (names, _, _) in splits.items()
+        split: set(evaluation.group_names(names))
+        for split, (names, _, _) in splits.items()
     }
     shared = len(groups["train"] & groups["test"])
     print(

@@ -49,8 +49,10 @@ from helpers import archive, pipeline, plots, puppets, settings, ucf101, video
 
 # %%
 frames = puppets.draw_clip("PickUp", group=4, clip=1)
-plots.show_moving_picture(
-    frames[::2], "A drawn figure bends down to a parcel and lifts it up.", fps=12
+plots.show_animation(
+    frames[::2],
+    "A drawn figure bends down to a parcel and lifts it up.",
+    fps=12,
 )
 
 # %% [markdown]
@@ -73,7 +75,9 @@ print(frames.shape, frames.dtype)
 
 # %% mystnb={"image": {"alt": "Two film strips of the same figure. The upper one begins with a parcel on the floor and ends with it in the figure's hand; the lower one shows the same frames in the opposite order."}}
 put_down = puppets.draw_clip("PutDown", group=4, clip=1)
-figure = plots.plot_film_strip([frames, put_down], ["Clip A", "Clip B"], columns=8)
+figure = plots.plot_film_strip(
+    [frames, put_down], ["Clip A", "Clip B"], columns=8
+)
 
 # %% [markdown]
 # A is *PickUp*. Now imagine each strip cut into single pictures, and shuffled: could you still tell? Nobody could, for the two clips are made of the
@@ -93,7 +97,7 @@ np.array_equal(frames, put_down[::-1])
 
 # %%
 run = settings.current()
-source = archive.get_source(run)
+source = archive.zip_source(run)
 print(f"{run.dataset}, {run.run} run")
 
 # %% [markdown]
@@ -127,10 +131,14 @@ for class_name, files in list(by_class.items())[:10]:
 
 # %% mystnb={"image": {"alt": "Six film strips of figures that raise their arms. Strips one and two share figure, clothes and room; so do three and four, and five and six."}}
 clips = [
-    puppets.draw_clip("RaiseArms", group, clip) for group in (1, 2, 3) for clip in (1, 2)
+    puppets.draw_clip("RaiseArms", group, clip)
+    for group in (1, 2, 3)
+    for clip in (1, 2)
 ]
 titles = [
-    f"v_RaiseArms_g{group:02d}_c{clip:02d}.avi" for group in (1, 2, 3) for clip in (1, 2)
+    f"v_RaiseArms_g{group:02d}_c{clip:02d}.avi"
+    for group in (1, 2, 3)
+    for clip in (1, 2)
 ]
 figure = plots.plot_film_strip(clips, titles, columns=7)
 
@@ -162,7 +170,9 @@ by_group = ucf101.split_by_group(chosen, run.splits, seed=run.seed)
 # %% tags=["nbval-check-output"]
 def share_with_sister(split):
     def rooms(files):
-        return [(ucf101.get_class(file), ucf101.get_group(file)) for file in files]
+        return [
+            (ucf101.get_class(file), ucf101.get_group(file)) for file in files
+        ]
 
     seen = set(rooms(split["train"]))
     return np.mean([room in seen for room in rooms(split["test"])])
@@ -178,8 +188,14 @@ print(f"split by group: {share_with_sister(by_group):.0%}")
 
 # %% tags=["nbval-check-output"]
 for split, files in by_group.items():
-    own = [file for file in files if ucf101.get_class(file) == ucf101.get_class(first)]
-    print(f"{split:5} groups {sorted({ucf101.get_group(file) for file in own})}")
+    own = [
+        file
+        for file in files
+        if ucf101.get_class(file) == ucf101.get_class(first)
+    ]
+    print(
+        f"{split:5} groups {sorted({ucf101.get_group(file) for file in own})}"
+    )
 
 # %% [markdown]
 # ## Fetch the clips
@@ -188,7 +204,7 @@ for split, files in by_group.items():
 # right; run the cell again and nothing is fetched twice.
 
 # %%
-folder = settings.home() / "data" / run.name
+folder = settings.project_root() / "data" / run.name
 folders = archive.download_ucf101_subset(
     source, run.num_classes, run.splits, folder, seed=run.seed
 )
@@ -201,12 +217,12 @@ for split, path in folders.items():
 # ## Choose frames that tell the story
 #
 # Neighbouring frames look almost alike, so it is wasteful to feed them all to a network. `frames_from_video_file` reads a few of them at even distances,
-# [`frame_step`](../book/glossary.md#frame-step) apart, and fits each into a square without distorting it. `run.reading` says how many, how far apart, and how large:
+# [`frame_step`](../book/glossary.md#frame-step) apart, and fits each into a square without distorting it. `run.sampling` says how many, how far apart, and how large:
 
 # %% tags=["nbval-check-output"]
 file = sorted(folders["train"].glob("*/*.avi"))[0]
-frames = video.frames_from_video_file(file, **run.reading, start="center")
-print(run.reading)
+frames = video.frames_from_video_file(file, **run.sampling, start="center")
+print(run.sampling)
 print(frames.shape, frames.dtype)
 
 # %% mystnb={"image": {"alt": "A film strip of the frames that were read from one clip, in square pictures with black bars above and below."}}
@@ -220,7 +236,10 @@ figure = plots.plot_film_strip([frames], [file.name])
 # a clip of 200 frames:
 
 # %% tags=["nbval-check-output"]
-print("center:", video.frame_indices(200, n_frames=10, frame_step=15, start="center"))
+print(
+    "center:",
+    video.frame_indices(200, n_frames=10, frame_step=15, start="center"),
+)
 for seed in (1, 2):
     print(
         f"random, seed {seed}:",
@@ -242,8 +261,12 @@ print(" 6 frames:", video.frame_indices(6, n_frames=10, frame_step=15))
 
 # %% mystnb={"image": {"alt": "A film strip of a clip that is shorter than ten frames at a step of fifteen; it shows the whole action and no black frame."}}
 step = 40  # longer steps than any clip of this chapter allows
-short = video.frames_from_video_file(file, 10, (96, 128), frame_step=step, start="center")
-figure = plots.plot_film_strip([short], ["the same clip, too short for the step asked for"])
+short = video.frames_from_video_file(
+    file, 10, (96, 128), frame_step=step, start="center"
+)
+figure = plots.plot_film_strip(
+    [short], ["the same clip, too short for the step asked for"]
+)
 
 # %% [markdown]
 # A file that can't be read is named, so that you can do something about it:
@@ -261,7 +284,7 @@ except video.VideoReadError as error:
 # is named in a warning.
 
 # %% tags=["nbval-check-output"]
-generator = video.FrameGenerator(folders["val"], **run.reading)
+generator = video.FrameGenerator(folders["val"], **run.sampling)
 frames, label = next(iter(generator))
 print(len(generator), "clips; the first is", frames.shape)
 print("label", label, "stands for", generator.class_names[label])
@@ -275,11 +298,13 @@ print("label", label, "stands for", generator.class_names[label])
 # the network works on this one. In outline:
 
 # %% tags=["nbval-check-output"]
-files, labels, class_names = video.clips_and_labels(folders["val"])
+files, labels, class_names = video.list_clips(folders["val"])
 
 
 def read(file):
-    return video.frames_from_video_file(file.decode(), **run.reading, start="center")
+    return video.frames_from_video_file(
+        file.decode(), **run.sampling, start="center"
+    )
 
 
 outline = tf.data.Dataset.from_tensor_slices([str(file) for file in files])
@@ -295,9 +320,15 @@ print(next(iter(outline)).shape)
 
 # %%
 train_ds = pipeline.make_dataset(
-    folders["train"], batch_size=run.batch_size, training=True, seed=run.seed, **run.reading
+    folders["train"],
+    batch_size=run.batch_size,
+    training=True,
+    seed=run.seed,
+    **run.sampling,
 )
-val_ds = pipeline.make_dataset(folders["val"], batch_size=run.batch_size, **run.reading)
+val_ds = pipeline.make_dataset(
+    folders["val"], batch_size=run.batch_size, **run.sampling
+)
 
 # %% tags=["nbval-check-output"]
 frames, labels = next(iter(train_ds))
@@ -312,8 +343,13 @@ print("classes:", ", ".join(train_ds.class_names))
 # Does every clip come once an [epoch](../book/glossary.md#epoch), and in another order each time? Count the classes, and compare the beginnings of two epochs:
 
 # %% tags=["nbval-check-output"]
-epochs = [np.concatenate([labels.numpy() for _, labels in train_ds]) for _ in range(2)]
-print("clips per class:", list(collections.Counter(sorted(epochs[0].tolist())).values()))
+epochs = [
+    np.concatenate([labels.numpy() for _, labels in train_ds]) for _ in range(2)
+]
+print(
+    "clips per class:",
+    list(collections.Counter(sorted(epochs[0].tolist())).values()),
+)
 print("same order twice:", np.array_equal(*epochs))
 
 # %% [markdown]

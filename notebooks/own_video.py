@@ -43,11 +43,22 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import archive, plots, predict, puppets, records, settings, training, video
+from helpers import (
+    archive,
+    plots,
+    predict,
+    puppets,
+    records,
+    settings,
+    training,
+    video,
+)
 from helpers.playback import write_video
 from helpers.recipes import Recipe
 
-tf.get_logger().setLevel("ERROR")  # no notes on what it compiles, and where it writes
+tf.get_logger().setLevel(
+    "ERROR"
+)  # no notes on what it compiles, and where it writes
 
 # %% [markdown]
 # ## Get a network and a video
@@ -63,13 +74,24 @@ classifier = predict.load(run_folder)
 
 # %% mystnb={"image": {"alt": "A film strip of a video that was put together: one action after the other, some of them by other figures in other rooms."}}
 if run.dataset == "puppets":
-    names = ["SitDown", "StandUp", "RaiseArms", "LowerArms", "WalkLeft", "WalkRight"]
+    names = [
+        "SitDown",
+        "StandUp",
+        "RaiseArms",
+        "LowerArms",
+        "WalkLeft",
+        "WalkRight",
+    ]
     clips = [puppets.draw_clip(name, group=99, clip=1) for name in names]
 else:  # a test clip of each class
     test = sorted(archive.fetch_clips(run)["test"].iterdir())
     names = [folder.name for folder in test if folder.is_dir()]
-    files = [next(folder.glob("[!.]*.avi")) for folder in test if folder.is_dir()]
-    clips = [video.read_pictures(file, np.arange, (240, 320))[0] for file in files]
+    files = [
+        next(folder.glob("[!.]*.avi")) for folder in test if folder.is_dir()
+    ]
+    clips = [
+        video.read_frames(file, np.arange, (240, 320))[0] for file in files
+    ]
 frames = np.concatenate(clips)
 figure = plots.plot_film_strip([frames], columns=12)
 
@@ -125,7 +147,10 @@ for name, probability in prediction.top(3):
 # %% tags=["nbval-check-output"]
 print(len(prediction.seconds), "windows; the first and the last:")
 print(prediction.seconds[[0, -1]].round(2).tolist())
-print("add up to 1:", np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5))
+print(
+    "add up to 1:",
+    np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5),
+)
 
 # %% [markdown]
 # ## Keep time, not frames
@@ -142,7 +167,9 @@ same = np.allclose(prediction.seconds, double.seconds, atol=0.05)
 print("windows at the same seconds:", same)
 
 # %%
-once, twice = (each.probabilities.argmax(axis=1) for each in (prediction, double))
+once, twice = (
+    each.probabilities.argmax(axis=1) for each in (prediction, double)
+)
 print(f"windows that are named alike: {np.sum(once == twice)} of {len(once)}")
 
 # %% [markdown]
@@ -174,10 +201,10 @@ axis = plots.plot_over_time(own)
 
 # %%
 predict.annotate(own, VIDEO or path, folder / "annotated.mp4")
-shown, _ = video.read_pictures(
+shown, _ = video.read_frames(
     folder / "annotated.mp4", lambda n: np.arange(0, min(n, 320), 5), (180, 240)
 )
-plots.show_moving_picture(
+plots.show_animation(
     shown,
     "The video, with the likeliest classes, bars and probabilities at its foot.",
     fps=5,
@@ -207,7 +234,10 @@ cases = {
 def look(frames):
     sizes = len(frames), classifier.n_frames, run.frame_step
     chosen = video.frame_indices(*sizes, start="center")
-    return [video.letterbox(frame, classifier.output_size) for frame in frames[chosen]]
+    return [
+        video.letterbox(frame, classifier.output_size)
+        for frame in frames[chosen]
+    ]
 
 
 looks = np.array([look(frames) for frames in cases.values()])
@@ -216,7 +246,9 @@ figure = plots.plot_film_strip(looks, list(cases))
 # %%
 answers = classifier.probabilities(looks)
 for case, answer in zip(cases, answers):
-    print(f"{case:15} {answer.max():.2f}  {classifier.class_names[answer.argmax()]}")
+    print(
+        f"{case:15} {answer.max():.2f}  {classifier.class_names[answer.argmax()]}"
+    )
 
 # %% tags=["remove-input"]
 chance = 1 / len(classifier.class_names)
@@ -246,7 +278,10 @@ Markdown(
 
 # %%
 with contextlib.chdir(folder):
-    print("exit status", predict.main([str(run_folder), "drawn.mp4", "--top", "2"]))
+    print(
+        "exit status",
+        predict.main([str(run_folder), "drawn.mp4", "--top", "2"]),
+    )
 
 # %% [markdown]
 # What is no video is refused in one sentence, in a shell with exit status 1:
@@ -270,13 +305,16 @@ with contextlib.chdir(folder):
 #
 # (`format="onnx"` writes a third, for many other programs; it asks for the packages `onnx` and `tf2onnx`. And not every network gets everywhere: the tutorial's makes frames smaller by an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
 #
-# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't know. Its weights have 32 bits all along, so `models.as_float32` makes a copy that computes with 32, and exports anywhere. A network that does so already comes back as it is.
+# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't know. Its weights have 32 bits all along, so `export.as_float32` makes a copy that computes with 32, and exports anywhere. A network that does so already comes back as it is.
 
 # %%
-from helpers import models
+from helpers import export
 
-network = models.as_float32(classifier.model)
-exported = {"SavedModel": folder / "network", "LiteRT": folder / "network.tflite"}
+network = export.as_float32(classifier.model)
+exported = {
+    "SavedModel": folder / "network",
+    "LiteRT": folder / "network.tflite",
+}
 network.export(str(exported["SavedModel"]), verbose=False)
 network.export(str(exported["LiteRT"]), format="litert", verbose=False)
 
@@ -287,20 +325,26 @@ for name, place in exported.items():
         if place.is_file()
         else [file for file in place.rglob("*") if file.is_file()]
     )
-    print(f"{name:10} {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+    print(
+        f"{name:10} {sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
+    )
 
 # %% [markdown]
 # An export that runs need not be one that is right. So give the network and both exports the same clips, windows of our video, and compare the [logits](../book/glossary.md#logit). Nothing in the next cell but TensorFlow knows what a network is.
 
 # %%
-batch = video.clips_from_video_file(path, 8, **run.reading)
+batch = video.clips_from_video_file(path, 8, **run.sampling)
 saved = tf.saved_model.load(str(exported["SavedModel"]))
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # LiteRT is moving into a package of its own
+    warnings.simplefilter(
+        "ignore"
+    )  # LiteRT is moving into a package of its own
     lite = tf.lite.Interpreter(str(exported["LiteRT"])).get_signature_runner()
 logits = {
     "SavedModel": saved.serve(batch).numpy(),
-    "LiteRT": np.concatenate([lite(frames=clip[None])["output_0"] for clip in batch]),
+    "LiteRT": np.concatenate(
+        [lite(frames=clip[None])["output_0"] for clip in batch]
+    ),
 }
 
 # %% tags=["nbval-check-output"]

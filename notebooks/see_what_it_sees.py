@@ -42,7 +42,7 @@ from IPython.display import Markdown
 
 from helpers import (
     archive,
-    models,
+    export,
     plots,
     puppets,
     recipes,
@@ -60,9 +60,9 @@ from helpers import (
 run = settings.current()
 model, _ = training.train(run)
 # A network trained with --mixed computes in 16 bits, too coarse for sums that are to agree.
-model = models.as_float32(model)
+model = export.as_float32(model)
 folders = archive.fetch_clips(run)
-files, labels, class_names = video.clips_and_labels(folders["test"])
+files, labels, class_names = video.list_clips(folders["test"])
 file = files[len(files) // 3]
 
 
@@ -75,19 +75,25 @@ def read(file, side, frame_step=run.frame_step):
 
 
 def colour(frames, evidence):
-    maps = saliency.spread_over_frames(np.maximum(evidence, 0)[None], frames.shape[:3])
-    return video.between_bars(plots.overlay_map(frames, maps[0]), 144, 192)
+    maps = saliency.upsample_maps(
+        np.maximum(evidence, 0)[None], frames.shape[:3]
+    )
+    return video.crop_padding(plots.overlay_map(frames, maps[0]), 144, 192)
 
 
 # %%
 whole = read(file, run.size, frame_step=1)
 readings = einops.rearrange(whole, "(t s) h w c -> s t h w c", s=run.frame_step)
 named = model.predict(readings, verbose=0).mean(axis=0).argmax()
-evidence = saliency.find_evidence(
-    model, readings, [named] * len(readings), "stage2_block1_relu2", pooled=False
+evidence = saliency.attribution_maps(
+    model,
+    readings,
+    [named] * len(readings),
+    "stage2_block1_relu2",
+    pooled=False,
 )
 moving = colour(read(file, 192, frame_step=1), evidence.mean(axis=0))
-plots.show_moving_picture(
+plots.show_animation(
     moving[:: run.frame_step // 2 + 1],
     "A clip in grey; orange spots come and go.",
     fps=8,
@@ -106,7 +112,7 @@ plots.show_moving_picture(
 # **Predict:** add up this evidence over all places, and add the bias of the dense layer. What does it come to?
 
 # %%
-data = training.make_datasets(folders, run)
+data = training.load_splits(folders, run)
 
 
 def take(split, most):
@@ -121,11 +127,13 @@ clips, actual = take("test", most=50)
 # %% tags=["nbval-check-output"]
 logits = model.predict(clips, verbose=0)
 named = logits.argmax(axis=1)
-evidence = saliency.find_evidence(model, clips)
+evidence = saliency.attribution_maps(model, clips)
 kernel, bias = model.get_layer("logits").get_weights()
 together = evidence.sum(axis=(1, 2, 3)) + bias[named]
 print("moments, rows and columns of the last volume:", evidence.shape[1:])
-print("logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3))
+print(
+    "logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3)
+)
 
 # %% [markdown]
 # The logit, exactly. That is the firmest thing that can be said of any map in this chapter: at the last volume nothing is lost and nothing is invented. Here it is over the frames:
@@ -133,7 +141,7 @@ print("logit = sum + bias:", np.allclose(together, logits.max(axis=1), atol=1e-3
 # %% mystnb={"image": {"alt": "A film strip of one clip in grey under a broad, blurred orange cloud that covers half of each frame and hardly changes from frame to frame."}}
 layers = [f"stage{stage}_block1_relu2" for stage in (4, 3, 2)]
 shown = read(file, run.size)[None]
-last = saliency.find_evidence(model, shown, layer=layers[0])
+last = saliency.attribution_maps(model, shown, layer=layers[0])
 answer = model.predict(shown, verbose=0)[0]
 first, second = answer.argsort()[:-3:-1]
 print(f"named {class_names[first]}, logit {answer[first]:.1f}")
@@ -156,7 +164,7 @@ figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=8)
 # The mean was devised for a network's last volume. Nothing forces us to take it: with `pooled=False` each place keeps its own gradient [(Draelos and Carin 2020)](https://arxiv.org/abs/2011.08891). At the last volume both are the class activation map:
 
 # %% tags=["nbval-check-output"]
-own = saliency.find_evidence(model, clips, pooled=False)
+own = saliency.attribution_maps(model, clips, pooled=False)
 print("the same at the last volume:", np.allclose(own, evidence, atol=1e-4))
 
 # %% [markdown]
@@ -169,7 +177,10 @@ tries = {
     for layer in layers[1:]
     for way, pooled in ways.items()
 }
-maps = [saliency.find_evidence(model, shown, **choice)[0] for choice in tries.values()]
+maps = [
+    saliency.attribution_maps(model, shown, **choice)[0]
+    for choice in tries.values()
+]
 strips = [colour(read(file, 192), one) for one in maps]
 figure = plots.plot_film_strip(strips, list(tries))
 
@@ -189,8 +200,8 @@ size = val.shape[1:4]
 
 
 def predict_without(clips, evidence):
-    maps = saliency.spread_over_frames(evidence, size)
-    return model.predict(saliency.cover(clips, maps, share=1 / 8), verbose=0)
+    maps = saliency.upsample_maps(evidence, size)
+    return model.predict(saliency.occlude(clips, maps, share=1 / 8), verbose=0)
 
 
 def fall(clips, before, evidence):
@@ -214,10 +225,12 @@ def at_random(n_clips):
 # %% mystnb={"image": {"alt": "Dot plot: by how much the logit falls, a dot for each validation clip and a line at the mean, for places at random, the middle of the frames, and the maps of three stages. Maps without the mean make it fall most."}}
 maps = {"places at random": at_random(len(val))}
 maps["the middle"] = np.repeat(middle, len(val), axis=0)
-maps["stage4, both"] = saliency.find_evidence(model, val)
+maps["stage4, both"] = saliency.attribution_maps(model, val)
 for name, choice in tries.items():
-    maps[name] = saliency.find_evidence(model, val, **choice)
-maps = {name: np.maximum(each, 0) for name, each in maps.items()}  # as they are drawn
+    maps[name] = saliency.attribution_maps(model, val, **choice)
+maps = {
+    name: np.maximum(each, 0) for name, each in maps.items()
+}  # as they are drawn
 falls = {name: fall(val, before, each) for name, each in maps.items()}
 axis = plots.plot_scores(falls, "the logit falls by")
 
@@ -232,7 +245,7 @@ print("We take:", best)
 # Now the test clips, once, with the map that was chosen.
 
 # %% tags=["nbval-check-output"]
-evidence = saliency.find_evidence(model, clips, **choice)
+evidence = saliency.attribution_maps(model, clips, **choice)
 positive = np.maximum(evidence, 0)
 in_places = at_random(len(clips))
 in_middle = np.repeat(middle, len(clips), axis=0)
@@ -258,7 +271,7 @@ error = np.sqrt(0.25 / len(clips))
 Markdown(
     f"Accuracy on {len(clips)} test clips when an eighth of the pixels is covered "
     f"(standard error: at most {error:.2f}):\n\n"
-    + records.table(("covered", "accuracy"), rows)
+    + records.markdown_table(("covered", "accuracy"), rows)
     + f"\n\nThe logit falls by {highest.mean():.1f} where the map is highest, by {central.mean():.1f} in the middle; "
     f"it falls more for the map on {np.mean(highest > central):.0%} of the clips."
 )
@@ -275,21 +288,23 @@ Markdown(
 
 # %% mystnb={"image": {"alt": "Dot plot of how strongly maps lie on what moves, a dot for each test clip and a line at the mean: the chosen map, the cloud in the middle, and the last volume. The cloud reaches the highest mean."}}
 def inside(maps):
-    return video.between_bars(maps[..., None], 3 * run.size // 4, run.size)[..., 0]
+    return video.crop_padding(maps[..., None], 3 * run.size // 4, run.size)[
+        ..., 0
+    ]
 
 
-motion = inside(saliency.find_motion(clips).any(axis=1, keepdims=True))
+motion = inside(saliency.moving_pixels(clips).any(axis=1, keepdims=True))
 
 
 def times_chance(maps):
-    maps = inside(saliency.spread_over_frames(np.maximum(maps, 0), size))
+    maps = inside(saliency.upsample_maps(np.maximum(maps, 0), size))
     on_motion = (maps * motion).sum(axis=(1, 2, 3)) / maps.sum(axis=(1, 2, 3))
     return on_motion / motion.mean(axis=(1, 2, 3))
 
 
 scores = {best: times_chance(evidence)}
 scores["the middle"] = times_chance(in_middle)
-scores["stage4, both"] = times_chance(saliency.find_evidence(model, clips))
+scores["stage4, both"] = times_chance(saliency.attribution_maps(model, clips))
 axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 
 # %% [markdown]
@@ -308,20 +323,22 @@ axis = plots.plot_scores(scores, "share on what moves, in multiples of chance")
 few = clips[:: max(1, len(clips) // 10)]
 target = model.predict(few, verbose=0).argmax(axis=1)
 parts = ["logits", "stage4", "stage3", "stage2", "stage1", "stem"]
-true = np.maximum(saliency.find_evidence(model, few, target, **choice), 0)
+true = np.maximum(saliency.attribution_maps(model, few, target, **choice), 0)
 
 
 def after_forgetting(parts, seeds=(1, 2, 3)):
     similarity = []
     for seed in seeds:
         other = saliency.randomize_weights(model, parts, seed)
-        forgot = saliency.find_evidence(other, few, target, **choice)
+        forgot = saliency.attribution_maps(other, few, target, **choice)
         similarity.extend(saliency.compare_maps(true, np.maximum(forgot, 0)))
     return np.nan_to_num(similarity)  # a map of nothing resembles nothing
 
 
 def frame_difference(clips):
-    return np.abs(np.diff(clips.astype(int), axis=1)).mean(axis=-1)  # asks no network
+    return np.abs(np.diff(clips.astype(int), axis=1)).mean(
+        axis=-1
+    )  # asks no network
 
 
 # %% [markdown]
@@ -330,8 +347,10 @@ def frame_difference(clips):
 # %% mystnb={"image": {"alt": "Three film strips of one clip: the map of the trained network, that of a network with random weights, whose spots lie elsewhere, and the difference of frames, which lies neatly on what moves."}}
 forgetful = saliency.randomize_weights(model, parts, seed=1)
 three = {
-    "trained": saliency.find_evidence(model, shown, [first], **choice),
-    "random weights": saliency.find_evidence(forgetful, shown, [first], **choice),
+    "trained": saliency.attribution_maps(model, shown, [first], **choice),
+    "random weights": saliency.attribution_maps(
+        forgetful, shown, [first], **choice
+    ),
     "frame difference": frame_difference(shown),
 }
 strips = [colour(read(file, 192), each[0]) for each in three.values()]
@@ -341,12 +360,18 @@ figure = plots.plot_film_strip(strips, list(three))
 # Then by number, a dot for each clip and seed:
 
 # %% mystnb={"image": {"alt": "Dot plot of rank correlations. The map of another clip of the same action resembles the true map somewhat; maps after forgetting lie around nothing; the difference of frames stays at one."}}
-one = np.flatnonzero(actual[:-1] == actual[1:])  # clips come in order of their actions
+one = np.flatnonzero(
+    actual[:-1] == actual[1:]
+)  # clips come in order of their actions
 pairs = saliency.compare_maps(positive[one], positive[one + 1])
 similarity = {"another clip, same action": pairs}
 similarity["random logits"] = after_forgetting(parts[:1])
 for upto in (2, 6):
-    label = "all random" if upto == len(parts) else f"random from {parts[upto - 1]} on"
+    label = (
+        "all random"
+        if upto == len(parts)
+        else f"random from {parts[upto - 1]} on"
+    )
     similarity[label] = after_forgetting(parts[:upto])
 drawn = frame_difference(few)  # the same before and after
 similarity["frame difference, all random"] = saliency.compare_maps(drawn, drawn)
@@ -361,7 +386,9 @@ print("so does the frame difference:", unmoved.mean() < others.mean())
 
 
 # %% tags=["remove-input"]
-told = {name: records.spread(values) for name, values in similarity.items()}
+told = {
+    name: records.mean_and_range(values) for name, values in similarity.items()
+}
 Markdown(
     f"Rank correlation, mean, least and greatest: with another clip of the same action {told['another clip, same action']}; "
     f"after the logits forgot {told['random logits']}; after all forgot {told['all random']}; "
@@ -383,7 +410,8 @@ Markdown(
 order = logits.argsort(axis=1)
 second, last = (
     saliency.compare_maps(
-        evidence, saliency.find_evidence(model, clips, order[:, place], **choice)
+        evidence,
+        saliency.attribution_maps(model, clips, order[:, place], **choice),
     )
     for place in (-2, 0)
 )
@@ -391,7 +419,9 @@ alike = {}
 for first, rival, value in zip(named, order[:, -2], second):
     both = {class_names[first], class_names[rival]}
     pair = next((pair for pair in puppets.PAIRS if both == set(pair)), None)
-    alike.setdefault(" and ".join(pair) if pair else "second, no reverse", []).append(value)
+    alike.setdefault(
+        " and ".join(pair) if pair else "second, no reverse", []
+    ).append(value)
 alike = dict(sorted(alike.items())) | {"first and last": last}
 axis = plots.plot_scores(alike, "rank correlation of the evidence for the two")
 
@@ -421,13 +451,16 @@ for half_played, frames in played.items():
     # The first frame twice, so that it, too, has a difference.
     from_start = halves[:, [0, *range(run.n_frames)]]
     found = saliency.grad_cam(model, halves, named, **choice)
-    shares = (in_second_half(each).mean() for each in (frame_difference(from_start), found))
+    shares = (
+        in_second_half(each).mean()
+        for each in (frame_difference(from_start), found)
+    )
     rows.append((f"{half_played} half", *(f"{share:.2f}" for share in shares)))
 
 # %% tags=["remove-input"]
 Markdown(
     "Share that lies in the second half:\n\n"
-    + records.table(("played in the", "what moves", "evidence"), rows)
+    + records.markdown_table(("played in the", "what moves", "evidence"), rows)
 )
 
 # %% [markdown]
@@ -457,18 +490,26 @@ figure = plots.plot_temporal_filters(six)
 # If you find edges, look at the upper row: they were there before the first clip was seen. A curve of three weights is made of three parts: their mean, which smooths; the last less the first, which tells a change; and the middle against its neighbours, which tells a flicker. How much of each is there, before and after?
 
 # %% tags=["remove-input"]
-parts_of = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+parts_of = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]]) / np.sqrt(
+    [[3], [2], [6]]
+)
 shares = {
-    name: ((parts_of @ curves.reshape(3, -1)) ** 2).sum(axis=1) / (curves**2).sum()
+    name: ((parts_of @ curves.reshape(3, -1)) ** 2).sum(axis=1)
+    / (curves**2).sum()
     for name, curves in temporal.items()
 }
 kept = [
     np.corrcoef(*(np.ravel(each) for each in filters.values()))[0, 1]
     for filters in (spatial, temporal)
 ]
-rows = [(when, *(f"{share:.2f}" for share in of_each)) for when, of_each in shares.items()]
+rows = [
+    (when, *(f"{share:.2f}" for share in of_each))
+    for when, of_each in shares.items()
+]
 Markdown(
-    records.table(("temporal filters", "mean", "change", "flicker"), rows)
+    records.markdown_table(
+        ("temporal filters", "mean", "change", "flicker"), rows
+    )
     + "\n\n(Shares of the squared weights; random ones have about a third of each.)"
     + f"\n\nCorrelation of the weights before and after training: {kept[0]:.3f} of the spatial ones, {kept[1]:.3f} of the temporal ones."
 )
@@ -480,11 +521,14 @@ Markdown(
 stem = keras.Model(model.input, model.get_layer("stem_relu").output)
 response = keras.ops.convert_to_numpy(stem(shown))[0]
 side = run.size // 2  # the stem halves it
-response = video.between_bars(response, 3 * side // 4, side)
+response = video.crop_padding(response, 3 * side // 4, side)
 inner = response[1:-1]  # before the first frame and after the last lies nothing
 restless = inner.std(axis=0).mean(axis=(0, 1)) / inner.mean(axis=(0, 1, 2))
-channels = {"changes most": restless.argmax(), "changes least": restless.argmin()}
-strips = [video.between_bars(shown[0], 3 * run.size // 4, run.size)]
+channels = {
+    "changes most": restless.argmax(),
+    "changes least": restless.argmin(),
+}
+strips = [video.crop_padding(shown[0], 3 * run.size // 4, run.size)]
 for channel in channels.values():
     grey = response[..., channel] / np.quantile(inner[..., channel], 0.99)
     grey = (255 * np.clip(grey, 0, 1)).astype(np.uint8)

@@ -49,12 +49,18 @@ from helpers import archive, models, plots, recipes, records, settings, training
 # [seed](../book/glossary.md#seed); the band reaches from the worst to the best of them.
 
 # %% mystnb={"image": {"alt": "Training accuracy over epochs on the puppets. The network of the paper's block rises to nearly one within a few epochs; the lines of the tutorial's network, trained either way, rise late and slowly."}}
-recorded = records.pick(records.recorded("puppets-short"), conv="2plus1d")
-theirs = records.pick(recorded, network="tutorial")
+recorded = records.select_runs(
+    records.load_results("puppets-short"), conv="2plus1d"
+)
+theirs = records.select_runs(recorded, network="tutorial")
 runs = {
-    "paper's block": records.pick(recorded, network="small_resnet"),
-    "tutorial's block, trained alike": records.pick(theirs, learning_rate=1e-3),
-    "tutorial's block, the tutorial's way": records.pick(theirs, learning_rate=1e-4),
+    "paper's block": records.select_runs(recorded, network="small_resnet"),
+    "tutorial's block, trained alike": records.select_runs(
+        theirs, learning_rate=1e-3
+    ),
+    "tutorial's block, the tutorial's way": records.select_runs(
+        theirs, learning_rate=1e-4
+    ),
 }
 axis = plots.plot_seeds(runs)
 title = axis.set_title("Accuracy on the training set (puppets)")
@@ -62,13 +68,19 @@ title = axis.set_title("Accuracy on the training set (puppets)")
 
 # %% tags=["remove-input", "nbval-check-output"]
 def describe(made):
-    scores = records.spread(records.accuracies(made, "test"))
+    scores = records.mean_and_range(records.accuracies(made, "test"))
     return f"{scores} after {made[0]['settings']['epochs']} epochs, {len(made)} seeds"
 
 
 lines = [f"- {label}: {describe(made)}" for label, made in runs.items()]
 Markdown(
-    "\n".join(["Accuracy on the test clips, split by group; chance is 0.10:", "", *lines])
+    "\n".join(
+        [
+            "Accuracy on the test clips, split by group; chance is 0.10:",
+            "",
+            *lines,
+        ]
+    )
     + f"\n\nRecorded on a machine with {recorded[0]['hardware']}; [Results](../book/results.md) has times and commands."
 )
 
@@ -84,7 +96,7 @@ Markdown(
 # %%
 run = settings.current()
 folders = archive.fetch_clips(run)
-data = training.make_datasets(folders, run, seed=run.seed)
+data = training.load_splits(folders, run, seed=run.seed)
 train_ds, val_ds, test_ds = data["train"], data["val"], data["test"]
 
 # %% tags=["nbval-check-output"]
@@ -95,7 +107,12 @@ print(len(train_ds.class_names), "classes:", ", ".join(train_ds.class_names))
 # %% tags=["nbval-check-output"]
 keras.utils.set_random_seed(run.seed)
 model = models.build_small_resnet(**run.input_size)
-print(model.input_shape, "→", model.output_shape, f"  {model.count_params():,} parameters")
+print(
+    model.input_shape,
+    "→",
+    model.output_shape,
+    f"  {model.count_params():,} parameters",
+)
 
 # %% [markdown]
 # ## Choose a loss and an optimiser
@@ -109,7 +126,9 @@ print(model.input_shape, "→", model.output_shape, f"  {model.count_params():,}
 # %%
 steps = run.epochs * len(train_ds)
 model.compile(
-    optimizer=keras.optimizers.Adam(recipes.get_learning_rate(recipes.Recipe(), steps)),
+    optimizer=keras.optimizers.Adam(
+        recipes.learning_rate_schedule(recipes.Recipe(), steps)
+    ),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
 )
@@ -119,8 +138,12 @@ model.compile(
 
 # %%
 untrained = model.evaluate(val_ds, verbose=0, return_dict=True)
-print(f"expected {np.log(run.num_classes):.2f}, measured {untrained['loss']:.2f}")
-print(f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accuracy']:.2f}")
+print(
+    f"expected {np.log(run.num_classes):.2f}, measured {untrained['loss']:.2f}"
+)
+print(
+    f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accuracy']:.2f}"
+)
 
 # %% [markdown]
 # Close enough? Then data, network and loss fit together. A first loss far from it would mean a mistake, and you would have found it before the first epoch.
@@ -132,7 +155,11 @@ print(f"accuracy: expected {1 / run.num_classes:.2f}, measured {untrained['accur
 # %%
 begin = time.monotonic()
 history = model.fit(
-    train_ds, validation_data=val_ds, epochs=run.epochs, shuffle=False, verbose=2
+    train_ds,
+    validation_data=val_ds,
+    epochs=run.epochs,
+    shuffle=False,
+    verbose=2,
 )
 seconds = time.monotonic() - begin
 
@@ -159,12 +186,18 @@ figure = plots.plot_history(history)
 # `save_run` makes sure that the model is the one that the recipe builds, evaluates it on the test clips, and saves it together with how it was made. The chapter [Evaluate](evaluate.ipynb) picks it up from there.
 
 # %%
-record = training.save_run(model, history.history, run, test=test_ds, seconds=seconds)
-print(f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}")
+record = training.save_run(
+    model, history.history, run, test=test_ds, seconds=seconds
+)
+print(
+    f"test accuracy {record['test']['accuracy']:.2f}, loss {record['test']['loss']:.2f}"
+)
 
 # %% tags=["nbval-check-output"]
 folder = records.run_folder(run, recipes.Recipe())
-print([name for name in ("last.keras", "record.json") if (folder / name).exists()])
+print(
+    [name for name in ("last.keras", "record.json") if (folder / name).exists()]
+)
 print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 
 # %% [markdown]
@@ -188,11 +221,16 @@ print("nine clips in ten, or better:", record["test"]["accuracy"] >= 0.9)
 # **Predict:** where will the curves of training and validation part?
 
 # %% mystnb={"image": {"alt": "Loss and accuracy over fifty epochs on real clips. The training loss falls towards zero, the validation loss turns and rises; training accuracy nears one, validation accuracy stays far below."}}
-full = records.pick(records.recorded("ucf101-112"), network="tutorial")
+full = records.select_runs(
+    records.load_results("ucf101-112"), network="tutorial"
+)
 figure = plots.plot_history(full[0]["history"])
 
 # %% tags=["remove-input", "nbval-check-output"]
-last = {split: records.spread(records.accuracies(full, split)) for split in ("train", "val")}
+last = {
+    split: records.mean_and_range(records.accuracies(full, split))
+    for split in ("train", "val")
+}
 seconds = np.mean([record["seconds"] for record in full])
 Markdown(
     f"After {len(full[0]['history']['loss'])} epochs the accuracy on the training clips is {last['train']}, on the validation clips {last['val']}; mean, worst and best of {len(full)} seeds. "

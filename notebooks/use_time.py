@@ -53,19 +53,22 @@ from helpers.recipes import RECIPES, Recipe
 # %%
 run = settings.current()
 folders = archive.fetch_clips(run)
-data = training.make_datasets(folders, run)
+data = training.load_splits(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
 
 # %% [markdown]
 # ## Four ways to show a clip
 #
-# A video network is said to see *movement*. To find out whether it does, take movement away and see what is left of the accuracy. `evaluation.reorder` shows a clip to a network in four ways:
+# A video network is said to see *movement*. To find out whether it does, take movement away and see what is left of the accuracy. `evaluation.reorder_frames` shows a clip to a network in four ways:
 
 # %% mystnb={"image": {"alt": "One clip as four film strips: forwards, backwards, with its frames shuffled, and with its middle frame repeated."}}
 file = test_ds.files[0]
-larger = run.reading | {"output_size": (90, 120)}
+larger = run.sampling | {"output_size": (90, 120)}
 clip = video.frames_from_video_file(file, **larger, start="center")
-strips = [evaluation.reorder(clip[None], order)[0] for order in evaluation.ORDERS]
+strips = [
+    evaluation.reorder_frames(clip[None], order)[0]
+    for order in evaluation.ORDERS
+]
 figure = plots.plot_film_strip(strips, evaluation.ORDERS)
 
 # %% [markdown]
@@ -74,7 +77,7 @@ figure = plots.plot_film_strip(strips, evaluation.ORDERS)
 # %% tags=["nbval-check-output"]
 numbers = np.arange(run.n_frames).reshape(1, -1, 1, 1, 1)
 for order in evaluation.ORDERS:
-    print(f"{order:10}", evaluation.reorder(numbers, order).ravel())
+    print(f"{order:10}", evaluation.reorder_frames(numbers, order).ravel())
 
 # %% [markdown]
 # - *backwards* keeps every step from one frame to the next, and turns the direction round;
@@ -95,17 +98,25 @@ for order in evaluation.ORDERS:
 models = {}
 for conv in ("2d", "2plus1d", "3d"):
     recipe = Recipe(conv=conv)
-    models[conv], _ = training.train(run, recipe, test=False, log=lambda line: None)
+    models[conv], _ = training.train(
+        run, recipe, test=False, log=lambda line: None
+    )
 
 # %%
 rows = []
 for conv, model in models.items():
     rows.append([conv])
     for order in evaluation.ORDERS:
-        batches = evaluation.reordered(test_ds, order)
-        actual, predicted = evaluation.get_actual_predicted_labels(model, batches)
+        batches = evaluation.reorder_dataset(test_ds, order)
+        actual, predicted = evaluation.get_actual_predicted_labels(
+            model, batches
+        )
         rows[-1].append(f"{np.mean(actual == predicted):.2f}")
-Markdown(records.table(("accuracy on the test clips, one seed", *evaluation.ORDERS), rows))
+Markdown(
+    records.markdown_table(
+        ("accuracy on the test clips, one seed", *evaluation.ORDERS), rows
+    )
+)
 
 # %% [markdown]
 # Here are three seeds of each, recorded, on the puppets:
@@ -117,7 +128,9 @@ KINDS = {"2d": "2D", "2plus1d": "(2+1)D", "3d": "3D"}
 def by_order(runs, recipe, kinds=KINDS):
     """Return the accuracies of all seeds by network and order."""
     made = {
-        conv: records.of_recipe(runs, dataclasses.replace(recipe, conv=conv))
+        conv: records.runs_of_recipe(
+            runs, dataclasses.replace(recipe, conv=conv)
+        )
         for conv in kinds
     }
     return {
@@ -127,7 +140,7 @@ def by_order(runs, recipe, kinds=KINDS):
     }
 
 
-drawn = by_order(records.recorded("puppets-short"), Recipe())
+drawn = by_order(records.load_results("puppets-short"), Recipe())
 rows = {f"{told}, {order}": scores for (told, order), scores in drawn.items()}
 axis = plots.plot_scores(rows, "test accuracy, puppets")
 limits = axis.set_xlim(-0.02, 1.02)
@@ -136,11 +149,18 @@ limits = axis.set_xlim(-0.02, 1.02)
 # %% tags=["remove-input", "nbval-check-output"]
 def table(scores):
     rows = [
-        (told, *(records.spread(scores[told, order]) for order in evaluation.ORDERS))
+        (
+            told,
+            *(
+                records.mean_and_range(scores[told, order])
+                for order in evaluation.ORDERS
+            ),
+        )
         for told in dict.fromkeys(told for told, _ in scores)
     ]
-    return "Three seeds each; mean, worst and best:\n\n" + records.table(
-        ("network", *evaluation.ORDERS), rows
+    return (
+        "Three seeds each; mean, worst and best:\n\n"
+        + records.markdown_table(("network", *evaluation.ORDERS), rows)
     )
 
 
@@ -155,12 +175,14 @@ Markdown(table(drawn))
 # %%
 reverse = {a: b for pair in puppets.PAIRS for a, b in (pair, pair[::-1])}
 for conv, model in models.items():
-    batches = evaluation.reordered(test_ds, "backwards")
+    batches = evaluation.reorder_dataset(test_ds, "backwards")
     actual, probabilities = evaluation.predict_probabilities(model, batches)
     said = [labels[number] for number in probabilities.argmax(axis=1)]
     other = np.mean([reverse.get(labels[a]) == b for a, b in zip(actual, said)])
     sure = probabilities.max(axis=1).mean()
-    print(f"{conv:8} named as the reverse: {other:.2f}, mean confidence {sure:.2f}")
+    print(
+        f"{conv:8} named as the reverse: {other:.2f}, mean confidence {sure:.2f}"
+    )
 
 # %% [markdown]
 # On the puppets the networks with time name nearly every clip as the other action of its pair, and are sure of it. They aren't confused: they see what you would see.
@@ -171,7 +193,7 @@ for conv, model in models.items():
 frames, _ = test_ds[0]
 for order in ("backwards", "shuffled"):
     logits = [
-        models["2d"].predict_on_batch(evaluation.reorder(frames, o))
+        models["2d"].predict_on_batch(evaluation.reorder_frames(frames, o))
         for o in ("forwards", order)
     ]
     print(f"2D, logits equal when {order}: {np.allclose(*logits, atol=1e-4)}")
@@ -186,7 +208,7 @@ for order in ("backwards", "shuffled"):
 # On the puppets the question was rigged: we drew actions that only time can tell apart. Are there any among our ten classes of UCF101? The recorded networks, trained by the book's recipe on ten classes of people exercising, tell. A fourth is among them, *mixed*: 3D convolutions first, then 2D. **Predict** again: 2D against 3D, forwards and backwards.
 
 # %% mystnb={"image": {"alt": "Test accuracies on real clips, a dot for each of three seeds: forwards and backwards all networks lie close together; shuffled, those with time fall and the 2D one stays."}}
-recorded = records.recorded("ucf101-64")
+recorded = records.load_results("ucf101-64")
 real = by_order(recorded, RECIPES["book"], KINDS | {"mc3": "mixed"})
 rows = {
     f"{told}, {order}": scores
@@ -197,7 +219,7 @@ axis = plots.plot_scores(rows, "test accuracy, ten classes of UCF101")
 limits = axis.set_xlim(-0.02, 1.02)
 
 # %% tags=["remove-input", "nbval-check-output"]
-about = records.of_recipe(recorded, RECIPES["book"])[0]
+about = records.runs_of_recipe(recorded, RECIPES["book"])[0]
 Markdown(
     table(real)
     + f"\n\n({about['settings']['epochs']} epochs, 10 frames of {about['settings']['size']} pixels, split by group; {about['hardware']}. "
@@ -234,7 +256,7 @@ Markdown(
 #
 # ## On your own
 #
-# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reordered(data["train"], "shuffled", seed=epoch)`. Where does it end on the puppets, and why must it?
+# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reorder_dataset(data["train"], "shuffled", seed=epoch)`. Where does it end on the puppets, and why must it?
 # - Mirror the test clips instead. *WalkLeft* becomes *WalkRight*; which other classes change their names?
 # - Leave out every second frame, or double the distance between frames. Who notices, and what does that say about the speed at which you may show clips to a trained network?
 #

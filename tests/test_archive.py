@@ -19,7 +19,7 @@ from byte_range_server import serve
 from helpers import archive
 from helpers.archive import download_ucf101_subset, list_files
 from helpers.settings import Settings
-from helpers.ucf101 import get_class, get_group, last_part
+from helpers.ucf101 import base_name, get_class, get_group
 
 SPLITS = {"train": 4, "val": 2, "test": 2}
 CLIP_SIZE = 100_000
@@ -64,7 +64,7 @@ def expect_whole(folder, zip_path, num_classes=2, splits=SPLITS):
     """Assert that a folder holds exactly the clips of a split, each as it is in the ZIP."""
     found = contents(folder)
     with zipfile.ZipFile(zip_path) as file:
-        members = {last_part(name): file.read(name) for name in file.namelist()}
+        members = {base_name(name): file.read(name) for name in file.namelist()}
     classes = sorted({get_class(path) for path in found})
     assert len(classes) == num_classes
     assert len(found) == num_classes * sum(splits.values())
@@ -161,7 +161,7 @@ def test_folders_share_no_group_unless_asked_to(small_zip, tmp_path):
 
 def test_table_chooses_the_clips_and_with_them_the_classes(small_zip, tmp_path):
     rows = [
-        f"{last_part(name)},{'train' if '_g01_' in name else 'test'}"
+        f"{base_name(name)},{'train' if '_g01_' in name else 'test'}"
         for name in names_of("Bee") + names_of("Cat")
     ]
     (tmp_path / "table.csv").write_text("\n".join(["file,split", *rows]))
@@ -284,8 +284,8 @@ def test_a_folder_is_told_with_what_makes_a_zip_of_it(small_zip, tmp_path):
         list_files(folder)
     command = shlex.split(str(caught.value).partition(" by ")[2].rpartition(" and set")[0])
     subprocess.run([sys.executable, *command[1:]], check=True)
-    assert sorted(map(last_part, list_files(f"{folder}.zip"))) == sorted(
-        map(last_part, list_files(small_zip))
+    assert sorted(map(base_name, list_files(f"{folder}.zip"))) == sorted(
+        map(base_name, list_files(small_zip))
     )
 
 
@@ -344,7 +344,7 @@ def test_names_with_marks_are_fetched_however_their_accents_are_written(tmp_path
     )
     folders = download_ucf101_subset(own, 2, {"train": 1}, tmp_path / "clips")
     assert sorted(path.name for path in folders["train"].iterdir()) == ["Größer", "चलना"]
-    assert {path.name for path in folders["train"].glob("*/*")} <= set(map(last_part, names))
+    assert {path.name for path in folders["train"].glob("*/*")} <= set(map(base_name, names))
 
 
 def test_a_clip_of_a_name_that_another_has_is_passed_over_with_a_warning(tmp_path):

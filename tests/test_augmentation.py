@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.augmentation import Augmentation, crop_and_enlarge, is_sided
+from helpers.augmentation import Augmentation, crop_and_resize, is_directional
 
 NOTHING = {"flip": False, "crop": 1, "colour": 0}
 
@@ -154,7 +154,7 @@ def test_what_is_not_mirrored_is_cropped_and_coloured_all_the_same(clip):
     ],
 )
 def test_names_that_say_left_or_right_are_sided(class_name):
-    assert is_sided(class_name)
+    assert is_directional(class_name)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_names_that_say_left_or_right_are_sided(class_name):
     ["Bright", "Cleft", "Leftover", "Copyright", "upright_row", "PlayingGuitar", "", "7"],
 )
 def test_names_that_only_hold_those_letters_are_not_sided(class_name):
-    assert not is_sided(class_name)
+    assert not is_directional(class_name)
 
 
 # Windows.
@@ -172,7 +172,7 @@ def test_names_that_only_hold_those_letters_are_not_sided(class_name):
 @pytest.mark.parametrize("right, left", [(0, 0), (0.5, 15), (1, 30)])
 def test_a_window_is_cut_out_and_enlarged(down, top, right, left):
     frames = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), np.uint8)
-    enlarged = crop_and_enlarge(frames, 0.5, down, right)
+    enlarged = crop_and_resize(frames, 0.5, down, right)
     for frame, result in zip(frames, enlarged, strict=True):
         np.testing.assert_array_equal(
             result, cv2.resize(frame[top : top + 20, left : left + 30], (60, 40))
@@ -180,7 +180,7 @@ def test_a_window_is_cut_out_and_enlarged(down, top, right, left):
 
 
 def test_the_smallest_window_is_a_pixel(clip):
-    enlarged = crop_and_enlarge(clip, 1e-9, 1, 1)
+    enlarged = crop_and_resize(clip, 1e-9, 1, 1)
     np.testing.assert_array_equal(enlarged, np.broadcast_to(clip[:, -1:, -1:], clip.shape))
 
 

@@ -20,7 +20,7 @@ from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches, available_cores
 from helpers.pipeline import make_dataset
-from helpers.video import VideoReadError, clips_and_labels, frames_from_video_file
+from helpers.video import VideoReadError, frames_from_video_file, list_clips
 
 N_CLIPS = 7
 SIZES = {"n_frames": 3, "batch_size": 3, "output_size": (SIDE, SIDE), "frame_step": 5}
@@ -47,7 +47,7 @@ def cache(request, tmp_path):
 
 def break_clips(split, *clips):
     """Cut off all but the headers of some clips; return their paths."""
-    files = clips_and_labels(split)[0]
+    files = list_clips(split)[0]
     for clip in clips:
         files[clip].write_bytes(files[clip].read_bytes()[:300])
     return [files[clip] for clip in clips]
@@ -112,7 +112,7 @@ def test_batches_may_be_asked_for_in_any_order_and_more_than_once(split, cache, 
 
 
 def test_frames_and_labels_are_those_of_the_files(split):
-    files, labels, class_names = clips_and_labels(split)
+    files, labels, class_names = list_clips(split)
     batches = ClipBatches(split, **SIZES)
     assert (batches.files, batches.labels.tolist(), batches.class_names) == (
         files,
@@ -504,7 +504,7 @@ def on_reading(monkeypatch, folder, act):
 
 
 @pytest.fixture
-def reading(tmp_path, monkeypatch):
+def sampling(tmp_path, monkeypatch):
     """A folder of clips, and the files of those that are read, in turn; `wait_for` waits until so many have been."""
     read, grown = [], threading.Condition()
 
@@ -560,7 +560,7 @@ def test_threads_read_at_the_same_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_clip_that_was_mended_is_read_again(tmp_path, cache, ahead):
     write_split(tmp_path / "split")
-    file = clips_and_labels(tmp_path / "split")[0][5]  # in the second batch
+    file = list_clips(tmp_path / "split")[0][5]  # in the second batch
     healthy = file.read_bytes()
     file.write_bytes(healthy[:300])
     batches = ClipBatches(tmp_path / "split", cache=cache, **SIZES)
@@ -689,5 +689,5 @@ def test_to_leave_clips_out_they_are_read_into_the_cache(split, tmp_path, other,
     def read(path, *args, **kwargs):
         raise AssertionError(f"{path} is decoded")
 
-    monkeypatch.setattr("helpers.video.read_pictures", read)
+    monkeypatch.setattr("helpers.video.read_frames", read)
     expect_same(epochs_of(batches), expected)

@@ -11,7 +11,7 @@ from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 from test_video import patch_header
 
 from helpers import cache, video
-from helpers.cache import FrameCache, kept_indices
+from helpers.cache import FrameCache, cached_indices
 from helpers.video import VideoReadError, frame_indices, frames_from_video_file
 
 SIZES = {"n_frames": 3, "output_size": (SIDE, SIDE), "frame_step": 5}
@@ -49,13 +49,13 @@ def place(request, tmp_path):
 @pytest.fixture
 def decoded(monkeypatch):
     """The clips that were decoded, in that order."""
-    paths, read_pictures = [], video.read_pictures
+    paths, read_frames = [], video.read_frames
 
     def read(path, *args, **kwargs):
         paths.append(path)
-        return read_pictures(path, *args, **kwargs)
+        return read_frames(path, *args, **kwargs)
 
-    monkeypatch.setattr(video, "read_pictures", read)
+    monkeypatch.setattr(video, "read_frames", read)
     return paths
 
 
@@ -63,7 +63,7 @@ def no_decoding(monkeypatch):
     def read(path, *args, **kwargs):
         raise AssertionError(f"{path} is decoded")
 
-    monkeypatch.setattr(video, "read_pictures", read)
+    monkeypatch.setattr(video, "read_frames", read)
 
 
 def entry_of(folder):
@@ -103,7 +103,7 @@ import numpy as np
 from helpers import video
 from helpers.cache import FrameCache
 
-del video.read_pictures
+del video.read_frames
 place, target, *clips = sys.argv[1:]
 reads = FrameCache(place, {n_frames}, {output_size}, {frame_step})
 np.save(target, [reads.read(clip, 7) for clip in clips])
@@ -151,7 +151,7 @@ def test_bars_come_back_though_they_are_not_kept(clip, place):
     expect_same(reads.read(clip, 1), expected)
     expect_same(reads.read(clip, 1), expected)
     if place != "memory":
-        kept = len(kept_indices(40, 3, 5)) * 48 * 48 * 3
+        kept = len(cached_indices(40, 3, 5)) * 48 * 48 * 3
         assert kept < entry_of(place).stat().st_size < kept + 5000
 
 
@@ -170,7 +170,7 @@ def test_what_is_done_to_the_frames_stays_out_of_the_cache(clip, place):
 def test_the_frames_of_all_possible_starts_are_kept_and_no_others(
     length, n_frames, frame_step, start_step
 ):
-    kept = kept_indices(length, n_frames, frame_step, "random", start_step).tolist()
+    kept = cached_indices(length, n_frames, frame_step, "random", start_step).tolist()
     spare = length - 1 - (n_frames - 1) * frame_step
     starts = range(0, max(spare, 0) + 1, start_step)
     assert kept == sorted(
@@ -181,7 +181,7 @@ def test_the_frames_of_all_possible_starts_are_kept_and_no_others(
         for seed in range(400)
     ]
     assert kept == np.unique(drawn).tolist()
-    centre = kept_indices(length, n_frames, frame_step, "center", start_step).tolist()
+    centre = cached_indices(length, n_frames, frame_step, "center", start_step).tolist()
     assert centre == np.unique(frame_indices(length, n_frames, frame_step, "center")).tolist()
 
 
@@ -367,7 +367,7 @@ def test_what_a_killed_process_has_left_is_not_mistaken_for_frames_and_goes(clip
     entry = entry_of(tmp_path / "other")
     for content in (entry.read_bytes(), entry.read_bytes()[:5000], b""):
         reads = FrameCache(tmp_path / "cache", **SIZES)
-        draft = reads.folder / f".draft{entry.suffix}"
+        draft = reads.folder / f".temp{entry.suffix}"
         draft.parent.mkdir(parents=True)
         draft.write_bytes(content)
         expect_same(reads.read(clip, 1), expected)

@@ -39,7 +39,7 @@ def test_3d_count_is_keras_count(in_channels, out_channels, kernel_size, bias):
 @pytest.mark.parametrize("middle", [None, 7])
 @pytest.mark.parametrize("in_channels, out_channels", [(3, 16), (16, 16), (16, 32)])
 def test_2plus1d_count_is_keras_count(in_channels, out_channels, middle):
-    layer = Conv2Plus1D(out_channels, (3, 5, 7), "same", mid_filters=middle)
+    layer = Conv2Plus1D(out_channels, (3, 5, 7), "same", mid_channels=middle)
     assert conv2plus1d_parameters(in_channels, out_channels, (3, 5, 7), middle) == keras_count(
         layer, in_channels
     )
@@ -144,7 +144,7 @@ def test_multiply_adds_by_hand():
 @pytest.mark.parametrize("strides", [(1, 1, 1), (2, 2, 2)])
 def test_2plus1d_multiply_adds_are_those_of_its_two_steps(strides):
     inputs = keras.Input((8, 16, 16, 5))
-    layer = Conv2Plus1D(6, (3, 3, 3), "same", mid_filters=9, strides=strides)
+    layer = Conv2Plus1D(6, (3, 3, 3), "same", mid_channels=9, strides=strides)
     rows = layer_table(keras.Model(inputs, layer(inputs)))
     output = tuple(layer.compute_output_shape((None, 8, 16, 16, 5))[1:-1])
     total = sum(row.multiply_adds for row in rows)

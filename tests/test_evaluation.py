@@ -13,12 +13,12 @@ from helpers.evaluation import (
     calculate_classification_metrics,
     get_actual_predicted_labels,
     get_probabilities,
-    name_groups,
+    group_names,
     predict_clips,
     predict_probabilities,
-    reliability,
-    reorder,
-    reordered,
+    reliability_bins,
+    reorder_dataset,
+    reorder_frames,
 )
 
 
@@ -117,23 +117,23 @@ def test_probabilities_are_the_softmax_of_the_logits_in_the_order_of_the_pass():
 )
 def test_frames_in_another_order(order, expected):
     frames = np.broadcast_to(np.arange(5)[None, :, None, None, None], (3, 5, 2, 2, 3))
-    np.testing.assert_array_equal(reorder(frames, order)[:, :, 0, 0, 0], [expected] * 3)
+    np.testing.assert_array_equal(reorder_frames(frames, order)[:, :, 0, 0, 0], [expected] * 3)
 
 
 def test_shuffled_frames_are_all_there_in_an_order_of_each_clips_own():
     frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (20, 10, 1, 1, 3))
-    orders = reorder(frames, "shuffled")[:, :, 0, 0, 0]
+    orders = reorder_frames(frames, "shuffled")[:, :, 0, 0, 0]
     np.testing.assert_array_equal(np.sort(orders), [range(10)] * 20)
     assert len({tuple(order) for order in orders}) == 20
-    np.testing.assert_array_equal(orders, reorder(frames, "shuffled", seed=0)[:, :, 0, 0, 0])
-    assert (orders != reorder(frames, "shuffled", seed=1)[:, :, 0, 0, 0]).any()
+    np.testing.assert_array_equal(orders, reorder_frames(frames, "shuffled", seed=0)[:, :, 0, 0, 0])
+    assert (orders != reorder_frames(frames, "shuffled", seed=1)[:, :, 0, 0, 0]).any()
 
 
 def test_each_batch_is_shuffled_in_a_way_of_its_own_and_the_same_in_each_pass():
     frames = np.broadcast_to(np.arange(10)[None, :, None, None, None], (2, 10, 1, 1, 3))
     batches = [(frames, np.array([0, 1]))] * 2
     passes = [
-        [given[:, :, 0, 0, 0].tolist() for given, _ in reordered(batches, "shuffled", **seed)]
+        [given[:, :, 0, 0, 0].tolist() for given, _ in reorder_dataset(batches, "shuffled", **seed)]
         for seed in ({}, {"seed": 0})
     ]
     assert passes[0] == passes[1] and passes[0][0] != passes[0][1]
@@ -143,7 +143,7 @@ def test_an_order_that_there_is_not_is_refused():
     with pytest.raises(
         ValueError, match="order is one of forwards, backwards, shuffled, one frame, not 'sideways'"
     ):
-        reorder(np.zeros((1, 2, 3, 3, 3)), "sideways")
+        reorder_frames(np.zeros((1, 2, 3, 3, 3)), "sideways")
 
 
 def test_several_clips_of_a_video_are_asked_about(tmp_path):
@@ -164,7 +164,7 @@ def test_several_clips_of_a_video_are_asked_about(tmp_path):
 
 
 def test_names_tell_the_groups():
-    assert name_groups(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == [
+    assert group_names(["a/v_PullUps_g07_c02.avi", "v_PushUps_g07_c01.avi"]) == [
         "PullUps 7",
         "PushUps 7",
     ]
@@ -172,9 +172,9 @@ def test_names_tell_the_groups():
 
 def test_classes_that_share_their_groups_are_named_together():
     files = ["v_SitDown_g07_c01.avi", "v_StandUp_g07_c02.avi", "v_PickUp_g07_c01.avi"]
-    one, other, third = name_groups(files, puppets.PAIRS)
+    one, other, third = group_names(files, puppets.PAIRS)
     assert one == other == "SitDown+StandUp 7" and third == "PickUp+PutDown 7"
-    assert len(set(name_groups(files))) == 3
+    assert len(set(group_names(files))) == 3
 
 
 @pytest.mark.parametrize("level, errors", [(0.95, 1.96), (0.5, 0.674)])
@@ -211,7 +211,7 @@ def test_bootstrap_of_groups_of_unlike_sizes_counts_clips():
 
 
 def test_reliability_sorts_by_confidence():
-    confidence, accuracy, n_clips = reliability(
+    confidence, accuracy, n_clips = reliability_bins(
         [1, 0, 1, 1, 0], [0.15, 0.18, 0.55, 1.0, 0.95], n_bins=10
     )
     np.testing.assert_allclose(confidence, [0.165, 0.55, 0.975])
@@ -221,10 +221,10 @@ def test_reliability_sorts_by_confidence():
 
 def test_reliability_has_ten_bins_of_which_the_empty_ones_are_left_out():
     sure = np.arange(0.05, 0.9, 0.1)
-    confidence, accuracy, n_clips = reliability([1] * len(sure), sure)
+    confidence, accuracy, n_clips = reliability_bins([1] * len(sure), sure)
     np.testing.assert_allclose(confidence, sure)
     assert accuracy.tolist() == n_clips.tolist() == [1] * 9
-    assert reliability([1, 1], [0.85, 0.95])[2].tolist() == [1, 1], "the last two are two"
+    assert reliability_bins([1, 1], [0.85, 0.95])[2].tolist() == [1, 1], "the last two are two"
 
 
 def test_class_without_clips_that_is_never_predicted_has_neither():

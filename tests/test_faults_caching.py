@@ -5,11 +5,18 @@ import signal
 
 import numpy as np
 import pytest
-from test_faults_downloading import drafts, full_disk, length_of, moments, outcomes_of_two, stop_at
+from test_faults_downloading import (
+    full_disk,
+    length_of,
+    moments,
+    outcomes_of_two,
+    stop_at,
+    temp_files,
+)
 
 from helpers import cache
 from helpers.cache import FrameCache
-from helpers.video import clips_and_labels, frames_from_video_file
+from helpers.video import frames_from_video_file, list_clips
 
 SIZES = {"n_frames": 10, "output_size": (48, 64), "frame_step": 5}
 # Each read takes all that is kept of a clip.
@@ -38,7 +45,7 @@ cache.open = lambda path, mode, **options: SlowFile(path, "w") if mode == "wb" e
 @pytest.fixture(scope="module")
 def files(puppet_folders):
     """Twelve clips."""
-    return clips_and_labels(puppet_folders["train"])[0]
+    return list_clips(puppet_folders["train"])[0]
 
 
 def fill_call(folder, files):
@@ -60,7 +67,7 @@ def expect_right(files, *caches, **choice):
 def expect_completed(folder, files):
     """Assert that filling a cache again completes it, that it gives the right frames and that no draft stays."""
     expect_right(files, FrameCache(folder, **SIZES), FrameCache(folder, **SIZES), **SIZES, seed=1)
-    assert len(contents(folder)) == len(files) and not drafts(folder)
+    assert len(contents(folder)) == len(files) and not temp_files(folder)
 
 
 # What is kept.
@@ -172,7 +179,7 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
         folder = tmp_path / str(after)
         reads = FrameCache(folder, **SIZES)
         with monkeypatch.context() as patch:
-            patch.setattr(cache, "whole", full_disk(after))
+            patch.setattr(cache, "atomic_write", full_disk(after))
             with pytest.raises(OSError) as caught:
                 expect_right(files, reads, **SIZES, seed=1)
         way_out = "free some space, choose another folder, or raise start_step."
@@ -180,7 +187,9 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
             f"No space is left for the cache in {reads.folder}: {way_out}"
         )
         assert (
-            reads.folder.parent == folder and len(contents(folder)) == after and not drafts(folder)
+            reads.folder.parent == folder
+            and len(contents(folder)) == after
+            and not temp_files(folder)
         )
         expect_completed(folder, files)
     fault(
@@ -213,7 +222,7 @@ def test_filling_that_is_stopped_can_be_completed(
         code, _, errors = stop_at(delay, how, FILL, fill_call(folder, files), tmp_path)
         assert code in (0, -how), errors
         stopped += code != 0
-        half_written += len(drafts(folder))
+        half_written += len(temp_files(folder))
         assert set(contents(folder).values()) <= whole
         expect_completed(folder, files)
     assert stopped > number / 2 and (half_written > 0) == (how == signal.SIGKILL)

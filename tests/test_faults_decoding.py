@@ -32,10 +32,10 @@ from helpers.batches import ClipBatches
 from helpers.pipeline import make_dataset
 from helpers.video import (
     VideoReadError,
-    clips_and_labels,
     frame_indices,
     frames_from_video_file,
     letterbox,
+    list_clips,
 )
 
 FRAMES_OR_ERROR = "frames, or an error that names the file; no frame of one colour"
@@ -522,4 +522,4 @@ def test_a_clip_is_left_out_for_what_some_starts_would_meet(whole, tmp_path):
                 batches = ClipBatches(
                     tmp_path, training=True, seed=seed, cache=cache, unreadable="leave out", **SIZES
                 )
-            assert batches.files == clips_and_labels(tmp_path)[0][1:]
+            assert batches.files == list_clips(tmp_path)[0][1:]

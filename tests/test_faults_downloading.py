@@ -20,8 +20,8 @@ from test_archive import CLIP_SIZE, SPLITS, contents, expect_whole, names_of, wr
 
 from helpers import archive, puppets
 from helpers.archive import download_ucf101_subset, list_files
-from helpers.files import whole
-from helpers.ucf101 import last_part
+from helpers.atomic import atomic_write
+from helpers.ucf101 import base_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLIPS = sum(SPLITS.values())
@@ -81,11 +81,11 @@ def near_and_far(zip_path):
 def expect_nothing_half_written(folder, good, but=()):
     """Assert that all files below a folder, but some, are clips as they are in a ZIP; return their number."""
     with zipfile.ZipFile(good) as file:
-        members = {last_part(name): file.read(name) for name in file.namelist()}
+        members = {base_name(name): file.read(name) for name in file.namelist()}
     found = {
         path: content for path, content in contents(folder).items() if folder / path not in but
     }
-    assert all(content == members.get(last_part(path)) for path, content in found.items()), list(
+    assert all(content == members.get(base_name(path)) for path, content in found.items()), list(
         found
     )
     return len(found)
@@ -294,7 +294,7 @@ def test_a_damaged_clip_is_told_and_never_seen(good, tmp_path, fault):
         damaged = tmp_path / f"damaged{cases}.zip"
         damaged.write_bytes(content)
         cases += expect_damage_told(
-            damaged, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read ("
+            damaged, good, tmp_path / str(cases), f", member {base_name(VICTIM)}, can't be read ("
         )
     fault(
         "downloading",
@@ -341,7 +341,7 @@ def test_a_wrong_table_of_contents_is_told(good, tmp_path, fault):
     for lie in lies:
         wrong = write_with_lies(tmp_path / f"wrong{cases}.zip", lie)
         cases += expect_damage_told(
-            wrong, good, tmp_path / str(cases), f", member {last_part(VICTIM)}, can't be read ("
+            wrong, good, tmp_path / str(cases), f", member {base_name(VICTIM)}, can't be read ("
         )
     happened = "error: names the ZIP and the clip; the clip isn't written"
     fault("downloading", "wrong places, sizes, checksums in the table of contents", happened, cases)
@@ -429,7 +429,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path, fault, tried, names, happened
             taken = len(list_files(source)) == 4
             assert taken == ("written" in happened)
             download_ucf101_subset(source, 2 if taken else 1, PAIR, folder)
-            assert {last_part(path) for path in contents(folder) if "Up" in path} == (
+            assert {base_name(path) for path in contents(folder) if "Up" in path} == (
                 set(plain) if taken else set()
             )
             assert len(contents(folder)) == (4 if taken else 2)
@@ -449,7 +449,7 @@ def test_names_too_long_for_a_file_are_no_clips(tmp_path, fault):
     for way, source in enumerate(near_and_far(write_members(tmp_path / "long.zip", names, 100))):
         assert list_files(source) == names[-2:]
         download_ucf101_subset(source, 1, PAIR, tmp_path / str(way))
-        assert {last_part(path) for path in contents(tmp_path / str(way))} == set(names[-2:])
+        assert {base_name(path) for path in contents(tmp_path / str(way))} == set(names[-2:])
     fault(
         "downloading",
         "names of more than 255 bytes",
@@ -508,7 +508,7 @@ def test_a_clip_that_unpacks_to_more_than_it_says_stops_there(good, tmp_path, fa
         bomb.write_bytes(content)
         tracemalloc.start()
         cases += expect_damage_told(
-            bomb, good, tmp_path / str(said), f", member {last_part(VICTIM)}, can't be read ("
+            bomb, good, tmp_path / str(said), f", member {base_name(VICTIM)}, can't be read ("
         )
         assert tracemalloc.get_traced_memory()[1] < unpacked / 4
         tracemalloc.stop()
@@ -560,12 +560,12 @@ def files_up_to(size):
 
 
 def full_disk(after):
-    """Return a stand-in for `whole` whose drafts are, after some, Linux's device that is always full."""
+    """Return a stand-in for `atomic_write` whose temporary files are, after some, Linux's device that is always full."""
     written = []
 
     @contextlib.contextmanager
     def whole_until_full(path):
-        with whole(path) as draft:
+        with atomic_write(path) as draft:
             if len(written) == after:
                 draft.symlink_to("/dev/full")
             written.append(path)
@@ -580,7 +580,7 @@ def test_a_disk_that_fills_up_is_told(good, tmp_path, monkeypatch, fault):
         for source in near_and_far(good):
             folder = tmp_path / str(cases)
             with monkeypatch.context() as patch:
-                patch.setattr(archive, "whole", full_disk(after))
+                patch.setattr(archive, "atomic_write", full_disk(after))
                 with pytest.raises(OSError) as caught:
                     download_ucf101_subset(source, 2, SPLITS, folder)
             assert str(caught.value).startswith(
@@ -707,8 +707,8 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def drafts(folder):
-    return [path for path in folder.rglob("*") if path.name.startswith(".draft")]
+def temp_files(folder):
+    return [path for path in folder.rglob("*") if path.name.startswith(".temp")]
 
 
 @pytest.mark.parametrize(
@@ -742,8 +742,8 @@ def test_a_fetch_that_is_stopped_can_be_completed(
             code, _, errors = stop_at(delay, how, FETCH, fetch_call(server, folder), tmp_path)
             assert code in (0, -how), errors
             stopped += code != 0
-            half_written += len(drafts(folder))
-            expect_nothing_half_written(folder, good, but=drafts(folder))
+            half_written += len(temp_files(folder))
+            expect_nothing_half_written(folder, good, but=temp_files(folder))
             download_ucf101_subset(server.url, 1, SPLITS, folder)
             expect_whole(folder, good, 1)
     assert stopped > number / 2 and (half_written > 0) == (how == signal.SIGKILL)
@@ -816,11 +816,11 @@ def test_drawing_that_is_killed_can_be_completed(drawn, tmp_path, fault):
         path = tmp_path / str(case) / "puppets.zip"
         with started(DRAW, draw_call(path), tmp_path) as process:
             go(process)
-            wait_until(lambda: drafts(path.parent)) if delay is None else time.sleep(delay)
+            wait_until(lambda: temp_files(path.parent)) if delay is None else time.sleep(delay)
             process.kill()
         there = {file.name for file in path.parent.glob("*")}
-        assert there <= {"puppets.zip", ".lock", ".draft.zip"} and (
-            delay is not None or ".draft.zip" in there
+        assert there <= {"puppets.zip", ".lock", ".temp.zip"} and (
+            delay is not None or ".temp.zip" in there
         )
         assert not path.exists() or path.read_bytes() == drawn
         assert puppets.write_zip(path, **SIZES).read_bytes() == drawn
@@ -854,7 +854,7 @@ def test_drawing_on_a_full_disk_is_told(drawn, tmp_path, fault):
     for limit, words in limits.items():
         with files_up_to(limit), pytest.raises(OSError, match=words):
             puppets.write_zip(path, **SIZES)
-        assert path.read_bytes() == before and not drafts(tmp_path)
+        assert path.read_bytes() == before and not temp_files(tmp_path)
     assert puppets.write_zip(path, **SIZES).read_bytes() == drawn
     fault(
         "downloading",

@@ -103,7 +103,7 @@ def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault):
     assert record == whole_record and len(record["history"]["loss"]) == EPOCHS
     for one, other in zip(values, whole_values, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert not list(tmp_path.glob("killed/runs/*/*/.draft*"))
+    assert not list(tmp_path.glob("killed/runs/*/*/.temp*"))
     fault(
         "training",
         "killed at a random moment (SIGKILL), then --resume",

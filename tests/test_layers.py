@@ -24,7 +24,7 @@ VIDEO = np.random.default_rng(0).random((2, 6, 8, 10, 4), dtype=np.float32)
 LAYERS = {
     "tutorial's (2+1)D": lambda: Conv2Plus1D(5, (3, 3, 3), "same"),
     "paper's (2+1)D": lambda: Conv2Plus1D(
-        5, (3, 3, 3), "same", mid_filters=7, strides=(2, 2, 2), normalized=True
+        5, (3, 3, 3), "same", mid_channels=7, strides=(2, 2, 2), normalized=True
     ),
     "valid padding": lambda: Conv2Plus1D(5, (3, 3, 3), "valid"),
     "main": lambda: ResidualMain(5, (3, 3, 3)),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import counting, layers, models
+from helpers import counting, export, layers, models, probabilities
 from helpers.models import build_resnet18, build_small_resnet, build_tutorial_model
 
 SIZE = dict(n_frames=4, height=32, width=32)
@@ -192,11 +192,11 @@ def test_a_mixed_network_in_float32_is_the_one_that_was_built_so(build, mixed):
     keras.config.set_dtype_policy("float32")
     plain = build(num_classes=5, **SIZE)
     plain.set_weights(model.get_weights())
-    copy = models.as_float32(model)
+    copy = export.as_float32(model)
     assert precisions(copy) == {"float32"} and "bfloat16" in precisions(model)
     np.testing.assert_array_equal(copy.predict(FRAMES, verbose=0), plain.predict(FRAMES, verbose=0))
     assert np.abs(copy.predict(FRAMES, verbose=0) - model.predict(FRAMES, verbose=0)).max() > 0
-    assert models.as_float32(plain) is plain
+    assert export.as_float32(plain) is plain
 
 
 def test_layers_in_layers_and_operations_come_into_float32_too(mixed):
@@ -208,7 +208,7 @@ def test_layers_in_layers_and_operations_come_into_float32_too(mixed):
     model = keras.Model(
         frames, keras.layers.Bidirectional(keras.layers.GRU(2))(keras.layers.Reshape((4, -1))(x))
     )
-    copy = models.as_float32(model)
+    copy = export.as_float32(model)
     assert precisions(copy) == {"float32"}
     assert {
         tensor.dtype
@@ -224,7 +224,7 @@ def test_layers_in_layers_and_operations_come_into_float32_too(mixed):
 
 @pytest.mark.parametrize("kind", ["SavedModel", "LiteRT"])
 def test_a_mixed_network_in_float32_can_be_exported(kind, mixed, tmp_path):
-    copy = models.as_float32(build_small_resnet(num_classes=5, **SIZE))
+    copy = export.as_float32(build_small_resnet(num_classes=5, **SIZE))
     path = str(tmp_path / "network.tflite")
     copy.export(
         path, format={"SavedModel": "tf_saved_model", "LiteRT": "litert"}[kind], verbose=False
@@ -251,11 +251,11 @@ def test_small_resnet_rounds_the_papers_m_down_to_whole_vectors():
     ]
     model = build_small_resnet()
     assert (
-        [model.get_layer(f"stage{stage}_block1_conv1").mid_filters for stage in (1, 4)]
+        [model.get_layer(f"stage{stage}_block1_conv1").mid_channels for stage in (1, 4)]
         == wanted
         == [32, 224]
     )
-    assert model.get_layer("stem").mid_filters == 16
+    assert model.get_layer("stem").mid_channels == 16
 
 
 @pytest.mark.parametrize("build", [*BUILDERS.values(), build_resnet18])
@@ -318,17 +318,19 @@ def test_the_last_activation_is_found_behind_what_passes_it_on(end, expected):
     x = inputs = keras.Input((4,))
     for layer in end:
         x = layer(x)
-    assert models.last_activation(keras.Model(inputs, x)) == expected
+    assert probabilities.last_activation(keras.Model(inputs, x)) == expected
 
 
 def test_of_a_mean_every_part_counts():
     inputs = keras.Input((4,))
     parts = [keras.layers.Dense(3, activation="softmax")(inputs), keras.layers.Dense(3)(inputs)]
     assert (
-        models.last_activation(keras.Model(inputs, keras.layers.Average()(parts)))
+        probabilities.last_activation(keras.Model(inputs, keras.layers.Average()(parts)))
         == "linear or softmax"
     )
     assert (
-        models.last_activation(keras.Model(inputs, keras.layers.Average()([parts[0], parts[0]])))
+        probabilities.last_activation(
+            keras.Model(inputs, keras.layers.Average()([parts[0], parts[0]]))
+        )
         == "softmax"
     )

@@ -11,7 +11,7 @@ from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 
 from helpers import batches
 from helpers.pipeline import make_dataset
-from helpers.video import clips_and_labels, frames_from_video_file
+from helpers.video import frames_from_video_file, list_clips
 
 N_CLIPS = 7
 SIZES = {"n_frames": 3, "batch_size": 3, "output_size": (SIDE, SIDE), "frame_step": 10}
@@ -114,7 +114,7 @@ def test_random_starts_reach_both_ends(tmp_path):
 def test_labels_and_frames_are_those_of_the_files(puppet_folders):
     sizes = {"n_frames": 4, "output_size": (32, 48), "frame_step": 5}
     dataset = make_dataset(puppet_folders["val"], batch_size=5, **sizes)
-    files, labels, class_names = clips_and_labels(puppet_folders["val"])
+    files, labels, class_names = list_clips(puppet_folders["val"])
     assert dataset.class_names == class_names and len(class_names) == 3
     frames, got_labels = (np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator()))
     assert [class_names[label] for label in got_labels] == [file.parent.name for file in files]

@@ -158,7 +158,7 @@ def test_timelines_have_a_row_for_each_thread_and_share_a_scale():
 
 
 def test_chosen_frames_have_a_mark_each():
-    axis = plots.plot_chosen_frames({"all": range(20), "few": [3, 9]}, 20)
+    axis = plots.plot_frame_choices({"all": range(20), "few": [3, 9]}, 20)
     assert [line.get_xdata().tolist() for line in axis.lines] == [list(range(20)), [3, 9]]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["all", "few"]
 
@@ -182,13 +182,13 @@ def test_any_text_may_describe_a_moving_picture():
                 and set(dict(attributes)) == {"alt", "width", "src"}
             )
 
-    Finder().feed(plots.show_moving_picture(FRAMES, text).data)
+    Finder().feed(plots.show_animation(FRAMES, text).data)
 
 
 def test_moving_picture_holds_all_frames_and_says_what_it_shows():
     gif = Image.open(io.BytesIO(plots.encode_gif(FRAMES, fps=5)))
     assert gif.n_frames == 5 and gif.info["duration"] == 200
-    shown = plots.show_moving_picture(FRAMES, "A figure jumps.").data
+    shown = plots.show_animation(FRAMES, "A figure jumps.").data
     assert 'alt="A figure jumps."' in shown and "base64," in shown
 
 

@@ -26,10 +26,10 @@ from conftest import (
 )
 from PIL import Image
 
-from helpers import models, playback, predict, puppets, video
-from helpers.playback import Playback, at_even_rate
+from helpers import annotation, models, playback, predict, puppets, video
+from helpers.checkpoints import LAST, RECORD
+from helpers.playback import Playback, constant_frame_rate
 from helpers.predict import Classifier, ModelError, predict_video
-from helpers.training import LAST, RECORD
 from helpers.video import VideoReadError
 
 COLOURS = ["red", "green", "blue"]
@@ -597,7 +597,7 @@ def make_bad(folder):
         (48, 64),
         b"XVID",
     )
-    way_out = f"; {video.WAY_OUT}."
+    way_out = f"; {video.REMEDY}."
     return {
         folder / "missing.mp4": "is not there; check its name, or fetch it anew.",
         folder / "holiday": "is a folder; name the videos in it.",
@@ -690,7 +690,7 @@ def test_a_web_address_is_no_file(classifier):
         with pytest.raises(
             ValueError, match=f"^{address} is a web address; name a file on this machine"
         ):
-            playback.expect_place(address)
+            playback.check_target(address)
 
 
 def test_a_time_lapse_is_believed_where_its_header_knows(tmp_path, monkeypatch):
@@ -845,20 +845,20 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
 
 def test_letters_of_any_script_are_drawn(tmp_path):
     names = ["u", "ü", "é", "ł", "ж", "Ω", "تمرين", "e\u0301tirement"]
-    panels = [predict._draw_panel([(name, 0.5)], (240, 320, 3)) for name in names]
+    panels = [annotation._draw_panel([(name, 0.5)], (240, 320, 3)) for name in names]
     assert all((one != other).any() for one, other in itertools.combinations(panels, 2))
     # A letter that is composed is the same letter.
     np.testing.assert_array_equal(
-        predict._draw_panel([("e\u0301", 0.5)], (240, 320, 3)),
-        predict._draw_panel([("é", 0.5)], (240, 320, 3)),
+        annotation._draw_panel([("e\u0301", 0.5)], (240, 320, 3)),
+        annotation._draw_panel([("é", 0.5)], (240, 320, 3)),
     )
 
 
 def test_letters_that_no_font_has_are_refused_before_the_work(
     run_folder, capsys, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(predict.font_manager, "findSystemFonts", list)
-    predict.find_font.cache_clear()
+    monkeypatch.setattr(annotation.font_manager, "findSystemFonts", list)
+    annotation.find_font.cache_clear()
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     status, said, complained = run(
         capsys,
@@ -876,23 +876,27 @@ def test_letters_that_no_font_has_are_refused_before_the_work(
         "'俯卧撑' can't be drawn, because no font of this machine has '俯'; install one that has it"
     )
     with pytest.raises(ValueError, match="no font of this machine has"):
-        predict._draw_panel([("ä\uffff", 0.5)], (240, 320, 3))
+        annotation._draw_panel([("ä\uffff", 0.5)], (240, 320, 3))
 
 
 def test_letters_are_looked_for_in_the_machines_fonts(tmp_path, monkeypatch):
-    own = predict.font_manager.findfont("DejaVu Sans")
+    own = annotation.font_manager.findfont("DejaVu Sans")
     broken = tmp_path / "broken.ttf"
     broken.write_text("no font")
-    letters = predict._letters
+    letters = annotation._letters
     monkeypatch.setattr(
-        predict.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"]
+        annotation.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"]
     )
     monkeypatch.setattr(
-        predict, "_letters", lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file)
+        annotation,
+        "_letters",
+        lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file),
     )
-    predict.find_font.cache_clear()
-    assert predict.find_font("俯") == "machine's.ttf" and predict.find_font("Liegestütze") == own
-    predict.find_font.cache_clear()
+    annotation.find_font.cache_clear()
+    assert (
+        annotation.find_font("俯") == "machine's.ttf" and annotation.find_font("Liegestütze") == own
+    )
+    annotation.find_font.cache_clear()
 
 
 def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_path):
@@ -912,9 +916,9 @@ def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_p
 
 def test_frames_at_an_even_rate_are_repeated_and_left_out():
     timed = [(0, "a"), (0.1, "b"), (0.2, "c"), (0.5, "d")]
-    assert list(at_even_rate(timed, 10)) == ["a", "b", "c", "c", "c", "d"]
-    assert list(at_even_rate(timed, 5)) == ["a", "c", "c", "d"]
-    assert list(at_even_rate([(0, "a")], 25)) == ["a"]
+    assert list(constant_frame_rate(timed, 10)) == ["a", "b", "c", "c", "c", "d"]
+    assert list(constant_frame_rate(timed, 5)) == ["a", "c", "c", "d"]
+    assert list(constant_frame_rate([(0, "a")], 25)) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -964,7 +968,7 @@ def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(
         lambda self: picture(self) if self.count < 30 else picture(self).transpose(1, 0, 2),
     )
     predict.annotate(prediction, path, tmp_path / "copy.avi")
-    pictures, _ = video.read_pictures(tmp_path / "copy.avi", np.arange, (48, 64))
+    pictures, _ = video.read_frames(tmp_path / "copy.avi", np.arange, (48, 64))
     assert len(pictures) == 60
     assert pictures[10, 5, 60, 0] > 200 and pictures[50, 5, 60, 0] < 50, (
         "bars stand beside what is upright"

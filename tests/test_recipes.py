@@ -97,20 +97,20 @@ def test_without_weight_decay_nothing_decays():
 @pytest.mark.parametrize("recipe", [Recipe(weight_decay=0.05), Recipe()])
 def test_optimiser_follows_the_recipes_rate(recipe):
     model = compile_model(keras.Sequential([keras.Input((3,))]), recipe, steps=50)
-    rate = recipes.get_learning_rate(recipe, 50)
+    rate = recipes.learning_rate_schedule(recipe, 50)
     model.optimizer.iterations.assign(3)
     assert float(model.optimizer.learning_rate) == pytest.approx(float(rate(3)))
 
 
 def test_learning_rate_rises_in_the_first_tenth_and_falls_along_a_cosine():
-    rate = recipes.get_learning_rate(Recipe(learning_rate=1e-2), 200)
+    rate = recipes.learning_rate_schedule(Recipe(learning_rate=1e-2), 200)
     rising, falling = np.arange(20), np.arange(20, 200)
     np.testing.assert_allclose(
         [rate(step) for step in rising], 1e-4 + (1e-2 - 1e-4) * rising / 20, rtol=1e-4
     )
     expected = 1e-2 * (1 + np.cos(np.pi * (falling - 20) / 180)) / 2
     np.testing.assert_allclose([rate(step) for step in falling], expected, rtol=1e-3, atol=1e-7)
-    assert recipes.get_learning_rate(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
+    assert recipes.learning_rate_schedule(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
 
 
 def first_weights(recipe):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import records, training
-from helpers.evaluation import bootstrap_accuracy, name_groups
+from helpers.evaluation import bootstrap_accuracy, group_names
 from helpers.recipes import RECIPES
 
 
@@ -21,7 +21,7 @@ from helpers.recipes import RECIPES
     ],
 )
 def test_recorded_runs_are_complete(name, split_by):
-    made = records.recorded(name)
+    made = records.load_results(name)
     assert len(
         {json.dumps([record["recipe"], record["settings"]["split_by"]]) for record in made}
     ) == len(made), "no run twice"
@@ -56,9 +56,9 @@ def test_recorded_runs_are_complete(name, split_by):
 
 
 def test_better_recipe_is_better_by_ten_points_and_takes_no_longer():
-    made = records.recorded("ucf101-112")
-    made = records.pick(made, epochs=50, size=112)
-    ours, theirs = (records.of_recipe(made, RECIPES[name]) for name in ("book", "tutorial"))
+    made = records.load_results("ucf101-112")
+    made = records.select_runs(made, epochs=50, size=112)
+    ours, theirs = (records.runs_of_recipe(made, RECIPES[name]) for name in ("book", "tutorial"))
     assert len(ours) == len(theirs) == 3
     assert (
         np.mean(records.accuracies(ours, "test"))
@@ -68,18 +68,18 @@ def test_better_recipe_is_better_by_ten_points_and_takes_no_longer():
 
 
 def test_recorded_ablation_leaves_out_each_ingredient_and_the_test_clips():
-    made = records.recorded("ucf101-64")
+    made = records.load_results("ucf101-64")
     assert all(
         run["several_clips"]["1"] == pytest.approx(run["test"]["accuracy"])
         for run in made
         if "test" in run
     )
     for conv in ("2d", "mc3", "3d", "2plus1d"):
-        members = records.of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
+        members = records.runs_of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
         assert {run["recipe"]["seed"] for run in members if "test" in run} == {0, 1, 2}
     scores = {}
     for name, off in training.INGREDIENTS.items():
-        without = records.of_recipe(made, dataclasses.replace(RECIPES["book"], **{name: off}))
+        without = records.runs_of_recipe(made, dataclasses.replace(RECIPES["book"], **{name: off}))
         assert {run["recipe"]["seed"] for run in without} == {0, 1, 2} and not any(
             "test" in run for run in without
         )
@@ -91,15 +91,19 @@ def test_recorded_ablation_leaves_out_each_ingredient_and_the_test_clips():
 
 
 def test_puppets_tell_who_sees_time():
-    made = records.recorded("puppets-short")
+    made = records.load_results("puppets-short")
     assert (
-        min(records.accuracies(records.pick(made, network="small_resnet", conv="2plus1d"), "test"))
+        min(
+            records.accuracies(
+                records.select_runs(made, network="small_resnet", conv="2plus1d"), "test"
+            )
+        )
         >= 0.9
     )
-    assert max(records.accuracies(records.pick(made, conv="2d"), "test")) <= 0.5, (
+    assert max(records.accuracies(records.select_runs(made, conv="2d"), "test")) <= 0.5, (
         "no bag of frames tells an action from its reverse"
     )
-    for run in records.pick(made, network="small_resnet"):
+    for run in records.select_runs(made, network="small_resnet"):
         orders = run["orders"]
         if run["recipe"]["conv"] == "2d":
             assert (
@@ -117,10 +121,10 @@ def test_puppets_tell_who_sees_time():
 
 
 def test_on_real_clips_the_direction_tells_nothing_and_only_networks_with_time_mind_the_order():
-    made = records.recorded("ucf101-64")
+    made = records.load_results("ucf101-64")
     orders = {}
     for conv in ("2d", "2plus1d", "3d", "mc3"):
-        runs = records.of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
+        runs = records.runs_of_recipe(made, dataclasses.replace(RECIPES["book"], conv=conv))
         orders[conv] = {
             order: np.mean([run["orders"][order] for run in runs]) for order in runs[0]["orders"]
         }
@@ -141,14 +145,16 @@ def test_on_real_clips_the_direction_tells_nothing_and_only_networks_with_time_m
 
 
 def test_recorded_runs_are_as_evaluate_says():
-    real = records.of_recipe(records.recorded("ucf101-64"), RECIPES["book"])
-    drawn = records.pick(records.recorded("puppets-short"), network="small_resnet", conv="2plus1d")
+    real = records.runs_of_recipe(records.load_results("ucf101-64"), RECIPES["book"])
+    drawn = records.select_runs(
+        records.load_results("puppets-short"), network="small_resnet", conv="2plus1d"
+    )
     wider = []
     for run in real:
         right = np.equal(run["actual"], run["predicted"])
         clips, groups = (
             bootstrap_accuracy(right, unit)
-            for unit in (range(len(right)), name_groups(run["clips"]))
+            for unit in (range(len(right)), group_names(run["clips"]))
         )
         wider.append(np.diff(groups) / np.diff(clips))
     assert np.mean(wider) == pytest.approx(4 / 3, abs=0.05), "wider by about a third"
@@ -166,7 +172,7 @@ def test_recorded_splits_show_the_leak():
     made = [
         run
         for name in ("ucf101-64", "ucf101-64-splits")
-        for run in records.recorded(name)
+        for run in records.load_results(name)
         if "test" in run
     ]
     scores = {}
@@ -175,9 +181,9 @@ def test_recorded_splits_show_the_leak():
         "rooms": dataclasses.replace(RECIPES["book"], subtract_mean=False),
         "book": RECIPES["book"],
     }.items():
-        runs = records.of_recipe(made, recipe)
+        runs = records.runs_of_recipe(made, recipe)
         for way in ("clip", "ucf101_10classes.csv"):
-            own = records.pick(runs, split_by=way)
+            own = records.select_runs(runs, split_by=way)
             assert {run["recipe"]["seed"] for run in own} == {0, 1, 2} and len(own) == 3
             scores[name, way] = np.mean(records.accuracies(own, "test"))
     drops = {

@@ -17,10 +17,15 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import set_address
 
-ORDER = (
-    "settings files ucf101 puppets damage video archive playback cache augmentation batches pipeline counting layers models evaluation saliency recipes records "
-    "training predict camera timeline plots diagrams"
-).split()
+SUPPORTS = ("atomic", "hashing")
+HOUSE = {
+    "data": "settings ucf101 clips puppets archive damage video cache augmentation batches pipeline",
+    "networks": "counting layers models probabilities",
+    "experiment": "recipes records checkpoints memory evaluation training",
+    "application": "playback annotation predict camera export saliency",
+    "pictures": "plots diagrams timeline",
+}
+ORDER = [*SUPPORTS, *(module for layer in HOUSE.values() for module in layer.split())]
 MODULES = sorted((ROOT / "helpers").glob("*.py"))
 
 
@@ -62,6 +67,22 @@ def test_only_the_pipeline_needs_tensorflow(module):
     assert uses == (module.stem == "pipeline")
 
 
+def test_prediction_needs_nothing_of_the_training():
+    """Neither its modules nor, through them, requests, remotezip and scikit-learn."""
+    needed, waiting = set(), ["predict"]
+    while waiting:
+        names = list(imports(ROOT / "helpers" / f"{waiting.pop()}.py"))
+        needed |= {name.split(".")[0] for name in names}
+        for module in {
+            part for name in names if name.startswith("helpers.") for part in name.split(".")[1:2]
+        }:
+            if module in ORDER and module not in needed:
+                needed.add(module)
+                waiting.append(module)
+    assert {"checkpoints", "playback", "annotation"} <= needed
+    assert not needed & {"training", "archive", "evaluation", "requests", "remotezip", "sklearn"}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_only_the_settings_read_the_environment(module):
     reads = re.search(r"environ\.get|environ\[|getenv", module.read_text())
@@ -75,10 +96,18 @@ def test_public_functions_have_a_docstring(module):
             assert ast.get_docstring(node), node.name
 
 
-def test_helpers_say_their_order_once():
-    assert ", ".join(ORDER) in " ".join((ROOT / "helpers/__init__.py").read_text().split())
-    headings = re.findall(r"^## (\w+)", (ROOT / "book/api.md").read_text(), re.M)
-    assert headings == ORDER
+def test_every_module_has_its_room():
+    assert sorted(ORDER) == [module.stem for module in MODULES if module.stem != "__init__"]
+
+
+def test_the_house_is_shown_alike_in_the_package_and_on_the_page():
+    shown = " ".join((ROOT / "helpers/__init__.py").read_text().split())
+    headings = re.findall(r"^##(#?) (\w+)", (ROOT / "book/api.md").read_text(), re.M)
+    expected = []
+    for layer, modules in HOUSE.items():
+        assert f"{layer}: {', '.join(modules.split())}" in shown
+        expected += [("", layer.capitalize()), *(("#", module) for module in modules.split())]
+    assert headings == [*expected, ("", "Supports"), *(("#", module) for module in SUPPORTS)]
 
 
 def test_every_page_is_in_the_table_of_contents():

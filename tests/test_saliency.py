@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import models
+from helpers import export, models
 from helpers.saliency import (
+    attribution_maps,
     compare_maps,
-    cover,
-    find_evidence,
-    find_motion,
     grad_cam,
+    moving_pixels,
+    occlude,
     randomize_weights,
-    spread_over_frames,
+    upsample_maps,
 )
 
 SIZES = {"num_classes": 4, "n_frames": 10, "height": 32, "width": 32}
@@ -68,9 +68,9 @@ def test_evidence_in_a_mixed_network_is_float32_and_nearly_the_same(pooled):
         mixed = models.build_small_resnet(**SIZES)
     finally:
         keras.config.set_dtype_policy(before)
-    plain = models.as_float32(mixed)
+    plain = export.as_float32(mixed)
     expected, evidence = (
-        find_evidence(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed)
+        attribution_maps(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed)
     )
     assert evidence.dtype == grad_cam(mixed, CLIPS).dtype == np.float32
     np.testing.assert_allclose(evidence, expected, atol=0.05 * np.abs(expected).max())
@@ -85,7 +85,7 @@ def test_evidence_of_the_last_volume_adds_up_to_the_logit(network):
     logits = network.predict(CLIPS, verbose=0)
     bias = network.layers[-1].get_weights()[1]
     for number in range(4):
-        evidence = find_evidence(network, CLIPS, [number] * 3)
+        evidence = attribution_maps(network, CLIPS, [number] * 3)
         np.testing.assert_allclose(
             evidence.sum(axis=(1, 2, 3)) + bias[number], logits[:, number], rtol=1e-4, atol=1e-4
         )
@@ -98,7 +98,7 @@ def test_it_is_the_class_activation_map_whether_pooled_or_not(network):
     weights = network.layers[-1].get_weights()[0][:, 2]  # Zhou et al. 2016, equation 2
     expected = activations @ weights / np.prod(activations.shape[1:4])
     for pooled in (True, False):
-        evidence = find_evidence(network, CLIPS, [2, 2, 2], pooled=pooled)
+        evidence = attribution_maps(network, CLIPS, [2, 2, 2], pooled=pooled)
         np.testing.assert_allclose(evidence, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -113,10 +113,10 @@ def test_channels_are_weighted_by_their_mean_gradient():
     a, b = clips[..., 0].astype(float), clips[..., 1].astype(float)
     mean_a, mean_b = (each.mean(axis=(1, 2, 3), keepdims=True) for each in (a, b))
     np.testing.assert_allclose(
-        find_evidence(model, clips, layer="volume"), (mean_b * a + mean_a * b) / 18, rtol=1e-5
+        attribution_maps(model, clips, layer="volume"), (mean_b * a + mean_a * b) / 18, rtol=1e-5
     )
     np.testing.assert_allclose(
-        find_evidence(model, clips, layer="volume", pooled=False), 2 * a * b / 18, rtol=1e-5
+        attribution_maps(model, clips, layer="volume", pooled=False), 2 * a * b / 18, rtol=1e-5
     )
 
 
@@ -149,34 +149,34 @@ def test_strided_volumes_are_drawn_to_within_half_a_place(strides, place):
 
 def test_places_are_drawn_in_the_middle_of_their_share_and_linearly_between():
     maps = np.array([0.0, 1.0]).reshape(1, 1, 1, 2)
-    drawn = spread_over_frames(maps, (3, 2, 8))
+    drawn = upsample_maps(maps, (3, 2, 8))
     assert drawn.shape == (1, 3, 2, 8)
     np.testing.assert_allclose(drawn[0, 2, 1], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
 
 
 def test_spreading_keeps_the_mean_and_symmetry():
     maps = np.random.default_rng(0).random((2, 2, 4, 4))
-    drawn = spread_over_frames(maps, (10, 64, 64))
+    drawn = upsample_maps(maps, (10, 64, 64))
     np.testing.assert_allclose(drawn.mean(axis=(1, 2, 3)), maps.mean(axis=(1, 2, 3)))
     np.testing.assert_allclose(
-        spread_over_frames(maps[:, ::-1, :, ::-1], (10, 64, 64)), drawn[:, ::-1, :, ::-1]
+        upsample_maps(maps[:, ::-1, :, ::-1], (10, 64, 64)), drawn[:, ::-1, :, ::-1]
     )
 
 
 def test_a_map_is_what_is_positive_of_the_evidence_and_the_predicted_class_is_the_default(small):
     named = small.predict(CLIPS, verbose=0).argmax(axis=1)
-    evidence = find_evidence(small, CLIPS, named, STAGE3)
+    evidence = attribution_maps(small, CLIPS, named, STAGE3)
     np.testing.assert_allclose(
-        find_evidence(small, CLIPS, layer=STAGE3, batch_size=2), evidence, atol=1e-6
+        attribution_maps(small, CLIPS, layer=STAGE3, batch_size=2), evidence, atol=1e-6
     )
-    expected = spread_over_frames(np.maximum(evidence, 0), CLIPS.shape[1:4])
+    expected = upsample_maps(np.maximum(evidence, 0), CLIPS.shape[1:4])
     np.testing.assert_allclose(grad_cam(small, CLIPS, layer=STAGE3), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", ["stage9", "logits", "stage3_block1_conv1", "frames"])
 def test_a_layer_that_is_no_cut_is_named(small, layer):
     with pytest.raises(ValueError, match=f"small_resnet can't be cut at '{layer}': name a layer"):
-        find_evidence(small, CLIPS, layer=layer)
+        attribution_maps(small, CLIPS, layer=layer)
 
 
 def test_random_weights_replace_those_parts_and_no_others(small):
@@ -210,12 +210,14 @@ def test_motion_is_what_leaves_the_median():
     clips[0, 3, 1, 2, 2] = 180
     clips[0, 3, 2, 2, 0] = 20
     clips[0, 4, 0, 0] = 120  # noise
-    assert np.argwhere(find_motion(clips)).tolist() == [[0, 3, 1, 2], [0, 3, 2, 2]]
+    assert np.argwhere(moving_pixels(clips)).tolist() == [[0, 3, 1, 2], [0, 3, 2, 2]]
 
 
 def test_classes_go_with_their_clips_in_whatever_batches(network):
     classes = [2, 0, 1]
-    together, apart = (find_evidence(network, CLIPS, classes, batch_size=size) for size in (3, 2))
+    together, apart = (
+        attribution_maps(network, CLIPS, classes, batch_size=size) for size in (3, 2)
+    )
     np.testing.assert_allclose(apart, together, atol=1e-5)
     np.testing.assert_allclose(
         grad_cam(network, CLIPS, classes, batch_size=1),
@@ -230,8 +232,8 @@ def test_classes_go_with_their_clips_in_whatever_batches(network):
     ids=["ranks", "ties"],
 )
 def test_covering_takes_the_highest_and_the_share_asked_for(maps):
-    covered = (cover(CLIPS, maps, 1 / 8) != CLIPS).any(axis=-1)
-    grey = (cover(CLIPS, maps, 1 / 8) == 127).all(axis=-1)
+    covered = (occlude(CLIPS, maps, 1 / 8) != CLIPS).any(axis=-1)
+    grey = (occlude(CLIPS, maps, 1 / 8) == 127).all(axis=-1)
     assert grey.mean(axis=(1, 2, 3)) == pytest.approx([1 / 8] * 3, abs=1e-3)
     assert (covered <= grey).all()
     if maps.any():

@@ -67,7 +67,7 @@ def test_full_runs_have_the_tutorials_sizes(monkeypatch):
     monkeypatch.setenv("BOOK_DATASET", "ucf101")
     full = settings.current()
     assert full.splits == {"train": 30, "val": 10, "test": 10}
-    assert full.reading == {"n_frames": 10, "output_size": (224, 224), "frame_step": 15}
+    assert full.sampling == {"n_frames": 10, "output_size": (224, 224), "frame_step": 15}
     assert full.input_size == {"num_classes": 10, "n_frames": 10, "height": 224, "width": 224}
     assert (full.epochs, full.batch_size) == (50, 8)
 
@@ -128,9 +128,9 @@ def test_clips_of_a_usual_run_have_its_name(monkeypatch, dataset):
 def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypatch, tmp_path):
     (tmp_path / "notebooks" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks" / "deep")
-    assert settings.home() == tmp_path / "notebooks" / "deep"
+    assert settings.project_root() == tmp_path / "notebooks" / "deep"
     (tmp_path / "_toc.yml").touch()
-    assert settings.home() == tmp_path
+    assert settings.project_root() == tmp_path
 
 
 def test_zip_may_lie_at_home(monkeypatch, tmp_path):

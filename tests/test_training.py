@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import archive, layers, models, recipes, records, training
+from helpers import archive, checkpoints, layers, memory, models, recipes, records, training
 from helpers import settings as book_settings
 from helpers.batches import ClipBatches
+from helpers.checkpoints import TrainingError
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
-from helpers.training import TrainingError
 from helpers.ucf101 import get_class
 from helpers.video import VideoReadError
 
@@ -120,7 +120,7 @@ def test_best_model_is_the_one_of_the_first_highest_validation_accuracy(small):
     best = records.run_folder(dataclasses.replace(small, epochs=5), FAST) / "best.keras"
     model = keras.models.load_model(best)
     assert int(model.optimizer.iterations) == (1 + int(np.argmax(history))) * 2
-    val = training.make_datasets(archive.fetch_clips(small), small)["val"]
+    val = training.load_splits(archive.fetch_clips(small), small)["val"]
     assert model.evaluate(val, verbose=0, return_dict=True)["accuracy"] == pytest.approx(
         max(history)
     )
@@ -252,9 +252,9 @@ def stop(*args):
 
 def test_model_saved_without_its_record_is_trained_anew(small, monkeypatch):
     model, record = training.train(small, log=quiet)
-    test = training.make_datasets(archive.fetch_clips(small), small)["test"]
+    test = training.load_splits(archive.fetch_clips(small), small)["test"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "_finish", stop)
+        patch.setattr(training, "save_record", stop)
         training.save_run(model, record["history"], small, test=test, seconds=1)
     lines = []
     training.train(small, log=lines.append)
@@ -271,7 +271,7 @@ def test_run_goes_on_with_the_same_clips_only(small, monkeypatch, tmp_path, caps
     before = weights(folder)
     with monkeypatch.context() as patch:
         patch.setattr(
-            training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args))
+            training, "load_splits", lambda *args, make=training.load_splits: drop(make(*args))
         )
         assert training.main([]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
@@ -284,7 +284,7 @@ def test_run_goes_on_with_the_same_clips_only(small, monkeypatch, tmp_path, caps
     assert training.main(["--resume"]) == 0
     assert "going on after epoch 1" in capsys.readouterr().out
     monkeypatch.setattr(
-        training, "make_datasets", lambda *args, make=training.make_datasets: drop(make(*args))
+        training, "load_splits", lambda *args, make=training.load_splits: drop(make(*args))
     )
     monkeypatch.setattr(training, "current", lambda: dataclasses.replace(small, zip="other.zip"))
     monkeypatch.setattr(training, "fetch_clips", lambda settings: archive.fetch_clips(small))
@@ -415,7 +415,7 @@ def test_network_of_another_recipe_or_size_is_not_saved(small, monkeypatch, buil
 
 def test_network_of_the_recipe_is_saved_and_a_history_of_other_epochs_is_not(small, monkeypatch):
     monkeypatch.setitem(recipes.NETWORKS, "small_resnet", models.build_small_resnet)
-    test = training.make_datasets(archive.fetch_clips(small), small)["test"]
+    test = training.load_splits(archive.fetch_clips(small), small)["test"]
     model = compile_model(models.build_small_resnet(**small.input_size), Recipe(), steps=4)
     history = {name: [1.0, 1.0] for name in ("loss", "accuracy")}
     for damaged in (
@@ -574,7 +574,7 @@ def test_split_without_a_class_is_named(small, fault):
     for file in (folders["val"] / "LeanRight").iterdir():
         file.unlink()
     with pytest.raises(TrainingError, match=r"val has no clip of LeanRight; fetch"):
-        training.make_datasets(folders, small)
+        training.load_splits(folders, small)
     fault(
         "training",
         "a class missing from a split",
@@ -584,13 +584,15 @@ def test_split_without_a_class_is_named(small, fault):
 
 @pytest.mark.parametrize("other", [{"size": 32}, {"n_frames": 5}, {"num_classes": 3}])
 def test_network_that_does_not_fit_the_clips_is_refused(small, other, fault):
-    batches = training.make_datasets(archive.fetch_clips(small), small)["val"]
-    training.check_fit(build_model(Recipe(), small), batches)
+    batches = training.load_splits(archive.fetch_clips(small), small)["val"]
+    training.check_clips_fit(build_model(Recipe(), small), batches)
     with pytest.raises(
         TrainingError,
         match=r"takes clips of .* and tells \d classes apart, but these clips have 4 x 16 x 16 x 3 and 2",
     ):
-        training.check_fit(build_model(Recipe(), dataclasses.replace(small, **other)), batches)
+        training.check_clips_fit(
+            build_model(Recipe(), dataclasses.replace(small, **other)), batches
+        )
     fault(
         "training",
         f"a network built for another {next(iter(other))}",
@@ -615,10 +617,12 @@ def test_full_disk_keeps_the_last_good_model(small, monkeypatch, fault):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     for old, new in zip(before, weights(folder)):
         np.testing.assert_array_equal(old, new)
-    assert not list(folder.glob(".draft*"))
+    assert not list(folder.glob(".temp*"))
     with monkeypatch.context() as patch:
         patch.setattr(
-            training, "write_json", lambda path, content: pathlib.Path("/dev/full").write_text("{}")
+            checkpoints,
+            "write_json",
+            lambda path, content: pathlib.Path("/dev/full").write_text("{}"),
         )
         with pytest.raises(
             TrainingError,
@@ -811,7 +815,7 @@ OUT_OF_MEMORY = [
 def test_memory_runs_out_in_many_words(small, error):
     with (
         pytest.raises(TrainingError, match="^Memory does not suffice"),
-        training._enough_memory(small, Recipe(), pathlib.Path(), "training"),
+        memory.explain_out_of_memory(small, Recipe(), pathlib.Path(), "training"),
     ):
         raise error
 
@@ -827,7 +831,7 @@ def test_memory_runs_out_in_many_words(small, error):
 def test_other_errors_are_not_told_as_ones_of_memory(small, error):
     with (
         pytest.raises(type(error)) as caught,
-        training._enough_memory(small, Recipe(), pathlib.Path(), "training"),
+        memory.explain_out_of_memory(small, Recipe(), pathlib.Path(), "training"),
     ):
         raise error
     assert caught.value is error
@@ -972,11 +976,10 @@ def test_records_are_picked_by_recipe_and_settings():
         for conv in ("2d", "3d")
         for seed in (0, 1)
     ]
-    assert records.pick(runs, conv="3d", size=64) == runs[2:] and records.pick(runs, seed=1) == [
-        runs[1],
-        runs[3],
-    ]
-    assert records.pick(runs, size=112) == []
+    assert records.select_runs(runs, conv="3d", size=64) == runs[2:] and records.select_runs(
+        runs, seed=1
+    ) == [runs[1], runs[3]]
+    assert records.select_runs(runs, size=112) == []
 
 
 def test_record_takes_the_place_of_the_same_run_only(tmp_path):
@@ -1017,8 +1020,8 @@ def test_records_of_a_recipe_are_those_of_all_its_seeds():
         for seed in (1, 2)
     ]
     assert (
-        records.of_recipe(runs, Recipe(conv="3d")) == runs[2:]
-        and records.of_recipe(runs, Recipe(conv="mc3")) == []
+        records.runs_of_recipe(runs, Recipe(conv="3d")) == runs[2:]
+        and records.runs_of_recipe(runs, Recipe(conv="mc3")) == []
     )
 
 
@@ -1034,20 +1037,20 @@ def test_accuracies_are_those_at_the_end():
 
 
 def test_spread_names_mean_worst_and_best():
-    assert records.spread([0.5, 0.75, 0.7]) == "0.65 (0.50 to 0.75)"
+    assert records.mean_and_range([0.5, 0.75, 0.7]) == "0.65 (0.50 to 0.75)"
 
 
 def test_table_needs_a_title_for_every_column():
     assert (
-        records.table(("network", "accuracy"), [("2D", 0.5)])
+        records.markdown_table(("network", "accuracy"), [("2D", 0.5)])
         == "| network | accuracy |\n| --- | --- |\n| 2D | 0.5 |"
     )
     with pytest.raises(
         ValueError, match=r"needs a title; give one where it is empty in \('', 'accuracy'\)"
     ):
-        records.table(("", "accuracy"), [("2D", 0.5)])
+        records.markdown_table(("", "accuracy"), [("2D", 0.5)])
 
 
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
-        records.recorded("nothing-of-the-kind")
+        records.load_results("nothing-of-the-kind")

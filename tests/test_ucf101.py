@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
+from helpers.clips import read_split
 from helpers.ucf101 import (
     files_by_class,
     get_class,
     get_group,
     is_clip,
-    read_split,
     split_by_clip,
     split_by_group,
     split_by_table,

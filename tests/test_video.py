@@ -27,13 +27,13 @@ from helpers.cache import FrameCache
 from helpers.video import (
     FrameGenerator,
     VideoReadError,
-    clips_and_labels,
     clips_from_video_file,
-    fit,
     frame_indices,
     frames_from_video_file,
     letterbox,
+    list_clips,
     pixel_aspect,
+    resize_to_fit,
 )
 
 
@@ -472,7 +472,7 @@ def test_an_image_of_the_right_size_is_left_as_it_is():
 )
 def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(aspect, output, content):
     image = np.full((576, 720, 3), 200, np.uint8)
-    assert fit(image, output, aspect).shape == (*content, 3)
+    assert resize_to_fit(image, output, aspect).shape == (*content, 3)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +547,7 @@ def make_generator(split, **kwargs):
 
 
 def test_clips_and_labels_are_in_order(split):
-    files, labels, class_names = clips_and_labels(str(split))
+    files, labels, class_names = list_clips(str(split))
     assert (
         files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
     )
@@ -575,7 +575,7 @@ def test_videos_of_every_container_count_wherever_they_lie_in_a_classs_folder(tm
     files = make_own_clips(tmp_path, names)
     make_own_clips(tmp_path, [".ipynb_checkpoints/1.avi", "squats/.trash/2.avi", "squats/._3.avi"])
     with warnings.catch_warnings(action="error"):
-        found, labels, class_names = clips_and_labels(tmp_path)
+        found, labels, class_names = list_clips(tmp_path)
     assert found == sorted(files) and class_names == ["pull ups", "push ups", "squats"]
     assert [class_names[label] for label in labels] == [
         file.relative_to(tmp_path).parts[0] for file in sorted(files)
@@ -588,14 +588,14 @@ def test_a_linked_folder_is_a_class(tmp_path):
     make_own_clips(tmp_path / "elsewhere", ["anna/1.mp4"])
     (tmp_path / "split").mkdir()
     (tmp_path / "split" / "squats").symlink_to(tmp_path / "elsewhere")
-    assert clips_and_labels(tmp_path / "split")[1:] == ([0], ["squats"])
+    assert list_clips(tmp_path / "split")[1:] == ([0], ["squats"])
 
 
 def test_links_that_lead_back_are_not_followed(tmp_path):
     make_own_clips(tmp_path, ["a/1.mp4", "b/2.mp4"])
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "b" / "across").symlink_to("../a")
-    files, labels, _ = clips_and_labels(tmp_path)
+    files, labels, _ = list_clips(tmp_path)
     assert [str(file.relative_to(tmp_path)) for file in files] == [
         "a/1.mp4",
         "b/2.mp4",
@@ -607,7 +607,7 @@ def test_a_web_address_is_no_folder():
     with pytest.raises(
         ValueError, match="^https://example.org/clips is a web address; download the clips"
     ):
-        clips_and_labels("https://example.org/clips")
+        list_clips("https://example.org/clips")
 
 
 def test_what_is_passed_over_is_named(tmp_path):
@@ -616,7 +616,7 @@ def test_what_is_passed_over_is_named(tmp_path):
     for name in ("lunges/1.zip", "squats/notes.txt", "squats/no suffix"):
         (tmp_path / name).write_text("no video")
     with pytest.warns(UserWarning) as warned:
-        assert len(clips_and_labels(tmp_path)[0]) == 1
+        assert len(list_clips(tmp_path)[0]) == 1
     files, folders = (str(each.message) for each in warned)
     assert files.startswith(f"{tmp_path}: passed over 4 files") and files.endswith(
         ": loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt."
@@ -631,14 +631,14 @@ def test_of_many_files_that_are_passed_over_ten_are_named(tmp_path):
     with pytest.warns(
         UserWarning, match=r"passed over 12 files .*: squats/00.txt, .*, squats/09.txt, \.\.\.\.$"
     ):
-        clips_and_labels(tmp_path)
+        list_clips(tmp_path)
 
 
 def test_another_split_takes_the_training_sets_class_names(tmp_path):
     make_own_clips(tmp_path / "train", ["pull ups/1.avi", "push ups/1.avi", "squats/1.avi"])
     make_own_clips(tmp_path / "val", ["squats/2.avi"])
-    class_names = clips_and_labels(tmp_path / "train")[2]
-    _, labels, names = clips_and_labels(tmp_path / "val", class_names)
+    class_names = list_clips(tmp_path / "train")[2]
+    _, labels, names = list_clips(tmp_path / "val", class_names)
     assert (labels, names) == ([2], ["pull ups", "push ups", "squats"])
     assert (
         FrameGenerator(tmp_path / "val", 3, class_names=class_names).class_ids_for_name["squats"]
@@ -648,7 +648,7 @@ def test_another_split_takes_the_training_sets_class_names(tmp_path):
         ValueError,
         match=f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; ",
     ):
-        clips_and_labels(tmp_path / "val", ["lunges", "pull ups"])
+        list_clips(tmp_path / "val", ["lunges", "pull ups"])
 
 
 def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):

@@ -73,7 +73,7 @@ def save(folder):
         model.save(folder / f"{network}-{conv}.keras")
         logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
         if f"{network}-{conv}" == MAPPED:
-            evidence = saliency.find_evidence(model, frames, CLASSES, LAYER, pooled=False)
+            evidence = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
     np.savez(folder / "saved.npz", frames=frames, evidence=evidence, **logits)
 
 
@@ -93,7 +93,9 @@ def check(folder):
         model = keras.models.load_model(folder / f"{name}.keras")
         differences.append(difference(model.predict(saved["frames"], verbose=0), saved[name]))
         if name == MAPPED:
-            evidence = saliency.find_evidence(model, saved["frames"], CLASSES, LAYER, pooled=False)
+            evidence = saliency.attribution_maps(
+                model, saved["frames"], CLASSES, LAYER, pooled=False
+            )
     os.chdir(tempfile.mkdtemp(dir=folder))
     splits = {"train": 20, "val": 5, "test": 5}
     run = settings.Settings(

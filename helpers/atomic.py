@@ -2,15 +2,8 @@
 
 import contextlib
 import os
-import re
 
 from filelock import FileLock
-
-
-def as_url(path):
-    """Return the web address that was given for a path, or None; a `pathlib.Path` has dropped one of its slashes."""
-    match = re.match(r"([A-Za-z][\w+.-]+):/+(.+)", str(path))
-    return match and f"{match[1]}://{match[2]}"
 
 
 @contextlib.contextmanager
@@ -28,23 +21,23 @@ def locked(folder):
 
 
 @contextlib.contextmanager
-def whole(path):
-    """Write a file by way of a draft beside it, which takes the file's place at the end of the block.
+def atomic_write(path):
+    """Write a file by way of a temp_path beside it, which takes the file's place at the end of the block.
 
-    If the block fails, the draft is removed. If the process is killed, the draft stays, hidden, until the next one that
+    If the block fails, the temp_path is removed. If the process is killed, the temp_path stays, hidden, until the next one that
     is written in this folder takes its place; so the folder, or one above it, has to be `locked`.
 
     Args:
         path: The file, a `pathlib.Path`; its folder is made if it is missing.
 
     Yields:
-        The draft's path.
+        The temp_path's path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".draft{path.suffix}")
+    temp_path = path.with_name(f".temp{path.suffix}")
     try:
-        yield draft
-        os.replace(draft, path)
+        yield temp_path
+        os.replace(temp_path, path)
     except BaseException:
-        draft.unlink(missing_ok=True)
+        temp_path.unlink(missing_ok=True)
         raise
