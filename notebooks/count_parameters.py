@@ -12,21 +12,20 @@
 # ---
 
 # %% [markdown]
-# # Count parameters
+# # Count parameters and multiply-adds of 2D, 3D and (2+1)D convolutions
 #
-# **What you'll do:** predict the size and the work of a 2D, a 3D and a (2+1)D convolution with pencil and paper, see Keras agree to the last parameter, and turn the knobs of a figure until nothing
-# in it surprises you.
+# **What you'll do:** work out with pencil and paper how many parameters and operations a 2D, a 3D and a (2+1)D convolution need, see Keras agree to the last parameter, and play with an interactive figure until nothing in it surprises you.
 #
 # **What you'll learn**
 #
-# - to see what one output of a convolution looks at, in space and in time;
-# - to know at a glance which of two networks is larger, and which has more to compute: not always the same one;
-# - to answer whether (2+1)D convolutions *save parameters*: [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) says yes, [the paper](https://arxiv.org/abs/1711.11248) says no, and both are right.
+# - how to see the *receptive field* of a convolution: the pixels that one output depends on, in space and in time;
+# - how to tell at a glance which of two networks is larger and which needs more computation (not always the same one);
+# - whether (2+1)D convolutions *save parameters*: [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) says yes, [the paper that it follows](https://arxiv.org/abs/1711.11248) says no, and both are right.
 #
-# **What you'll need:** what a convolution over an image is. This chapter needs no data.
+# **What you'll need:** an idea of what a convolution over an image does. This chapter needs no data.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -41,30 +40,28 @@ from IPython.display import Markdown
 from helpers import counting, diagrams, layers, models, plots
 
 # %% [markdown]
-# ## See what an output sees
+# ## See the receptive field of 2D, 3D and (2+1)D convolutions
 #
-# A video has three directions to slide a filter in: down, across, and through time. Three kinds of
-# [convolution](../book/glossary.md#convolution) use them differently. Here are five frames, and filled in what *one* number of the output is made from:
+# A filter can slide over a video in three directions: down, across, and through time. Three kinds of [convolution](../book/glossary.md#convolution) use them differently. Here are five frames. The filled pixels are those from which *one* number of the output is computed:
 
-# %% mystnb={"image": {"alt": "Five frames of five by five pixels, drawn four times. A 2D convolution sees a square of three by three pixels in one frame; a 3D convolution sees that square in three frames in a row; a (2+1)D convolution first sees the square in one frame, then one place in three frames."}}
+# %% mystnb={"image": {"alt": "Five frames of five by five pixels, drawn four times. A 2D convolution sees a square of three by three pixels in one frame; a 3D convolution sees that square in three frames in a row; a (2+1)D convolution first sees the square in one frame, then one position in three frames."}}
 figure = diagrams.draw_convolutions()
 
 # %% [markdown]
-# - A **2D** convolution sees a square of one frame. Whatever it computes, it computes for each frame by itself.
-# - A **3D** convolution sees a box: the square, in the frame before, in this one and in the next. It can see that something moves.
-# - A **(2+1)D** convolution takes the box in two steps: first the square of each frame, then, at one place, the results of three frames in a row. After both steps an
-#   output has been reached by the same 27 pixels as in 3D. The box has been *factorised*, as 27 into 9 and 3.
+# - A **2D** convolution sees a square of one frame. It processes each frame independently.
+# - A **3D** convolution sees a box: the same square in the previous frame, this frame and the next. It can see motion.
+# - A **(2+1)D** convolution processes the box in two steps: first the square in each frame, then, at one position, the results from three consecutive frames.
+#   After both steps, an output depends on the same 27 pixels as in 3D. The box has been *factorised*, just as $27 = 9 \times 3$.
 #
 # ## Count the weights
 #
-# Each pixel that a filter sees has *C* numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of these numbers, and each channel of the output has a filter of its own. The box that a filter sees, such as 3 × 3 × 3, is the
-# [kernel size](../book/glossary.md#filter), time first. With *C* channels in and *C* channels out:
+# Each pixel that a filter sees holds $C$ numbers, its [channels](../book/glossary.md#channel). A filter has one [weight](../book/glossary.md#parameter) for each of these numbers, and each channel of the output has a filter of its own. The box that a filter sees, such as $3 \times 3 \times 3$, is the [kernel size](../book/glossary.md#filter), time first. With $C$ input channels and $C$ output channels:
 #
 # | convolution | weights |
 # | --- | --- |
-# | 2D, 3 × 3 | 9*C* · *C* = 9*C*² |
-# | 3D, 3 × 3 × 3 | 27*C* · *C* = 27*C*² |
-# | (2+1)D, 1 × 3 × 3 then 3 × 1 × 1 | 9*C*² + 3*C*² = 12*C*² |
+# | 2D, $3 \times 3$ | $9C \cdot C = 9C^2$ |
+# | 3D, $3 \times 3 \times 3$ | $27C \cdot C = 27C^2$ |
+# | (2+1)D, $1 \times 3 \times 3$ then $3 \times 1 \times 1$ | $9C^2 + 3C^2 = 12C^2$ |
 #
 # The addition in the last line is the whole trick: two small steps cost a *sum* where the one large step costs a *product*.
 #
@@ -73,20 +70,15 @@ figure = diagrams.draw_convolutions()
 # %% tags=["nbval-check-output"]
 channels = 64
 for name, kernel in {"2D": (1, 3, 3), "3D": (3, 3, 3)}.items():
-    print(
-        f"{name:7}",
-        counting.conv3d_parameters(channels, channels, kernel, bias=False),
-    )
-print(
-    "(2+1)D ",
-    counting.conv2plus1d_parameters(channels, channels, (3, 3, 3), bias=False),
-)
+    sizes = (channels, channels, kernel)
+    print(f"{name:7}", counting.conv3d_parameters(*sizes, bias=False))
+print("(2+1)D ", counting.conv2plus1d_parameters(*sizes, bias=False))
 
 # %% [markdown]
-# ## Ask Keras
+# ## Check the counts against Keras
 #
-# A formula is worth what it has been checked against. So build each layer, give it an input, and let Keras count. Each filter also adds a
-# [bias](../book/glossary.md#bias), one number per output channel; the (2+1)D convolution has biases in both of its steps.
+# A formula is worth what it has been checked against. So we build each layer for an input shape and let Keras count. Each filter also adds a
+# [bias](../book/glossary.md#bias), one number per output channel; a (2+1)D convolution has biases in both steps.
 
 
 # %% tags=["nbval-check-output"]
@@ -96,23 +88,16 @@ def count_with_keras(layer, channels):
 
 
 kernel = (3, 3, 3)
-box = keras.layers.Conv3D(64, kernel)
+conv3d = count_with_keras(keras.layers.Conv3D(64, kernel), 64)
+print("3D:    ", conv3d, "=", counting.conv3d_parameters(64, 64, kernel))
+layer = layers.Conv2Plus1D(64, kernel, "same")
+factorised = count_with_keras(layer, 64)
 print(
-    "3D:    ",
-    count_with_keras(box, 64),
-    "=",
-    counting.conv3d_parameters(64, 64, kernel),
-)
-two = layers.Conv2Plus1D(64, kernel, "same")
-print(
-    "(2+1)D:",
-    count_with_keras(two, 64),
-    "=",
-    counting.conv2plus1d_parameters(64, 64, kernel),
+    "(2+1)D:", factorised, "=", counting.conv2plus1d_parameters(64, 64, kernel)
 )
 
 # %% [markdown]
-# One agreement may be luck. So try every mix of a few channels and kernels, the 3D formula with and without biases, and the (2+1)D formula.
+# One match may be luck. So we try all combinations of a few channel counts and kernels, with the 3D formula (with and without biases) and the (2+1)D formula.
 
 # %% tags=["nbval-check-output"]
 agreements = []
@@ -128,18 +113,15 @@ for c_in, c_out in [(3, 16), (16, 16), (16, 32), (5, 7)]:
 print(sum(agreements), "of", len(agreements), "counts agree")
 
 # %% [markdown]
-# ## Count the work
+# ## Count multiply-adds (MACs)
 #
-# Parameters are what a network fills a file with. Its arithmetic is another currency: each weight is multiplied by a number of the input, and the product is added to a
-# sum. The two together are a [multiply-add](../book/glossary.md#multiply-add). They are a first guess at the time that a network takes; no more, for moving numbers about takes time as well. A convolution uses each of its weights once for each place of its output, and so:
+# The number of parameters determines how large a network's file is. The other cost is its arithmetic. Each weight is multiplied by a number from the input, and the product is added to a sum: one [multiply-add](../book/glossary.md#multiply-add), also called MAC. The number of multiply-adds is a first estimate of the time that a network takes, and no more than that, because moving numbers around takes time as well. A convolution uses each weight once for each position of its output. Therefore:
 #
-# ```text
-# multiply-adds  =  weights · frames · height · width      (of the output)
-# ```
+# $$\text{multiply-adds} = \text{weights} \times \text{frames} \times \text{height} \times \text{width}$$
 #
-# From one stage to the next, many networks halve the frames, the height and the width, and double the channels.
+# where frames, height and width are those of the output.
 #
-# **Predict:** which stage has the most parameters, and which does the most work?
+# Many networks are built in *stages*. From one to the next they halve the frames, the height and the width, and double the channels. **Predict:** which stage has the most parameters, and which needs the most multiply-adds?
 
 # %% tags=["nbval-check-output"]
 print(
@@ -156,10 +138,9 @@ for stage in range(4):
     print(f"{channels:8}   {str(output):12} {parameters:11,} {work:15,}")
 
 # %% [markdown]
-# Twice the channels, in and out, make four times the weights. But an eighth of the places is left to use them at, so the work halves. A network's *early* layers have few parameters and do most of the
-# work; its *late* layers have most of the parameters and do little. Whoever wants a small file looks at the end of a network, and whoever wants a fast one at its beginning.
+# Twice as many input and output channels mean four times as many weights. But only an eighth of the positions remain, so the work halves. A network's *early* layers have few parameters and do most of the work; its late layers do less work and hold most of the parameters. If you want a small file, look at the end of a network; if you want a fast network, look at its beginning.
 #
-# ## Ask who saves what
+# ## Compare the tutorial's (2+1)D convolution with the paper's
 #
 # The tutorial says that the factorised convolution *saves parameters*. With the same number of channels throughout, it does:
 
@@ -169,52 +150,42 @@ three_d, factorised = (
     counting.conv2plus1d_parameters(64, 64, (3, 3, 3)),
 )
 Markdown(
-    f"At 64 channels, {factorised:,} parameters instead of {three_d:,}: **{1 - factorised / three_d:.0%} fewer**."
+    f"With 64 channels it has {factorised:,} parameters instead of "
+    f"{three_d:,}: **{1 - factorised / three_d:.0%} fewer**."
 )
 
 # %% [markdown]
-# But open [the paper](https://arxiv.org/abs/1711.11248) that it is based on (Tran et al. 2018, section 3.5), and you read something else. The authors did not want a smaller
-# network; they wanted a fair comparison. So they let the first step make more channels than come out at the end, just so many that both
-# convolutions cost the same. They call that number *M*. Set the two counts equal, for a kernel of *t* × *d* × *d*, `N_in` channels in and `N_out` out:
+# But the paper that the tutorial is based on ([Tran et al. 2018](https://arxiv.org/abs/1711.11248), section 3.5) says something else. Its authors did not want a smaller network; they wanted a fair comparison. They therefore gave the first step more output channels than the second, just enough for both convolutions to cost the same.
+# They call this number $M$. To find it, set the two counts equal for a kernel of $t \times d \times d$, with $N_\text{in}$ input and $N_\text{out}$ output channels:
 #
-# ```text
-# t·d²·N_in·N_out  =  d²·N_in·M  +  t·M·N_out
+# $$t d^2 N_\text{in} N_\text{out} = d^2 N_\text{in} M + t M N_\text{out}$$
 #
-#            t·d²·N_in·N_out
-# M  =  ⌊ ───────────────────── ⌋
-#          d²·N_in + t·N_out
-# ```
+# $$M = \left\lfloor \frac{t d^2 N_\text{in} N_\text{out}}{d^2 N_\text{in} + t N_\text{out}} \right\rfloor$$
 #
-# The brackets round down: a layer has no half channel.
+# The brackets mean “round down”, because a layer can't have half a channel.
 #
-# **Predict:** with 64 channels in and out, is *M* larger or smaller than 64?
+# **Predict:** with 64 input and 64 output channels, is $M$ larger or smaller than 64?
 
 # %% tags=["nbval-check-output"]
-middle = counting.mid_channels(64, 64, (3, 3, 3))
-paper = counting.conv2plus1d_parameters(
-    64, 64, (3, 3, 3), mid_channels=middle, bias=False
-)
-print("M =", middle)
-print(
-    "(2+1)D with M:",
-    paper,
-    "  3D:",
-    counting.conv3d_parameters(64, 64, (3, 3, 3), bias=False),
-)
+sizes = (64, 64, (3, 3, 3))
+M = counting.mid_channels(*sizes)
+paper = counting.conv2plus1d_parameters(*sizes, mid_channels=M, bias=False)
+print("M =", M)
+print("(2+1)D with M:", paper)
+print("3D:           ", counting.conv3d_parameters(*sizes, bias=False))
 
 # %% [markdown]
-# Larger, and the counts match. So both statements are true, of different layers:
+# It is larger, and the counts match. So both statements are true, but about different layers:
 #
-# - **The tutorial's** layer has as many channels in the middle as at the end. It has less than half the parameters.
-# - **The paper's** layer has *M* of them. It has the same number of parameters, and spends them better: between its two steps stands a
-#   [ReLU](../book/glossary.md#relu), so it bends the signal twice where a 3D convolution bends it once.
+# - **The tutorial's** layer has as many channels in the middle as at the end. It has less than half the parameters of the 3D convolution.
+# - **The paper's** layer has $M$ channels in the middle. It has as many parameters as the 3D convolution, but uses them better: a [ReLU](../book/glossary.md#relu) stands between its two steps. It applies a nonlinearity twice (it *bends the signal* twice), where a 3D convolution applies it once.
 #
-# The tutorial's layer has nothing between its two steps. Two linear steps in a row are one linear step, with fewer weights to choose; what the paper's block as a whole is worth,
-# the chapter [Train](train.ipynb) shows.
+# The tutorial's layer has nothing between its two steps. Two linear steps in a row amount to one linear step with fewer free weights.
+# The chapter [Train](train.ipynb) shows what the paper's complete block is worth.
 #
-# ## Turn the knobs
+# ## Explore the costs in an interactive figure
 #
-# This figure works on the page as it is, with a mouse, a finger or the Tab and arrow keys. Its bars are the formulas of this chapter; orange stands for weights of the input's pixels, striped blue for the second step of (2+1)D.
+# This figure works on this page without a running kernel: use a mouse, a finger, or the Tab and arrow keys. The bars show the formulas of this chapter. Orange marks weights applied to input pixels; blue stripes mark the second step of (2+1)D.
 
 # %%
 diagrams.explore_convolutions()
@@ -222,75 +193,61 @@ diagrams.explore_convolutions()
 # %% [markdown]
 # **Predict** each of these, then try it:
 #
-# 1. Choose *as many as out*. With equal channels in and out, where does (2+1)D save more, at few channels or at many?
-# 2. Set the kernel in time to 1. Which two of the three become the same? Does *as many as out* still save?
-# 3. With *the paper's M*, double the channels in, and only those. Does *M* double?
-# 4. Make the output smaller. What becomes of the parameters, of the multiply-adds, of the ratios?
+# 1. Choose *Same as output*. With equal input and output channels, does (2+1)D save more with few channels or with many?
+# 2. Set the kernel size in time to 1. Which two of the three become the same? Does *Same as output* still save parameters?
+# 3. With *The paper's M*, double only the input channels. Does $M$ double?
+# 4. Make the output smaller. What happens to the parameters, the multiply-adds and the ratios?
 #
 # <details><summary>What happens, and why</summary>
 #
-# 1. At both the same: both counts grow with the square of the channels.
-# 2. 2D and 3D: a box one frame deep is a square. (2+1)D now costs *more* than 3D, because its second step looks at no other frame and yet has weights.
-# 3. It grows, but less than twofold. The budget, 3D's count, doubles. But so does the larger part of what a channel in the middle costs: `d²·N_in` weights before it, `t·N_out` after it.
-# 4. Parameters stay, multiply-adds shrink with the places, and the ratios stay. In a single layer that computes every place, both currencies agree on who is cheaper.
+# 1. The saving is the same: both counts grow with the square of the number of channels.
+# 2. 2D and 3D become the same, because a box one frame deep is a square. (2+1)D now costs *more* than 3D: its second step has weights although it looks at no other frame.
+# 3. It grows, but it doesn't double. The budget, which is the 3D count, doubles. But a channel in the middle costs $d^2 N_\text{in}$ weights before it and $t N_\text{out}$ after it, and the first, larger part doubles as well.
+# 4. The parameters stay the same, the multiply-adds shrink with the number of positions, and the ratios stay the same. In a single layer that computes every position, both costs agree on which convolution is cheaper.
 #
 # </details>
 #
-# ## Look at the whole range
+# ## Plot the parameter ratio over channels and kernel sizes
 #
-# The channels play no part in the tutorial's saving, as you saw. And the kernel? Plot the ratio to 3D over both.
+# As you saw, the number of channels doesn't change the tutorial's saving. What about the kernel? Plot the (2+1)D-to-3D ratio against both.
 
 
 # %%
 def ratio(channels, k, paper=False):
     sizes = (channels, channels, (k, k, k))
-    middle = counting.mid_channels(*sizes) if paper else None
-    factorised = counting.conv2plus1d_parameters(*sizes, middle, bias=False)
+    mid = counting.mid_channels(*sizes) if paper else None
+    factorised = counting.conv2plus1d_parameters(*sizes, mid, bias=False)
     return factorised / counting.conv3d_parameters(*sizes, bias=False)
 
 
-# %% mystnb={"image": {"alt": "Two line plots of the ratio of (2+1)D to 3D parameters. Left, over the number of channels, the tutorial's layer is flat below one half and the paper's at one. Right, over the kernel size, the tutorial's ratio falls and the paper's stays close to one."}}
+# %% mystnb={"image": {"alt": "Two line plots of the ratio of (2+1)D to 3D parameters. On the left, against the number of channels, the tutorial's ratio is constant below one half and the paper's is one. On the right, against the kernel size, the tutorial's ratio falls and the paper's stays close to one."}}
 plots.use_style()
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-widths, sizes = [2**i for i in range(2, 10)], [1, 3, 5, 7, 9]
-left.plot(
-    widths,
-    [ratio(c, 3) for c in widths],
-    "o-",
-    label="as many in the middle (tutorial)",
-)
-left.plot(
-    widths,
-    [ratio(c, 3, paper=True) for c in widths],
-    "s--",
-    label="M in the middle (paper)",
-)
-left.set(
-    xscale="log",
-    xticks=widths,
-    xticklabels=widths,
-    title="Parameters, (2+1)D to 3D",
-)
-left.set_xlabel("Channels, at kernel 3 × 3 × 3")
-right.plot(sizes, [ratio(64, k) for k in sizes], "o-")
-right.plot(sizes, [ratio(64, k, paper=True) for k in sizes], "s--")
-right.set(
-    xticks=sizes, xlabel="Kernel size k × k × k, at 64 channels", ylim=(0, None)
-)
+numbers, kernels = [2**i for i in range(2, 10)], [1, 3, 5, 7, 9]
+for paper, style in ((False, "o-"), (True, "s--")):
+    left.plot(numbers, [ratio(c, 3, paper) for c in numbers], style)
+    right.plot(kernels, [ratio(64, k, paper) for k in kernels], style)
+left.lines[0].set_label("output channels in the middle (tutorial)")
+left.lines[1].set_label("M channels in the middle (paper)")
+left.set(xscale="log", xticks=numbers, xticklabels=numbers)
+left.set(title="Parameters of (2+1)D relative to 3D")
+left.set_xlabel("Channels (kernel 3 × 3 × 3)")
+right.set(xticks=kernels, ylim=(0, None))
+right.set_xlabel("Kernel size k × k × k (64 channels)")
 legend = left.legend(loc="lower center", bbox_to_anchor=(1, -0.5), ncols=2)
 
 # %% [markdown]
-# At size 1 there is nothing to take apart, and two steps cost more than one. The larger the kernel, the more the sum saves against the product.
+# At kernel size 1 there is nothing to factorise, and two steps cost more than one. The larger the kernel, the more the sum saves compared with the product.
 #
-# The paper's ratio is one, or a hair below it where *M* had to be rounded down.
+# The paper's ratio is one, or a hair below where $M$ had to be rounded down.
 #
-# So (2+1)D *saves* when you leave the channels as they are and the kernel reaches over both space and time; it *matches* when you choose *M*. What you gain is a small network in the
-# one case, and one nonlinearity more for each convolution in the other.
+# So (2+1)D *saves* parameters if you keep the number of channels and the kernel covers both space and time. It *matches* 3D if you choose $M$.
+# In the first case you gain a smaller network; in the second, one more nonlinearity per convolution.
 #
-# ## Count whole networks
+# ## Count the parameters of complete networks
 #
-# Layers add up to networks. `layer_table` goes through a network and counts each layer, as this chapter does, from its sizes alone. Does it find what Keras finds? Take the tutorial's
-# network, at ten classes, with each kind of convolution. `mc3`, from the same paper, stands for *mixed convolutions*: 3D in the first layers, 2D in the later ones.
+# Layers add up to networks. `layer_table` counts each layer of a network with this chapter's formulas, from shapes alone. Does it agree with Keras? Take the tutorial's
+# network, with ten classes, and use each kind of convolution in turn. `mc3`, from the same paper, stands for *mixed convolutions*: 3D in the first layers, 2D in the later ones.
 
 # %% tags=["nbval-check-output"]
 kinds = ("2d", "mc3", "2plus1d", "3d")
@@ -311,11 +268,11 @@ for conv, model in tutorials.items():
     print(f"{conv:8} {parameters:11,} {work:15,} {relus:6}")
 
 # %% [markdown]
-# Not a parameter is missing. The tutorial's (2+1)D network is what it promises: less than half of the 3D one, in both currencies. It bends the signal no more often than the other three.
+# Not a parameter is missing. The tutorial's (2+1)D network delivers what it promises: less than half of the 3D network's parameters, and less than half of its multiply-adds. But it has no more nonlinearities than the other three.
 #
-# Now the paper's networks of 18 layers, at 400 classes. Only the convolutions differ. (Parameters include the running averages of the normalisations, which are measured, not trained.)
+# Now take the paper's 18-layer residual networks (ResNet-18) with 400 classes. They differ only in their convolutions. (The counts include the running averages of batch normalisation, which are measured, not trained.)
 #
-# **Predict:** which pair does the paper mean when it compares at the same size? Does `mc3` do less work than `3d`?
+# **Predict:** which two does the paper compare as networks of the same size? Does `mc3` need fewer multiply-adds than `3d`?
 
 # %% tags=["nbval-check-output"]
 papers = {conv: models.build_resnet18(conv) for conv in kinds}
@@ -325,31 +282,31 @@ for conv, model in papers.items():
     print(f"{conv:8} {parameters:11,} {work:15,} {relus:6}")
 
 # %% [markdown]
-# - `2plus1d` and `3d` are the pair: nearly the same parameters, nearly the same work, and twice the ReLUs. (A few percent of the parameters are missing because a block's second convolution takes the *M* of its first.)
-# - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels, but they skip no frame: all 16 reach the last layer, where `3d`
-#   has two left. (In the tutorial's network nothing skips frames, and there `mc3` does less.)
+# - The pair is `2plus1d` and `3d`: they have nearly the same number of parameters and multiply-adds, but `2plus1d` has twice the ReLUs. (It has a few per cent fewer parameters because the second convolution of each block reuses the $M$ of the first.)
+# - `mc3` has about a third of the parameters of `3d`, and does *more* work. Its 2D convolutions have small kernels but don't reduce the number of frames: all 16 reach the last layer, whereas `3d`
+#   has only two left. (In the tutorial's network no layer reduces the number of frames, and there `mc3` needs less work.)
 #
-# So ask which currency is meant when someone calls a network small. Two more currencies can't be worked out on paper, only measured: seconds and accuracy. The page Results has them for [all four members](../book/results.md#what-factorising-buys).
+# So when someone calls a network small, ask which cost they mean. Two more quantities can't be worked out on paper, only measured: time and accuracy. The page [Results](../book/results.md#what-factorising-buys) reports both for all four kinds of convolution.
 #
-# ## See where it is spent
+# ## See which layers cost the most
 #
-# Sort the layers by the height of their output, from the first to the last, and see which share of each currency falls to them.
+# Group the layers by the height of their output, from first to last, and see each group's share of the parameters and of the multiply-adds.
 
 
 # %%
-def shares(model, currency):
+def shares(model, cost):
     spent = {}
     for row in counting.layer_table(model):
         if row.parameters and len(row.output) == 4:
             _, height, _, _ = row.output
-            spent[height] = spent.get(height, 0) + getattr(row, currency)
+            spent[height] = spent.get(height, 0) + getattr(row, cost)
     return {
         str(height): part / sum(spent.values())
         for height, part in spent.items()
     }
 
 
-# %% mystnb={"image": {"alt": "Two bar charts of the share of parameters and of multiply-adds by the height of the output. In the tutorial's network the largest frames take more than a third of the multiply-adds and hardly a parameter; in the paper's, the share of multiply-adds falls from left to right while that of parameters rises."}}
+# %% mystnb={"image": {"alt": "Two bar charts of the share of parameters and of multiply-adds by the height of the output. In the tutorial's network, the layers with the largest frames account for more than a third of the multiply-adds and hardly any parameters. In the paper's network, the share of multiply-adds falls from left to right while the share of parameters rises."}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 networks = {
     "The tutorial's": tutorials["2plus1d"],
@@ -357,63 +314,64 @@ networks = {
 }
 hatches = {"parameters": "", "multiply_adds": "//"}
 for axis, (title, model) in zip(axes, networks.items()):
-    for place, (currency, hatch) in enumerate(hatches.items()):
-        spent = shares(model, currency)
-        positions = [i + 0.4 * place for i in range(len(spent))]
+    for i, (cost, hatch) in enumerate(hatches.items()):
+        spent = shares(model, cost)
+        positions = [x + 0.4 * i for x in range(len(spent))]
         bars = axis.bar(
             positions, spent.values(), 0.38, edgecolor="white", hatch=hatch
         )
-        bars.set_label(currency.replace("_", "-"))
+        bars.set_label(cost.replace("_", "-"))
     axis.set_xticks([i + 0.2 for i in range(len(spent))], spent)
     axis.set(
         title=f"{title} (2+1)D network", xlabel="Height of the output, pixels"
     )
-axes[0].set_ylabel("Share of the network")
+axes[0].set_ylabel("Share of the network's total")
 legend = axes[1].legend(loc="upper center")
 
 # %% [markdown]
-# The tutorial's first layer works on frames that nothing has shrunk: it has next to no parameters, and no other size takes as much work. After it, halving the height and the width takes away what
-# doubling the channels adds, so the work stays level. The paper shrinks them in its first layer already, and later over time as well; there the work falls while the parameters rise.
+# The tutorial's first layer works on full-size frames. It has almost no parameters, but needs more multiply-adds than all layers at any other size.
+# After it, halving the height and width offsets doubling the channels, so the work stays level. The paper's network already shrinks the frames in its first layer, and later reduces their number, too; its work falls while its parameters rise.
 #
-# ## Let it stride
+# ## Count the effect of strides
 #
-# One thing is left that the figure with the knobs doesn't show: [strides](../book/glossary.md#stride). A layer of stride 2 computes every other place only. The (2+1)D layer strides over space in its first step and over time in its second.
+# The interactive figure leaves one thing out: [strides](../book/glossary.md#stride). A layer with stride 2 computes only every other position. The (2+1)D layer applies the spatial stride in its first step and the temporal stride in its second.
 #
-# **Predict:** *M* makes the parameters match. Do the multiply-adds match, too, in the layer that shrinks the video to the second stage?
+# **Predict:** $M$ makes the parameters match. Do the multiply-adds match, too, in the layer that shrinks the video for the second stage?
 
 # %% tags=["nbval-check-output"]
+print(f"{'':8} {'output':18} parameters  multiply-adds")
 for conv in ("3d", "2plus1d"):
     for row in counting.layer_table(papers[conv]):
         if (
             row.name.startswith("stage2_block1_conv1")
             and row.kind == "VideoConv"
         ):
-            cost = f"{row.parameters:8,} {row.multiply_adds:14,}"
+            cost = f"{row.parameters:10,} {row.multiply_adds:14,}"
             print(f"{conv:8} {str(row.output):18}", cost)
 
 # %% [markdown]
-# The parameters of the two steps add up to those of the 3D layer, but for the rounding. Their work is well above it: the first step has to visit all 16 frames, because the second step needs them, while the 3D
+# The parameters of the two steps add up to those of the 3D layer, except for rounding. But the two steps need far more multiply-adds. The first step must process all 16 frames because the second step needs them, whereas the 3D
 # layer never computes the frames that its stride skips. Equal in parameters is not equal in work.
 #
 # ## Check yourself
 #
-# 1. A (2+1)D convolution with kernel 5 × 3 × 3 and *C* channels throughout: how many weights?
-# 2. Your network has 3D convolutions and must become smaller without losing channels. Which of the two (2+1)D layers helps?
-# 3. Why does a 2D network not see motion, however many layers it has?
-# 4. You double the height and the width of all frames. What becomes of the network's parameters, and what of its multiply-adds?
+# 1. How many weights does a (2+1)D convolution with kernel size $5 \times 3 \times 3$ and $C$ channels throughout have?
+# 2. You need to make a network of 3D convolutions smaller without removing channels. Which of the two (2+1)D layers helps?
+# 3. Why can't a 2D network see motion, no matter how many layers it has?
+# 4. You double the height and the width of all frames. What happens to the network's parameters and to its multiply-adds?
 #
 # <details><summary>Answers</summary>
 #
-# 1. 9*C*² + 5*C*² = 14*C*².
-# 2. The tutorial's. The paper's is as large as what it replaces.
-# 3. Every number inside it is computed from a single frame. Nothing ever compares two.
-# 4. The parameters stay what they are: a filter doesn't know how far it slides. The multiply-adds become four times as many.
+# 1. $9C^2 + 5C^2 = 14C^2$.
+# 2. The tutorial's. The paper's is as large as the 3D convolution that it replaces.
+# 3. Every number inside it is computed from a single frame. No layer ever compares two frames.
+# 4. The parameters stay the same, because a filter doesn't know how far it slides. The multiply-adds quadruple.
 #
 # </details>
 #
 # ## On your own
 #
-# - There is a third currency. Training remembers every layer's output until its gradient is computed. Add the outputs up with `layer_table`: which layers fill the memory, and does (2+1)D need more of it than 3D?
-# - Take time first and space second. What is *M* then, for equal counts? Derive it, and check it against Keras.
+# - Memory is another cost. Training keeps every layer's output (its *activations*) until the gradients are computed. Add up the outputs with `layer_table`. Which layers fill the memory? Does (2+1)D need more memory than 3D?
+# - Apply the temporal convolution first and the spatial one second. Which $M$ makes the counts equal? Derive it, and check it against Keras.
 #
 # Next: [Build the model](build_model.ipynb).

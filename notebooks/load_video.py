@@ -12,21 +12,21 @@
 # ---
 
 # %% [markdown]
-# # Load video
+# # Load video: sample frames, split the data, make batches
 #
-# **What you'll do:** turn a ZIP of video clips, perhaps on a distant server, into batches that a network can train on.
+# **What you'll do:** turn a ZIP file of video clips, perhaps on a remote server, into batches that a network can train on.
 #
 # **What you'll learn**
 #
-# - to look into a ZIP on the web, and fetch just the files you want, without downloading it;
-# - to read a data set's names, and to split it so that the test is a fair one;
-# - to pick a few frames of a clip that tell its story;
-# - to hand the clips to Keras in batches, shuffled, decoded in parallel, and the same on every run.
+# - how to list the contents of a ZIP file on the web and download only the files you want;
+# - how to read a data set's file names, and to split it into training, validation and test sets so that the test is fair;
+# - how to sample a few frames that cover the action in a clip;
+# - how to feed clips to Keras in batches that are shuffled, decoded in parallel, and reproducible.
 #
-# **What you'll need:** Python, and what an array and a neural network are. No video knowledge.
+# **What you'll need:** Python, and a basic idea of what an array and a neural network are. You need no knowledge of video.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -41,59 +41,60 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import archive, pipeline, plots, puppets, settings, ucf101, video
+from helpers.clips import list_clips
 
 # %% [markdown]
 # ## Meet a clip
 #
-# A video is a stack of pictures. Play them fast enough and something moves.
+# A video is a stack of images, its [frames](../book/glossary.md#frame). Play them fast enough and something moves.
 
 # %%
 frames = puppets.draw_clip("PickUp", group=4, clip=1)
 plots.show_animation(
     frames[::2],
-    "A drawn figure bends down to a parcel and lifts it up.",
+    "A drawn person bends down to a parcel and picks it up.",
     fps=12,
 )
 
 # %% [markdown]
-# To Python the same clip is an array. Before you run the next cell, guess: how many axes does it have, and in what order?
+# To Python, the same clip is an array. **Predict:** how many axes does it have, and in what order?
 
 # %% tags=["nbval-check-output"]
 print(frames.shape, frames.dtype)
 
 # %% [markdown]
-# Time comes first, then height, width, and the three colours red, green and blue, each a whole number from 0 to 255 (`uint8`). This
-# book keeps frames in that form until the network's first layer. Kept as 32-bit floats, they would take four times the memory and say no more.
+# The axes are time, height, width and colour. The last holds red, green and blue values, each an integer from 0 to 255 (`uint8`). This
+# book keeps frames in that form until the network's first layer. As 32-bit floats, they would take four times the memory and hold no more information.
 #
 # A [clip](../book/glossary.md#clip) is a short video that shows one action, and its [class](../book/glossary.md#class) is that action's name. The
 # network's task is to name the action of a clip that it has never seen.
 #
-# ## Tell an action from its reverse
+# ## See why the order of frames matters
 #
-# The figure above is one of this book's **puppets**. They are drawn on the spot, so there is nothing to download, and they come in pairs that make time matter. Here
+# The figure above is one of this book's **puppets**. They are drawn on your machine, so there is nothing to download. Each action is paired with its reverse, so time matters.
 # are two clips. Which is *PickUp*, and which *PutDown*?
 
-# %% mystnb={"image": {"alt": "Two film strips of the same figure. The upper one begins with a parcel on the floor and ends with it in the figure's hand; the lower one shows the same frames in the opposite order."}}
+# %% mystnb={"image": {"alt": "Two film strips of the same figure. The upper one begins with a parcel on the floor and ends with the parcel in the figure's hand; the lower one shows the same frames in reverse order."}}
 put_down = puppets.draw_clip("PutDown", group=4, clip=1)
 figure = plots.plot_film_strip(
     [frames, put_down], ["Clip A", "Clip B"], columns=8
 )
 
 # %% [markdown]
-# A is *PickUp*. Now imagine each strip cut into single pictures, and shuffled: could you still tell? Nobody could, for the two clips are made of the
+# A is *PickUp*. Now imagine cutting each strip into single frames and shuffling them. Could you still tell which is which? Nobody could, because both clips consist of exactly the same frames.
 # very same frames.
 
 # %% tags=["nbval-check-output"]
 np.array_equal(frames, put_down[::-1])
 
 # %% [markdown]
-# So a network that takes the frames in no particular order gives both clips the same answer (it will see ten frames of each, in a test those about the middle, which are the same ten of a clip and its reverse), and at least one of the two answers is wrong: half right, at best. That is a
-# proof, not a measurement, and it is why the next chapters care so much about *how* a network looks at time.
+# A network that ignores the order of the frames therefore gives both clips the same answer, and at least one of the two answers is wrong. Half right is the best it can do. (It will see ten frames per clip. In a test these come from the middle, where a clip and its reverse share the same ten.)
+# This is a proof, not a measurement. It is why the next chapters care so much about *how* a network looks at time.
 #
-# ## Look into a ZIP without downloading it
+# ## List a remote ZIP without downloading it
 #
-# The clips of this book lie in a ZIP. It holds puppets, or, with `BOOK_DATASET=ucf101` and by default in Colab, UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or
-# brush their teeth. Both go through the same code. (The puppets' ZIP is drawn first, if it isn't there yet.)
+# This book's clips are stored in a ZIP file. By default it holds puppets. In Colab, or with the environment variable `BOOK_DATASET=ucf101`, it holds UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or
+# The same code handles both. (If the puppets' ZIP doesn't exist yet, the book draws the clips first.)
 
 # %%
 run = settings.current()
@@ -101,20 +102,20 @@ source = archive.zip_source(run)
 print(f"{run.dataset}, {run.run} run")
 
 # %% [markdown]
-# A ZIP's table of contents stands at its end, and a web server that supports
-# [byte ranges](../book/glossary.md#byte-range) sends any part of a file by itself. Together that means: ask for the end of the file, and you know what is in it. The package
-# `remotezip` does this, and `helpers.archive` adds patience with a bad connection. For a path on your own disk it works just the same.
+# A ZIP file keeps its table of contents at the end, and a web server that supports
+# [byte ranges](../book/glossary.md#byte-range) can send any part of a file on its own. Put together: download the end of the file, and you know its contents.
+# `remotezip` does this, and `helpers.archive` retries patiently when the connection is bad. A path on your own disk works just as well.
 
 # %% tags=["nbval-check-output"]
 names = archive.list_files(source)
-print(len(names), "clips, such as")
+print(len(names), "clips; the first three:")
 print(*names[:3], sep="\n")
 
 # %% [markdown]
-# ## Read the names
+# ## Read class and group from the file names
 #
-# The names follow a pattern, `v_<Class>_g<group>_c<clip>.avi`. The class is what the network is to learn. And the [group](../book/glossary.md#group)? All clips of
-# one group were cut from one longer video: the same person, the same room, the same light. Groups are numbered anew in each class. (Only a puppet's action and its reverse share theirs, and the split below deals out both alike, so that no test clip has its reverse in training.)
+# The file names follow the pattern `v_<Class>_g<group>_c<clip>.avi`. The class is what the network learns to predict. And the [group](../book/glossary.md#group)? All clips of
+# one group were cut from one longer video: the same person, the same room, the same light. Group numbers start again in each class. (One exception: a puppet's action and its reverse share their groups. The split below treats them alike, so no test clip has its reverse in training.)
 
 # %% tags=["nbval-check-output"]
 first = names[0]
@@ -127,9 +128,9 @@ for class_name, files in list(by_class.items())[:10]:
     print(f"{class_name:20} {len(files):4} clips in {len(groups)} groups")
 
 # %% [markdown]
-# Here are three groups of one puppet class, two clips of each. What would a network learn fastest from these pictures: the action, or the room?
+# Here are three groups of one puppet class, with two clips each. Which would a network learn faster from these frames: the action or the room?
 
-# %% mystnb={"image": {"alt": "Six film strips of figures that raise their arms. Strips one and two share figure, clothes and room; so do three and four, and five and six."}}
+# %% mystnb={"image": {"alt": "Six film strips of figures raising their arms. Strips one and two show the same figure, clothes and room. The same holds for strips three and four, and for strips five and six."}}
 clips = [
     puppets.draw_clip("RaiseArms", group, clip)
     for group in (1, 2, 3)
@@ -143,19 +144,18 @@ titles = [
 figure = plots.plot_film_strip(clips, titles, columns=7)
 
 # %% [markdown]
-# ## Split fairly
+# ## Split into training, validation and test sets by group
 #
-# A run works on the first few classes, and on a fixed number of clips of each:
+# A run uses the first few classes and a fixed number of clips from each:
 
 # %% tags=["nbval-check-output"]
 print(run.num_classes, "classes; clips per class:", run.splits)
 
 # %% [markdown]
-# So we need three sets of clips: [training](../book/glossary.md#training-set), to learn from; [validation](../book/glossary.md#validation-set), to watch the progress; and
-# [test](../book/glossary.md#test-set), for one honest question at the end. The obvious way is to shuffle the clips and deal them out. That is what
-# the TensorFlow tutorial does that this book grew out of.
+# We need three sets of clips: a [training set](../book/glossary.md#training-set) to learn from, a [validation set](../book/glossary.md#validation-set) to monitor progress, and a [test set](../book/glossary.md#test-set) for one honest measurement at the end. The obvious method is to shuffle the clips and deal them out.
+# The [TensorFlow tutorial](https://www.tensorflow.org/tutorials/video/video_classification) this book is based on does exactly that.
 #
-# **Predict:** some of a class's clips go into training, at random. Of the test clips, how many then have a sister there, a clip of the same group?
+# **Predict:** suppose we split the clips of each class at random. How many test clips then have a *sister*, another clip from the same group, in the training set?
 
 # %%
 chosen = [
@@ -169,39 +169,38 @@ by_group = ucf101.split_by_group(chosen, run.splits, seed=run.seed)
 
 # %% tags=["nbval-check-output"]
 def share_with_sister(split):
-    def rooms(files):
+    def groups(files):
         return [
             (ucf101.get_class(file), ucf101.get_group(file)) for file in files
         ]
 
-    seen = set(rooms(split["train"]))
-    return np.mean([room in seen for room in rooms(split["test"])])
+    seen = set(groups(split["train"]))
+    return np.mean([group in seen for group in groups(split["test"])])
 
 
-print("test clips with a sister in training")
+print("share of test clips with a sister in the training set")
 print(f"split by clip:  {share_with_sister(by_clip):.0%}")
 print(f"split by group: {share_with_sister(by_group):.0%}")
 
 # %% [markdown]
-# Each puppet has one sister, and 30 of the 49 other clips of its class are in training: three in five. (UCF101's groups are larger, so a clip has more sisters to meet.) A network that remembers rooms would look good on the first split, and you would find out on the day somebody shows it a new room. `split_by_group` deals out whole
-# groups, so no two splits share a group of a class. It is this book's default. Here is how it has dealt out the groups of one class:
+# Each puppet clip has one sister. Of the 49 other clips in its class, 30 are in the training set, so three sisters in five are there. (UCF101's groups are larger, so a clip has more sisters and more often finds one in the training set.) A network that memorises rooms would do well on the first split. You would find out the day somebody showed it a new room. `split_by_group` assigns complete groups, so no two sets share a group of a class.
+# It is this book's default. Here is where it put the groups of one class:
 
 # %% tags=["nbval-check-output"]
 for split, files in by_group.items():
-    own = [
+    in_class = [
         file
         for file in files
         if ucf101.get_class(file) == ucf101.get_class(first)
     ]
-    print(
-        f"{split:5} groups {sorted({ucf101.get_group(file) for file in own})}"
-    )
+    groups = {ucf101.get_group(file) for file in in_class}
+    print(f"{split:5} groups {sorted(groups)}")
 
 # %% [markdown]
-# ## Fetch the clips
+# ## Download only the clips you need
 #
-# Now fetch the clips that were chosen, and nothing else. They are sorted into folders, `SPLIT/CLASS/*.avi`. A file gets its name only once all of it is there and its checksum is
-# right; run the cell again and nothing is fetched twice.
+# Now download the chosen clips and nothing else. They go into one folder per split and class: `SPLIT/CLASS/*.avi`. A file gets its final name only when it is complete and its checksum is correct.
+# If you run the cell again, nothing is downloaded twice.
 
 # %%
 folder = settings.project_root() / "data" / run.name
@@ -214,10 +213,9 @@ for split, path in folders.items():
     print(f"{split:5} {len(list(path.glob('*/*.avi'))):4} files")
 
 # %% [markdown]
-# ## Choose frames that tell the story
+# ## Sample frames from a clip
 #
-# Neighbouring frames look almost alike, so it is wasteful to feed them all to a network. `frames_from_video_file` reads a few of them at even distances,
-# [`frame_step`](../book/glossary.md#frame-step) apart, and fits each into a square without distorting it. `run.sampling` says how many, how far apart, and how large:
+# Neighbouring frames look almost alike, so it is wasteful to feed them all to a network. `frames_from_video_file` reads a few evenly spaced frames, [`frame_step`](../book/glossary.md#frame-step) frames apart, and fits each into a square without distorting it. `run.sampling` sets their number, spacing and size:
 
 # %% tags=["nbval-check-output"]
 file = sorted(folders["train"].glob("*/*.avi"))[0]
@@ -225,14 +223,14 @@ frames = video.frames_from_video_file(file, **run.sampling, start="center")
 print(run.sampling)
 print(frames.shape, frames.dtype)
 
-# %% mystnb={"image": {"alt": "A film strip of the frames that were read from one clip, in square pictures with black bars above and below."}}
+# %% mystnb={"image": {"alt": "A film strip of ten frames sampled from one clip. Each is square, with black bars above and below."}}
 figure = plots.plot_film_strip([frames], [file.name])
 
 # %% [markdown]
-# The black bars above and below are [letterboxing](../book/glossary.md#letterboxing): the frame is wider than high and keeps its proportions.
+# The black bars above and below are [letterboxing](../book/glossary.md#letterboxing): the frame is wider than it is high, and keeps its proportions.
 #
-# Where should the frames start? In training at a random place, so that the network sees another part of a long clip each time. In validation and
-# test in the middle, always: a test that draws lots gives another score tomorrow. `frame_indices` makes the choice and touches no file. Take the tutorial's sizes, ten frames at a step of 15, and imagine
+# Which frame should come first? In training, a random one, so that the network sees a different part of a long clip each time.
+# In validation and testing, the frames are always centred in the clip: a test that picks frames at random would give a different score tomorrow. `frame_indices` chooses frame numbers without opening a file. Take the tutorial's settings, ten frames at a step of 15, and imagine
 # a clip of 200 frames:
 
 # %% tags=["nbval-check-output"]
@@ -247,29 +245,29 @@ for seed in (1, 2):
     )
 
 # %% [markdown]
-# **Predict:** these ten frames span 1 + 9 · 15 = 136. Many clips of UCF101 are shorter. What should happen with a clip of 60 frames?
+# **Predict:** these ten frames span $1 + 9 \times 15 = 136$ frames. Many UCF101 clips are shorter. What should happen to a clip of 60 frames?
 #
-# The tutorial fills up with black frames. A network can learn from that: *black means a short clip, short clips are mostly of this class*. It would be right, for the wrong reason.
-# Here the step shrinks instead, until the first and the last frame just fit. Order and extent of the action stay, and every frame is a real one.
+# The tutorial pads short clips with black frames. A network can learn from that: *black means a short clip, short clips are mostly of this class*. It would be right for the wrong reason.
+# In this book, the step shrinks instead until the first and last frames just fit. The order and extent of the action are preserved, and every frame is real.
 
 # %% tags=["nbval-check-output"]
 print("60 frames:", video.frame_indices(60, n_frames=10, frame_step=15))
 print(" 6 frames:", video.frame_indices(6, n_frames=10, frame_step=15))
 
 # %% [markdown]
-# Where even the frames run out, some are shown twice; none is invented.
+# If a clip has too few frames even for that, some are repeated; none is invented.
 
-# %% mystnb={"image": {"alt": "A film strip of a clip that is shorter than ten frames at a step of fifteen; it shows the whole action and no black frame."}}
-step = 40  # longer steps than any clip of this chapter allows
+# %% mystnb={"image": {"alt": "A film strip of a clip that is too short for the requested step. It shows the complete action and no black frames."}}
+step = 40  # too long for any clip in this chapter
 short = video.frames_from_video_file(
     file, 10, (96, 128), frame_step=step, start="center"
 )
 figure = plots.plot_film_strip(
-    [short], ["the same clip, too short for the step asked for"]
+    [short], ["the same clip, too short for the requested step"]
 )
 
 # %% [markdown]
-# A file that can't be read is named, so that you can do something about it:
+# If a file can't be read, the error names it, so that you can do something about it:
 
 # %% tags=["nbval-check-output"]
 try:
@@ -278,10 +276,10 @@ except video.VideoReadError as error:
     print(error)
 
 # %% [markdown]
-# ## Go through all clips
+# ## Iterate over the clips with a generator
 #
-# `FrameGenerator` goes through the clips of a folder and yields frames and label, one clip at a time. It keeps the tutorial's name. Below each class's folder every video counts, whatever its container; what is passed over
-# is named in a warning.
+# `FrameGenerator`, named as in the tutorial, iterates over the clips in a folder and yields the frames and label of one clip at a time. It finds every video file under each class's folder, whatever its container format (AVI, MP4 and so on).
+# A warning lists the files that it skips.
 
 # %% tags=["nbval-check-output"]
 generator = video.FrameGenerator(folders["val"], **run.sampling)
@@ -290,15 +288,14 @@ print(len(generator), "clips; the first is", frames.shape)
 print("label", label, "stands for", generator.class_names[label])
 
 # %% [markdown]
-# That is all a network needs, if you are patient: a Python loop reads one clip after the other, on one core, while the network waits.
+# That is all a network needs, if you are patient. A Python loop reads one clip after another on one core, and the network waits.
 #
-# ## Make batches
+# ## Make batches with a tf.data input pipeline
 #
-# [tf.data](../book/glossary.md#tfdata) turns the loop into a pipeline: several clips are decoded at once, gathered into a [batch](../book/glossary.md#batch), and the next batch is made while
-# the network works on this one. In outline:
+# [tf.data](../book/glossary.md#tfdata) turns the loop into a pipeline. It decodes several clips at once, gathers them into a [batch](../book/glossary.md#batch), and prepares the next batch while the network works on the current one. In outline:
 
 # %% tags=["nbval-check-output"]
-files, labels, class_names = video.list_clips(folders["val"])
+files, labels, class_names = list_clips(folders["val"])
 
 
 def read(file):
@@ -315,8 +312,8 @@ outline = outline.batch(run.batch_size).prefetch(tf.data.AUTOTUNE)
 print(next(iter(outline)).shape)
 
 # %% [markdown]
-# `map` decodes, as many clips at once as the machine has room for; `batch` gathers; `prefetch` works ahead. `make_dataset` adds what such a pipeline needs in earnest: labels, shuffling, and a random start for
-# each clip of each epoch, drawn from a seed, so that a run can be repeated.
+# `map` decodes as many clips at once as the machine can handle; `batch` stacks them; `prefetch` prepares the next batches in advance. `make_dataset` adds what a real pipeline needs: labels, shuffling, and a random start frame for each clip in each [epoch](../book/glossary.md#epoch).
+# All random choices come from a seed, so a run can be repeated.
 
 # %%
 train_ds = pipeline.make_dataset(
@@ -340,7 +337,7 @@ print("classes:", ", ".join(train_ds.class_names))
 # %% [markdown]
 # Five axes: clip, time, height, width, colour. The labels are plain integers, one per clip.
 #
-# Does every clip come once an [epoch](../book/glossary.md#epoch), and in another order each time? Count the classes, and compare the beginnings of two epochs:
+# **Predict:** does every clip appear once per epoch, and in a different order each time? Count the clips per class, and compare the order of the labels in two epochs:
 
 # %% tags=["nbval-check-output"]
 epochs = [
@@ -350,11 +347,11 @@ print(
     "clips per class:",
     list(collections.Counter(sorted(epochs[0].tolist())).values()),
 )
-print("same order twice:", np.array_equal(*epochs))
+print("same order in both epochs:", np.array_equal(*epochs))
 
 # %% [markdown]
-# Shuffling matters more than it seems. The files lie in folders by class; a network that sees all clips of one class, then all of the next, unlearns each
-# as it goes. And a validation set must hold all classes, which the split has taken care of.
+# Shuffling matters more than it seems. The files are sorted by class. A network that sees all clips of one class, then all of the next, forgets each class as it goes.
+# A validation set must contain all classes, too; the split has taken care of that.
 #
 # ## Check yourself
 #
@@ -364,16 +361,16 @@ print("same order twice:", np.array_equal(*epochs))
 #
 # <details><summary>Answers</summary>
 #
-# 1. Whether the clips come in groups, and whether the split kept them apart.
-# 2. It takes a quarter of the memory, in the pipeline and on the way to the GPU, and nothing is lost.
-# 3. The score changes from run to run, although the network has not.
+# 1. Whether the clips come in groups, and whether the split kept each group in one set.
+# 2. They take a quarter of the memory, in the pipeline and on the way to the GPU, and lose no information.
+# 3. The score changes from run to run, although the network hasn't changed.
 #
 # </details>
 #
 # ## On your own
 #
-# - Fetch the clips with `split_by="clip"` into another folder, and list, for one test clip, its sisters in the training set.
-# - Draw your own action: `helpers/puppets.py` needs a name in `PAIRS` and a pose in `_pose`; its reverse comes for free.
-# - Run this chapter on real clips: set `BOOK_DATASET=ucf101` before you start Jupyter (in Colab it is set already), and `UCF101_ZIP` if you have the ZIP on disk.
+# - Download the clips with `split_by="clip"` into another folder. Then pick a test clip and list its sisters in the training set.
+# - Draw your own action: in `helpers/puppets.py`, add a pair of names to `PAIRS` and a pose to `_pose`. The reverse action comes for free.
+# - Run this chapter on real clips: set the environment variable `BOOK_DATASET=ucf101` before you start Jupyter (Colab has it already). If you have the ZIP on disk, set `UCF101_ZIP` to its path.
 #
 # Next: [Feed the GPU](feed_the_gpu.ipynb).
