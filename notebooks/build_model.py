@@ -12,22 +12,22 @@
 # ---
 
 # %% [markdown]
-# # Build the model
+# # Build the model: (2+1)D convolutions, residual blocks and video ResNets in Keras
 #
-# **What you'll do:** build two video networks layer by layer, from the first convolution to a score for each action, and know the shape of everything on the way.
+# **What you'll do:** build two video networks layer by layer, from the first convolution to a score for each action, and know the shape of every tensor on the way.
 #
 # **What you'll learn**
 #
-# - to take a convolution apart into space and time, in two lines of Keras;
-# - to give gradients an easy way through a deep network;
-# - to shrink a video inside a network, by resizing or by striding;
-# - to write a layer that can be saved and loaded;
-# - to tell the network of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) from the paper's, and to say why this book has its own.
+# - how to split a 3D convolution into space and time, in two lines of Keras;
+# - how residual connections let gradients pass through a deep network;
+# - how to downsample a video inside a network, by resizing or by strides;
+# - how to write a custom layer that can be saved and loaded;
+# - how the network of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) differs from the paper's, and why this book has its own.
 #
-# **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). The chapter draws or fetches a few clips for itself.
+# **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). This chapter draws or downloads a few clips for itself.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -58,12 +58,12 @@ from helpers import (
 )
 
 # %% [markdown]
-# ## See where we are going
+# ## See the whole network
 #
-# This is the book's network, read from top to bottom. Each row is a volume, drawn as a stack of frames: it grows smaller and shorter on its way, while its channels multiply. The first row is called the *stem*, the four after it are the *stages*; at the
-# left run the *shortcuts*. By the end of the chapter every word of it will be clear.
+# This is the book's network, from top to bottom. Each row shows a volume, drawn as a stack of frames. The volumes get smaller and shorter from row to row, and their channels multiply. The first row is the *stem*, the next four are the *stages*, and the arrows on the
+# left are the *shortcuts*. By the end of the chapter you will know every word of it.
 
-# %% mystnb={"image": {"alt": "Diagram of the book's network: a stem, four residual stages whose volumes shrink from row to row, each with a shortcut arrow at its left, and an average with a dense layer at the end."}}
+# %% mystnb={"image": {"alt": "Diagram of the book's network: a stem, then four residual stages whose volumes shrink from row to row, each with a shortcut arrow on its left, and finally an average and a dense layer."}}
 run = settings.current()
 small = models.build_small_resnet(**run.input_size)
 figure = diagrams.draw_network(small)
@@ -80,10 +80,9 @@ frames, labels = next(iter(data["train"]))
 print(frames.shape, frames.dtype.name)
 
 # %% [markdown]
-# ## Take a convolution apart
+# ## Split a 3D convolution into space and time
 #
-# A 3D convolution slides a box through the video. Instead, slide a square over each frame first, then a short line through time. In Keras both are `Conv3D`
-# layers whose kernel is 1 in the directions that they leave alone.
+# A 3D convolution slides a box through the video. Instead, we can first slide a square over each frame and then a short line through time. In Keras, both are `Conv3D` layers with a kernel of size 1 along the axes that they leave alone.
 
 # %% tags=["nbval-check-output"]
 video = keras.ops.cast(frames, "float32") / 255
@@ -92,43 +91,36 @@ temporal = keras.layers.Conv3D(16, kernel_size=(3, 1, 1), padding="same")
 print(temporal(spatial(video)).shape)
 
 # %% [markdown]
-# `Conv2Plus1D` of `helpers.layers` is these two lines, wrapped as a [layer](../book/glossary.md#layer). With `padding="same"` neither step changes the size of the volume; only the channels change.
+# `Conv2Plus1D` in `helpers.layers` wraps these two lines as a [layer](../book/glossary.md#layer). With `padding="same"`, neither step changes the size of the volume; only the channels change.
 
 # %% tags=["nbval-check-output"]
 convolution = layers.Conv2Plus1D(16, kernel_size=(3, 7, 7), padding="same")
 x = convolution(video)
-print(
-    x.shape,
-    convolution.count_params(),
-    "=",
-    spatial.count_params(),
-    "+",
-    temporal.count_params(),
-)
+parts = spatial.count_params(), temporal.count_params()
+print(x.shape, convolution.count_params(), "=", parts[0], "+", parts[1])
 
 # %% [markdown]
-# Can an output see the future? Change the last frame of the clip, and look at which frames of the output notice.
+# Does an output depend on the future? Change the last frame of the clip, and see which frames of the output change.
 #
-# **Predict:** with a kernel of 3 in time, how many of the output's frames change?
+# **Predict:** with a temporal kernel of 3, how many output frames change?
 
 # %% tags=["nbval-check-output"]
 altered = np.array(video)
 altered[:, -1] = 0.5
-difference = np.abs(np.array(convolution(altered)) - np.array(x)).max(
-    axis=(0, 2, 3, 4)
-)
+difference = np.abs(np.array(convolution(altered)) - np.array(x))
+difference = difference.max(axis=(0, 2, 3, 4))
 print("output frames that changed:", np.flatnonzero(difference > 1e-5))
 
 # %% [markdown]
-# The last frame and its neighbour: a kernel of 3 reaches one frame back and one forward. Each further layer reaches one more. Depth buys time.
+# The last frame and the one before it change: a kernel of 3 reaches one frame back and one frame forward. Each further layer reaches one frame more. Depth widens the receptive field in time.
 #
-# ## Give gradients an easy way
+# ## Let gradients pass with residual connections
 #
-# Training asks how the loss changes with each weight: the [gradient](../book/glossary.md#gradient). It is computed from the loss back to the first layer, and each layer on the way weakens or bends it. A
-# [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second way: the *main branch* computes, the *shortcut* carries the input around it, and both are added. The block
-# learns only what to *add* to its input, and through the shortcut the gradient passes almost untouched. So it does not vanish on its long way down.
+# Training asks how the loss changes with each weight. The answer is the [gradient](../book/glossary.md#gradient). It is computed from the loss back to the first layer, and each layer on the way weakens or distorts it. A
+# [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second path. The *main branch* computes, the *shortcut* carries the input around it, and the two are added. The block
+# learns only what to *add* to its input, and the gradient passes through the shortcut almost unchanged. Therefore it does not vanish on its way to the first layers.
 #
-# (Before each block, the tutorial halves the height and the width of the frames; how, we will see below.) The block's main branch is convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), ReLU, and once more convolution and normalisation:
+# (Before each block, the tutorial halves the height and the width of the frames; we will see how below.) The main branch of its block consists of a convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), a ReLU, and another convolution with normalisation:
 
 # %% tags=["nbval-check-output"]
 x = layers.ResizeVideo(run.size // 2, run.size // 2)(x)
@@ -137,8 +129,7 @@ print("in ", x.shape)
 print("out", main(x).shape)
 
 # %% [markdown]
-# Same shape, so they can be added. When a block is to have more channels, its input no longer fits. `Project` makes it fit: a dense layer that mixes the channels of each place, then
-# a normalisation.
+# The shapes are equal, so the two can be added. If a block changes the number of channels, its input no longer fits. `Project` makes it fit: a dense layer mixes the channels at each position, and a normalisation follows.
 
 # %% tags=["nbval-check-output"]
 wider = layers.ResidualMain(filters=32, kernel_size=(3, 3, 3))
@@ -146,84 +137,68 @@ shortcut = layers.Project(32)
 print("main branch", wider(x).shape, " shortcut", shortcut(x).shape)
 
 # %% [markdown]
-# `add_residual_block` puts the two together, and projects only where it must:
+# `add_residual_block` combines the two, and projects only where it must:
 
 # %% tags=["nbval-check-output"]
 for filters in (16, 32):
     inputs = keras.Input(x.shape[1:])
-    block = keras.Model(
-        inputs, layers.add_residual_block(inputs, filters, (3, 3, 3))
-    )
-    print(
-        filters,
-        "filters:",
-        ", ".join(type(layer).__name__ for layer in block.layers),
-    )
+    outputs = layers.add_residual_block(inputs, filters, (3, 3, 3))
+    block = keras.Model(inputs, outputs)
+    names = [type(layer).__name__ for layer in block.layers]
+    print(filters, "filters:", ", ".join(names))
 
 # %% [markdown]
-# ## Shrink the video
+# ## Downsample the video
 #
-# To name an action, where exactly each pixel lies matters less than what the whole does. So networks shrink the video on the way: later layers see more of the picture at once, details
-# that don't matter are dropped, and a quarter of the places is left to compute. The network shrinks what its filters have found; here, to make it visible, are the frames themselves:
+# To recognise an action, the exact position of each pixel matters less than the movement as a whole. Networks therefore shrink the video on the way. Later layers see more of the frame at once, unimportant details
+# are dropped, and only a quarter of the positions remains to be computed. A network shrinks the outputs of its filters, its *feature maps*. To make the effect visible, we shrink the frames themselves:
 
-# %% mystnb={"image": {"alt": "Five frames of a clip in four rows, each row at half the resolution of the one above; the last is a coarse mosaic."}}
+# %% mystnb={"image": {"alt": "Five frames of a clip in four rows. Each row has half the resolution of the one above; the last is a coarse mosaic."}}
 clip = np.array(frames[0])
 sizes = [run.size // 2**i for i in range(4)]
-smaller = [
-    layers.ResizeVideo(size, size)(clip[None].astype("float32"))[0]
-    for size in sizes
-]
+batch = clip[None].astype("float32")
+smaller = [layers.ResizeVideo(size, size)(batch)[0] for size in sizes]
 smaller = [np.array(video).astype("uint8") for video in smaller]
-figure = plots.plot_film_strip(
-    smaller, [f"{size} × {size}" for size in sizes], columns=5
-)
+titles = [f"{size} × {size}" for size in sizes]
+figure = plots.plot_film_strip(smaller, titles, columns=5)
 
 # %% [markdown]
-# Keras can resize images, not videos: it expects four axes where we have five. [einops](../book/glossary.md#einops) says what to do about it almost in words. Fold time into the batch, resize all
-# frames as if they were unrelated images, unfold:
+# Keras can resize images, but not videos: it expects four axes, and we have five. [einops](../book/glossary.md#einops) lets us write the solution almost in words. Fold time into the batch, resize all frames as if they were unrelated images, and unfold:
 
 # %% tags=["nbval-check-output"]
 images = einops.rearrange(clip[None], "b t h w c -> (b t) h w c")
-half = keras.layers.Resizing(run.size // 2, run.size // 2)(
-    images.astype("float32")
-)
-print(
-    images.shape,
-    "→",
-    half.shape,
-    "→",
-    einops.rearrange(half, "(b t) h w c -> b t h w c", b=1).shape,
-)
+resize = keras.layers.Resizing(run.size // 2, run.size // 2)
+half = resize(images.astype("float32"))
+unfolded = einops.rearrange(half, "(b t) h w c -> b t h w c", b=1)
+print(images.shape, "→", half.shape, "→", unfolded.shape)
 
 # %% [markdown]
-# ## Compute a flat kernel as what it is
+# ## Compute (2+1)D convolutions faster, as 2D convolutions
 #
-# The same folding works for the convolutions. A kernel of 1 × 7 × 7 looks at one frame at a time: that is a 2D convolution of images, with time folded into the batch. A kernel of 3 × 1 × 1 looks at one pixel at a time: that is a
-# 1D convolution along time. For it, fold height and width into one axis, and what you get is an image again, one frame a row and one pixel a column, under a kernel of 3 × 1.
+# The same folding works for convolutions. A kernel of $1 \times 7 \times 7$ looks at one frame at a time. That is a 2D convolution of images, with time folded into the batch. A kernel of $3 \times 1 \times 1$ looks at one pixel at a time. That is a
+# 1D convolution along time. Fold height and width into one axis, and the result is an image again, with one frame per row and one pixel per column. The kernel becomes $3 \times 1$.
 #
-# **Predict:** `spatial` and `temporal` from above are `Conv3D` layers of Keras. Take their weights, and convolve in 2D. Will the numbers be the same?
+# **Predict:** `spatial` and `temporal` above are Keras `Conv3D` layers. If we take their weights and convolve in 2D, will the numbers be the same?
 
 # %% tags=["nbval-check-output"]
 n_frames, height = video.shape[1:3]
 images = einops.rearrange(video, "b t h w c -> (b t) h w c")
-images = (
-    keras.ops.conv(images, spatial.kernel[0], padding="same") + spatial.bias
-)
+images = keras.ops.conv(images, spatial.kernel[0], padding="same")
+images += spatial.bias
 once = einops.rearrange(images, "(b t) h w c -> b t h w c", t=n_frames)
 
 rows = einops.rearrange(once, "b t h w c -> b t (h w) c")
-rows = (
-    keras.ops.conv(rows, temporal.kernel[:, 0], padding="same") + temporal.bias
-)
+rows = keras.ops.conv(rows, temporal.kernel[:, 0], padding="same")
+rows += temporal.bias
 twice = einops.rearrange(rows, "b t (h w) c -> b t h w c", h=height)
 
 expected = np.array(temporal(spatial(video)))
 difference = np.abs(np.array(twice) - expected).max() / np.abs(expected).max()
-print("the same but for rounding:", difference < 1e-4)
+print("equal up to rounding:", difference < 1e-4)
 
 # %% [markdown]
-# No weight changed, and no result. What changed is the question that the library is asked. Programmers have polished 2D convolutions for a decade, and some libraries compute a flat 3D kernel by a general
-# method that wins nothing from its flatness. That is one more gain from factorising: it leaves parts that are simple, and simple parts can be computed well. `layers.VideoConv` makes the choice, and all networks of this book are built of it:
+# Neither the weights nor the results changed. What changed is the operation that we ask the library for. Programmers have optimised 2D convolutions for a decade, whereas some libraries compute a flat 3D kernel with a general
+# method that gains nothing from its shape. This is one more advantage of factorising: it leaves simple parts, and simple parts can be computed efficiently. `layers.VideoConv` chooses the operation, and all networks in this book use it:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(layers.VideoConv.call))
@@ -241,15 +216,11 @@ def seconds(layer, repeats=5):
     return (time.perf_counter() - begin) / repeats
 
 
-for name, kind in {
-    "Conv3D": keras.layers.Conv3D,
-    "VideoConv": layers.VideoConv,
-}.items():
-    pair = [
-        kind(16, (1, 7, 7), padding="same"),
-        kind(16, (3, 1, 1), padding="same"),
-    ]
-    print(f"{name:9} {1000 * seconds(keras.Sequential(pair)):6.1f} ms")
+for conv in (keras.layers.Conv3D, layers.VideoConv):
+    spatial = conv(16, (1, 7, 7), padding="same")
+    temporal = conv(16, (3, 1, 1), padding="same")
+    milliseconds = 1000 * seconds(keras.Sequential([spatial, temporal]))
+    print(f"{conv.__name__:9} {milliseconds:6.1f} ms")
 
 # %% tags=["remove-input", "nbval-check-output"]
 benches = [
@@ -260,129 +231,121 @@ benches = [
     for bench in benches
 )
 Markdown(
-    f"And in a whole training step? For the tutorial's network and 8 clips of 112 × 112 pixels {theirs:.2f} s were recorded when it was built of Keras's own layers, and {ours:.2f} s when built of this book's. "
-    f"With oneDNN switched off, the library by which TensorFlow computes on Intel's processors, it was {theirs_plain:.2f} s against {ours_plain:.2f} s. "
-    "(This book's normalisations and resizing are quicker, too, so not all of the gain is the kernels'.) The page [Results](../book/results.md) has the whole table."
+    "How long does a complete training step take? For the tutorial's network "
+    "and 8 clips of 112 × 112 pixels, we recorded "
+    f"{theirs:.2f} s with Keras's own layers and {ours:.2f} s with this "
+    "book's. oneDNN is the library that TensorFlow uses on Intel processors; "
+    f"without it, the step took {theirs_plain:.2f} s and {ours_plain:.2f} s. "
+    "(This book's normalisation and resizing are faster, too, so not all of "
+    "the gain comes from the convolutions.) The page "
+    "[Results](../book/results.md) has the complete table."
 )
 
 # %% [markdown]
-# ## Put the tutorial's network together
+# ## Assemble the tutorial's network
 #
-# Now all parts are there. Keras's *functional API* puts them together: call a layer on the output of another, and at the end make a `Model` of the first input and the last output. The tutorial's network is a convolution with a large kernel, batch normalisation and a ReLU, then four times a
-# resize and a residual block, of 16, 32, 64 and 128 channels. In the end the average over time and space leaves one number per channel, and a dense layer turns them into a score for each action, its [logit](../book/glossary.md#logit).
+# Now we have all the parts. Keras's *functional API* puts them together: call a layer on the output of another, and finally make a `Model` from the first input and the last output. The tutorial's network is a convolution with a large kernel, batch normalisation and a ReLU, followed by four pairs of
+# a resizing layer and a residual block, with 16, 32, 64 and 128 channels. At the end, the average over time and space leaves one number per channel, and a dense layer turns these numbers into a score for each action, its [logit](../book/glossary.md#logit).
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(models.build_tutorial_model).partition('"""\n')[2])
 
 # %% [markdown]
-# So it looks as a picture:
+# Here is its diagram:
 
 # %% mystnb={"image": {"alt": "Diagram of the tutorial's network: a convolution at full size, then four residual blocks with resizing between them; the number of frames stays the same to the end."}}
-tutorial = models.build_tutorial_model(
-    num_classes=10, n_frames=10, height=224, width=224
-)
+tutorial = models.build_tutorial_model()
 figure = diagrams.draw_network(tutorial)
 
 # %% tags=["nbval-check-output"]
-trainable = sum(
-    int(np.prod(weight.shape)) for weight in tutorial.trainable_weights
-)
-print(
-    f"{tutorial.count_params():,} parameters, {trainable:,} of them trainable"
-)
+sizes = [np.prod(weight.shape) for weight in tutorial.trainable_weights]
+print(f"{tutorial.count_params():,} parameters, {sum(sizes):,} trainable")
 
 # %% [markdown]
-# The few that are not trainable belong to the one [batch normalisation](../book/glossary.md#batch-normalisation): running averages, which are measured and not learnt. Keras lists it all:
+# The few parameters that are not trainable belong to the one [batch normalisation](../book/glossary.md#batch-normalisation). They are running averages, which are measured, not learned. Keras lists every layer:
 
 # %%
-tutorial.summary(line_length=88)
+tutorial.summary(line_length=80)
 
 # %% [markdown]
 # ## Build the paper's block instead
 #
-# The tutorial calls this a (2+1)D ResNet18. Put it beside [the paper](https://arxiv.org/abs/1711.11248), though, and you find differences, and they matter:
+# The tutorial calls this a (2+1)D ResNet18. But compare it with [the paper](https://arxiv.org/abs/1711.11248), and you find differences that matter:
 #
-# | what differs | the tutorial's block | the paper's block |
+# | difference | the tutorial's block | the paper's block |
 # | --- | --- | --- |
-# | between space and time | nothing: two linear steps in a row | batch normalisation and ReLU |
-# | channels in the middle | as many as at the end | *M*, at which the counts match 3D |
+# | between the spatial and the temporal step | nothing: two linear steps in a row | batch normalisation and ReLU |
+# | channels in the middle | same as the output | $M$, so that the parameters match 3D |
 # | after the addition | nothing | ReLU |
-# | normalisation | over the channels of one place | over the batch |
-# | shrinking | resizing, in space only | [strides](../book/glossary.md#stride), in space and time |
-# | the beginning | a convolution at full size, then resizing | a strided convolution |
-# | the shortcut, where channels change | dense layer and layer normalisation | strided convolution and batch normalisation |
-# | depth | four blocks | eight |
+# | normalisation | over the channels at each position | over the batch |
+# | downsampling | resizing, in space only | [strides](../book/glossary.md#stride), in space and time |
+# | first layer (stem) | a convolution at full size, then resizing | a strided convolution |
+# | shortcut where the channels change | dense layer and layer normalisation | strided convolution and batch normalisation |
+# | depth | four blocks | eight blocks |
 #
-# This book's own network, `build_small_resnet`, keeps the tutorial's widths (16, 32, 64, 128 channels) and its four blocks, and takes all else from the paper. It is the diagram at the top of this chapter. Inside a convolution,
+# This book's own network, `build_small_resnet`, keeps the tutorial's widths (16, 32, 64 and 128 channels) and its four blocks, and takes everything else from the paper. It is the network in the diagram at the top of this chapter. Inside a convolution,
 # the difference is a few arguments of the same layer:
 
 # %% tags=["nbval-check-output"]
-middle = counting.mid_channels(16, 32, (3, 3, 3))
-ours = layers.Conv2Plus1D(
-    32,
-    (3, 3, 3),
-    "same",
-    mid_channels=middle,
-    strides=(2, 2, 2),
-    normalized=True,
-)
+M = counting.mid_channels(16, 32, (3, 3, 3))
+options = {"mid_channels": M, "strides": (2, 2, 2), "normalized": True}
+ours = layers.Conv2Plus1D(32, (3, 3, 3), "same", **options)
 print(x.shape, "→", ours(x).shape)
-print("inside:", " → ".join(type(layer).__name__ for layer in ours.seq.layers))
+parts = [type(layer).__name__ for layer in ours.seq.layers]
+print("inside:", " → ".join(parts))
 
 # %% [markdown]
-# (The book's network rounds *M* down to a multiple of 16, here from 57 to 48. Processors compute many channels at once, 8 or 16 of them, so that 57 would take about the time of 64.) And this is the whole block:
+# (The book's network rounds $M$ down to a multiple of 16, here from 57 to 48. Processors compute 8 or 16 channels at once, so 57 channels would take about as long as 64.) And this is the complete block:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(models.add_paper_block).partition('"""\n')[2])
 
 # %% [markdown]
-# With more filters in the middle the network also has more parameters than the tutorial's, and fewer places to use them at:
+# With more filters in the middle, the network also has more parameters than the tutorial's. But it applies them at fewer positions:
 
 # %% tags=["nbval-check-output"]
 for build in (models.build_tutorial_model, models.build_small_resnet):
-    print(
-        f"{build.__name__:21} {build(**run.input_size).count_params():9,} parameters"
-    )
+    parameters = build(**run.input_size).count_params()
+    print(f"{build.__name__:21} {parameters:9,} parameters")
 
 # %% [markdown]
-# ## Change one argument, and get four networks
+# ## Compare 2D, MC3, 3D and (2+1)D with one argument
 #
-# What would the network be without the factorisation, or without time? `conv` says what its convolutions are, `"2plus1d"` if you say nothing, and changes nothing else. This is where it decides:
+# What would the network be without the factorisation, or without time? The argument `conv` selects the kind of convolution, by default `"2plus1d"`, and changes nothing else. Here is the function that uses it:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(models.paper_conv).partition('"""\n')[2])
 
 # %% [markdown]
-# A 2D convolution is a 3D one whose kernel is one frame thick. A stride in time would drop frames that it hasn't seen, so it has none. The fourth member is mixed, `"mc3"` (it is told apart before this function is called): 3D in the stem and in the first stage, 2D in all others, on the guess that motion is best seen early, where there are many frames and fine pictures.
+# A 2D convolution is a 3D convolution whose kernel is one frame deep. It has no temporal stride, because that would drop frames that it hasn't seen. The fourth kind, `"mc3"`, mixes the others (another function resolves it before this one is called): 3D in the stem and the first stage, 2D in all later stages. The idea behind it is that motion is best seen early, where there are many frames in fine detail.
 #
-# **Predict:** which of the four has the most parameters, and which the most to compute?
+# **Predict:** which of the four has the most parameters, and which needs the most multiply-adds?
 
 # %% tags=["nbval-check-output"]
 for conv in ("2d", "mc3", "3d", "2plus1d"):
-    member = models.build_small_resnet(conv=conv, **run.input_size)
-    work = sum(row.multiply_adds for row in counting.layer_table(member))
-    print(
-        f"{conv:8} {member.count_params():8,} parameters, {work / 1e6:4.0f}M multiply-adds"
-    )
+    model = models.build_small_resnet(conv=conv, **run.input_size)
+    macs = sum(row.multiply_adds for row in counting.layer_table(model)) / 1e6
+    parameters = f"{model.count_params():8,} parameters"
+    print(f"{conv:8} {parameters}, {macs:4.0f}M multiply-adds")
 
 # %% [markdown]
-# The mixed one is as small as 2D and computes as much as 3D. Most of the work lies in the early stages, which those two share; in the later ones its kernels are a third as large, but they go over all ten frames, where the strides of 3D leave five, three and two. (2+1)D lies below 3D, for both convolutions of a block take the *M* of the first, as in the paper, and the stem is thinner. What each of them takes in time and reaches in accuracy, has been measured: see [What factorising buys](../book/results.md#what-factorising-buys).
+# The mixed network is as small as 2D and needs as much computation as 3D. Most of the work is done in the early stages, which `mc3` and `3d` share. In the later stages its kernels are a third as large, but they process all ten frames, whereas the strides of 3D leave five, three and two. (2+1)D lies below 3D for two reasons: both convolutions of a block use the $M$ of the first, as in the paper, and the stem has fewer channels in the middle. We have measured how long each of them takes and which accuracy it reaches: see [What factorising buys](../book/results.md#what-factorising-buys).
 #
-# One number in `helpers.layers` deserves a word. Batch normalisation keeps a running average for later use, and forgets the past slowly: Keras's `momentum` of 0.99 needs hundreds of batches. A
-# short run has few, and its validation score would lag epochs behind. The book takes 0.9.
+# One constant in `helpers.layers` needs an explanation. Batch normalisation keeps a running average for later use and forgets the past slowly: Keras's default `momentum` of 0.99 needs hundreds of batches. A
+# short run has few batches, and its validation score would lag epochs behind. This book uses 0.9.
 #
-# Does all this pay? The proof is in the chapter [Train](train.ipynb).
+# Is all of this worth it? The chapter [Train](train.ipynb) tests it.
 #
-# ## Save it, and load it again
+# ## Save and load custom layers
 #
-# A model is worth little if it dies with the notebook. As the tutorial writes its layers, they can't be loaded again: Keras doesn't know how to make them anew. Written a little differently, they can. Here is one of them: `get_config` tells what it was made
-# with, and the first line registers it under its name. (`_Chain` calls the parts one after the other, for this layer as for the others that are made of several.)
+# A model that can't be saved dies with the notebook. The tutorial's layers can't be loaded once they are saved, because Keras doesn't know how to create them again. A small change makes it possible. Here is one of the layers: `get_config` returns the arguments that it was created
+# with, and the decorator registers it under its name. (`_Chain` calls its parts one after the other, in this layer and in the others that consist of several.)
 
 # %% tags=["nbval-check-output"]
 print(inspect.getsource(layers.Project))
 
 # %% [markdown]
-# Does it hold for the whole networks? Save, load, and compare what they say about the same clips:
+# Does it work for complete networks? Save them, load them, and compare their outputs for the same clips:
 
 # %% tags=["nbval-check-output"]
 with tempfile.TemporaryDirectory() as folder:
@@ -390,31 +353,31 @@ with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / f"{model.name}.keras"
         model.save(file)
         loaded = keras.models.load_model(file)
-        same = np.array_equal(
-            model.predict(frames, verbose=0), loaded.predict(frames, verbose=0)
+        logits = [m.predict(frames, verbose=0) for m in (model, loaded)]
+        print(
+            f"{model.name}: same logits after loading:", np.array_equal(*logits)
         )
-        print(model.name, "gives the same logits:", same)
 
 # %% [markdown]
-# The networks take `uint8` frames as they come and rescale them in their first layer. So nobody who loads one has to know how the pixels were prepared.
+# The networks accept `uint8` frames and rescale them in their first layer. So nobody who loads one needs to know how the pixels were prepared.
 #
 # ## Check yourself
 #
-# 1. Why is `Project` needed in three of the tutorial's four blocks?
-# 2. The book's network gets 10 frames. How many reach the average at its end?
-# 3. Which of the two networks shortens time, and by what?
+# 1. Why do three of the tutorial's four blocks need `Project`?
+# 2. The book's network takes 10 frames. How many reach the average at its end?
+# 3. Which of the two networks reduces the number of frames, and how?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Three blocks change the number of channels; an addition needs equal shapes.
+# 1. Three blocks change the number of channels, and an addition needs equal shapes.
 # 2. Two: 10, 5, 3, 2. Half of an odd number is rounded up.
-# 3. The book's, by strides of 2 in three of its stages. The tutorial's keeps all frames to the end.
+# 3. The book's network, by strides of 2 in three of its stages. The tutorial's network keeps all frames to the end.
 #
 # </details>
 #
 # ## On your own
 #
-# - Build `models.build_small_resnet(conv="2d")`, which sees each frame by itself, and compare its shapes with those of the (2+1)D network. Which frames does its last average run over?
+# - Build `models.build_small_resnet(conv="2d")`, which processes each frame on its own, and compare its shapes with those of the (2+1)D network. How many frames does its final average cover?
 # - Draw `models.build_resnet18()` with `diagrams.draw_network`.
 #
 # Next: [Train](train.ipynb).
