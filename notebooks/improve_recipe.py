@@ -12,22 +12,22 @@
 # ---
 
 # %% [markdown]
-# # Improve the recipe
+# # Improve the recipe: learning rate schedule, weight decay, label smoothing and an ablation
 #
 # **What you'll do:** turn the recipe of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) into a better one that takes no longer, and see on real clips what it is worth.
 #
 # **What you'll learn**
 #
-# - to see which choices a recipe consists of;
-# - to take from a clip what doesn't move;
-# - to let a learning rate rise and fall, weights shrink, and certainty cost something;
-# - to find out which ingredient did what;
-# - to choose a recipe without looking at the test clips.
+# - which choices a training recipe consists of;
+# - how to remove the static background from a clip;
+# - how a learning rate schedule, weight decay and label smoothing work;
+# - how to find out with an ablation which ingredient helped;
+# - how to choose a recipe without looking at the test clips.
 #
-# **What you'll need:** the chapters [Build the model](build_model.ipynb) and [Train](train.ipynb). Nothing is trained here: full runs on real clips have been recorded, and this chapter reads the records. It takes seconds.
+# **What you'll need:** the chapters [Build the model](build_model.ipynb) and [Train](train.ipynb). Nothing is trained here: this chapter reads the records of full runs on real clips, which takes seconds.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -53,46 +53,44 @@ from helpers import (
 )
 
 # %% [markdown]
-# ## See where we are going
+# ## Compare two recipes on real clips
 #
-# The puppets have taught us what they can: the book's network gets nearly all of them right. Real clips are another matter. These are ten classes of UCF101 in which people exercise, from body weight squats to wall pushups, 30 clips of each for training, 10 for validation and 10 for test, split by
-# group. Two recipes, the same clips, the same number of epochs. A line is the mean of the seeds, a band reaches from the worst to the best of them.
+# The puppets have taught us what they can: the book's network classifies nearly all of them correctly. Real clips are harder. Here we use ten classes of UCF101 in which people exercise, from body weight squats to wall pushups. Each class has 30 training clips, 10 validation clips and 10 test clips, split by
+# group. We compare two recipes on the same clips for the same number of epochs. A line is the mean of the seeds; a band extends from the worst seed to the best.
 
 # %% mystnb={"image": {"alt": "Validation accuracy over fifty epochs on real clips, a line with a band for each of two recipes. The book's recipe ends well above the tutorial's."}}
 recorded = records.load_results("ucf101-112")
 runs = {
-    "the book's recipe": records.runs_of_recipe(
-        recorded, recipes.RECIPES["book"]
-    ),
-    "the tutorial's recipe": records.runs_of_recipe(
-        recorded, recipes.RECIPES["tutorial"]
-    ),
+    f"the {name}'s recipe": records.runs_of_recipe(
+        recorded, recipes.RECIPES[name]
+    )
+    for name in ("book", "tutorial")
 }
 axis = plots.plot_seeds(runs, "val_accuracy")
 title = axis.set_title("Accuracy on the validation clips (UCF101, ten classes)")
 
 # %% tags=["remove-input", "nbval-check-output"]
 rows = []
-for label, made in runs.items():
+for label, seeds in runs.items():
     validation, test = (
-        records.mean_and_range(records.accuracies(made, split))
+        records.mean_and_range(records.accuracies(seeds, split))
         for split in ("val", "test")
     )
-    epoch = np.median([run["epoch_seconds"] for run in made])
+    epoch = np.median([run["epoch_seconds"] for run in seeds])
     rows.append((label, validation, f"**{test}**", f"{epoch:.0f} s"))
-size, hardware = made[0]["settings"]["size"], made[0]["hardware"]
+size, hardware = seeds[0]["settings"]["size"], seeds[0]["hardware"]
+header = ("accuracy", "validation", "test", "time per epoch")
 Markdown(
-    records.markdown_table(
-        ("accuracy", "validation", "test", "an epoch takes"), rows
-    )
-    + f"\n\nAt the end, mean, worst and best of {len(made)} seeds each; frames of {size} × {size} pixels; chance is 0.10. "
-    f"Each run had one core of a machine with {hardware}, shared with others: take the times as rough."
+    f"{records.markdown_table(header, rows)}\n\nAfter the last epoch, as mean "
+    f"(worst to best) of {len(seeds)} seeds each; frames of {size} × {size} "
+    "pixels; chance is 0.10. Each run had one core of a machine with "
+    f"{hardware}, which it shared with others: the times are rough."
 )
 
 # %% [markdown]
-# ## Read a recipe
+# ## Read a training recipe
 #
-# A [recipe](../book/glossary.md#recipe) is the network and everything that decides how it is trained. `helpers.recipes` holds three: `tutorial`, `book`, and `plain`, which is what you fitted in the chapter Train. This is where the first two differ:
+# A [recipe](../book/glossary.md#recipe) is the network and everything that decides how it is trained. `helpers.recipes` holds three: `tutorial`, `book`, and `plain`, which you used in the chapter Train. The first two differ in these fields:
 
 # %% tags=["nbval-check-output"]
 theirs, ours = recipes.RECIPES["tutorial"], recipes.RECIPES["book"]
@@ -102,104 +100,98 @@ for field in dataclasses.fields(recipes.Recipe):
         print(f"{field.name:16} {pair[0]!s:12} → {pair[1]}")
 
 # %% [markdown]
-# The first line you know from [Build the model](build_model.ipynb): the paper's block, strided. It has more weights than the tutorial's and less to compute, for its strides leave fewer places to do it at. (More weights needn't mean more learning by heart; their number alone decides little.) Everything else must be cheap, so that no recipe wins by taking longer.
+# You know the first line from [Build the model](build_model.ipynb): the paper's block, with strides. It has more weights than the tutorial's block and needs less computation, because its strides leave fewer positions to compute. (More weights need not mean more overfitting; their number alone decides little.) Everything else must be cheap, so that no recipe wins by taking longer.
 #
-# The last line is taught in [Feed the GPU](feed_the_gpu.ipynb): training clips are mirrored, cut and coloured at random, so that a network can't learn them by heart. That leaves five lines, and four ideas: the first two belong together.
+# The last line is taught in [Feed the GPU](feed_the_gpu.ipynb): data augmentation flips and crops the training clips and changes their colours at random, so that a network can't memorise them. That leaves five lines and four ideas, because the first two of them belong together.
 #
-# ## Subtract what stands still
+# ## Subtract the mean frame (background subtraction)
 #
-# Whoever does squats does them in front of something. A network may learn the wall instead of the squat: on the training clips that pays, on others it doesn't. So take it away. `layers.SubtractMean` computes the mean of a clip's frames and subtracts it from each of them.
+# People who do squats do them in front of something. A network may learn the wall instead of the squat. On the training clips that pays off; on others it doesn't. So we remove the wall. `layers.SubtractMean` computes the mean of a clip's frames and subtracts it from each frame.
 #
 # **Predict:** what is left of a clip?
 
-# %% mystnb={"image": {"alt": "Two film strips of one clip. In the upper one a drawn figure acts in a room. In the lower one the room is an even grey, and only what moves stands out, lighter or darker than grey."}}
+# %% mystnb={"image": {"alt": "Two film strips of one clip. In the upper one a drawn person acts in a room. In the lower one the room is a uniform grey, and only what moves stands out, lighter or darker than grey."}}
 run = settings.current()
 folders = archive.fetch_clips(run)
 file = sorted(folders["train"].glob("*/*.avi"))[0]
-reading = {
-    "output_size": (120, 160),
-    "frame_step": run.frame_step,
-    "start": "center",
-}
-clip = video.frames_from_video_file(file, run.n_frames, **reading)
+options = {"frame_step": run.frame_step, "start": "center"}
+clip = video.frames_from_video_file(file, run.n_frames, (120, 160), **options)
 moving = np.array(layers.SubtractMean()(clip[None].astype("float32")))[0]
 strips = [clip, (128 + moving / 2).astype("uint8")]
-figure = plots.plot_film_strip(
-    strips, ["as it is", "its mean subtracted; grey is zero"]
-)
+titles = ["original", "mean subtracted (grey is zero)"]
+figure = plots.plot_film_strip(strips, titles)
 
 # %% [markdown]
-# What stands still is the same in all frames, so it equals its mean and vanishes. What moves stays: bright where a frame is brighter than usual, dark where it is darker. It costs one subtraction, and no weight has to be learnt for it.
+# What doesn't move is the same in all frames. It equals its mean, and vanishes. What moves stays visible: bright where a frame is brighter than the mean, dark where it is darker. This costs one subtraction and no trained weight.
 #
-# It has its limits. A camera that moves brings the wall back, edge by edge. The mover, too, leaves something in the mean: a faint ghost in all frames. And a class that is told by a thing that stands still, as a pianist is by the piano, would lose what tells it.
+# It has limits. If the camera moves, the wall comes back, edge by edge. The person who moves also contributes to the mean, which leaves a faint ghost in all frames. And a class that you recognise by a static object, as a pianist by the piano, would lose that object.
 #
-# ## Let the learning rate rise and fall
+# ## Warm up the learning rate and decay it along a cosine
 #
-# The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first nothing fits, the gradients are wild, and large steps on them do damage: so begin small. Then large steps get far. At the end they only jump to and fro about the minimum: so let
-# them shrink to nothing. A *warm-up* and a [cosine](../book/glossary.md#cosine-schedule) do that, as they did in the chapter Train.
+# The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first nothing fits, the gradients are erratic, and large steps do damage, so we begin with small ones. Later, large steps make fast progress. At the end they only jump back and forth around the minimum, so we let
+# them shrink to zero. A *warm-up* and a [cosine schedule](../book/glossary.md#cosine-schedule) do that, as they did in the chapter Train.
 
-# %% mystnb={"image": {"alt": "The learning rate over the steps of a training. The tutorial's is a low flat line. The book's rises fast to twenty times that in the first tenth, then falls along half a wave of a cosine to zero."}}
-steps = 50 * 38  # epochs, batches an epoch
+# %% mystnb={"image": {"alt": "The learning rate against the training step. The tutorial's is a low constant line. The book's rises to twenty times that in the first tenth, then falls to zero along half a cosine wave."}}
+steps = 50 * 38  # epochs × batches per epoch
 schedule = recipes.learning_rate_schedule(ours, steps)
 rates = np.array([float(schedule(step)) for step in range(steps)])
 plots.use_style()
 figure, axis = plt.subplots(figsize=(9, 2.6))
 axis.plot(rates, label="the book's recipe")
-axis.axhline(
-    theirs.learning_rate, color=plots.ORANGE, ls="--", label="the tutorial's"
-)
+constant = np.full(steps, theirs.learning_rate)
+axis.plot(constant, label="the tutorial's recipe")
 axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
 legend = axis.legend()
 
 # %% [markdown]
-# There is a second reason to let it fall. The last model is the one that is tested, and with steps of full size it is a matter of luck where the last of them ended. (To take the epoch that did best on the validation clips instead, `best.keras`, is to choose by luck as well, as you will see below.) And where the book's curve drops for an epoch, early on, batch normalisation is probably to blame: its running averages lag behind weights that change fast. That ends as the rate falls.
+# There is a second reason to let the rate fall. The model that we test is the last one, and with full-size steps it is a matter of luck where the last step ended. (Choosing the epoch with the best validation accuracy, `best.keras`, means choosing by luck as well, as you will see below.) Early on, the book's curve sometimes drops for an epoch. The probable cause is batch normalisation: its running averages lag behind weights that change fast. The drops end as the rate falls.
 #
-# ## Let weights shrink
+# ## Shrink the weights with weight decay
 #
-# [Weight decay](../book/glossary.md#weight-decay) takes a little off every kernel in every step: a weight is multiplied by one minus *rate* × *decay*. What the clips need is put back by the gradient; what only chance has made large fades. (Biases and
-# the scales of normalisation are spared. Before a normalisation a smaller kernel computes the same, for what comes out is scaled up again; but a step of the same length changes a small kernel more, so there the decay works like a larger rate.)
+# [Weight decay](../book/glossary.md#weight-decay) shrinks every kernel a little in every step: it multiplies each weight by $1 - \text{rate} \times \text{decay}$. The gradient restores what the clips need; what is large only by chance fades. (Biases and
+# the scales of normalisation are excluded. Before a normalisation, a smaller kernel computes the same, because the result is scaled up again. But a step of the same length changes a small kernel more, so there the decay acts like a larger learning rate.)
 #
-# **Predict:** by how much does a weight shrink over the whole training, if no gradient ever touches it? The rates are those of the plot.
+# **Predict:** by how much does a weight shrink over the complete training if no gradient ever changes it? The rates are those in the plot.
 
 # %% tags=["nbval-check-output"]
 left = np.prod(1 - rates * ours.weight_decay)
 print(f"a weight of 1 ends at {left:.2f}")
 
 # %% [markdown]
-# Not much, over so few steps! What is a strong medicine in a paper, where a training takes a hundred times as many steps, is a weak one here. It is worth working that out before believing in it.
+# Not much, over so few steps! In a paper, with a hundred times as many steps, this amount of decay is strong. Here it is weak. Work that out before you believe in it.
 #
-# ## Make certainty cost something
+# ## Penalise overconfidence with label smoothing
 #
-# Cross-entropy compares the probabilities that a network gives with wanted ones, 1 for the true class and 0 for the others: the loss is −Σ *wanted* · log *given*. It is never content. A clip that is named rightly with a probability of 99 in 100 still pulls at the weights, to make it 999 in 1000. On clips seen fifty times that is how a network learns to be sure of itself. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
-# the wanted 1 and spreads it over all classes alike. With ten classes it wants a little over nine tenths for the true one, and a hundredth for each of the others. Here is the loss of a clip, by the probability that the network gives its class (the others sharing the rest):
+# Cross-entropy compares the predicted probabilities $p_k$ with target probabilities $q_k$, which are 1 for the true class and 0 for the others: the loss is $-\sum_k q_k \log p_k$. It is never satisfied. A clip that is classified correctly with a probability of 0.99 still pulls at the weights, to make it 0.999. On clips that it sees fifty times, a network becomes overconfident in this way. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
+# the target 1 and spreads it evenly over all classes. With ten classes, the target is a little over nine tenths for the true class and a hundredth for each of the others. Here is the loss of a clip against the probability that the network predicts for its class (the others share the rest equally):
 
-# %% mystnb={"image": {"alt": "Loss over the probability given to the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}
-given = np.linspace(0.5, 0.9999, 500)
-others = np.repeat((1 - given)[:, None] / 9, 9, axis=1)
-logits = np.log(np.column_stack([given, others])).astype("float32")
+# %% mystnb={"image": {"alt": "Loss against the predicted probability of the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}
+predicted = np.linspace(0.5, 0.9999, 500)
+others = np.repeat((1 - predicted)[:, None] / 9, 9, axis=1)
+logits = np.log(np.column_stack([predicted, others])).astype("float32")
 figure, axis = plt.subplots(figsize=(9, 2.6))
 for amount in (0.0, ours.label_smoothing):
     loss = recipes.SmoothedCrossentropy(amount)
-    losses = np.array(loss.call(np.zeros(len(given), int), logits))
-    axis.plot(given, losses, label=f"label smoothing {amount}")
-axis.set(xlabel="probability given to the true class", ylabel="loss")
+    losses = np.array(loss.call(np.zeros(len(predicted), int), logits))
+    axis.plot(predicted, losses, label=f"label smoothing {amount}")
+axis.set(xlabel="predicted probability of the true class", ylabel="loss")
 legend = axis.legend()
 
 # %% tags=["nbval-check-output"]
-print(f"the smoothed loss is least at {given[losses.argmin()]:.2f}")
+print(f"minimum of the smoothed loss at {predicted[losses.argmin()]:.2f}")
 
 # %% [markdown]
-# Above that, being surer costs. The right answers stay the right ones; only the boast is gone. (So don't compare the losses of two recipes: the smoothed one can't fall to zero. Accuracies can be compared.)
+# Beyond that probability, more confidence costs more. The correct predictions stay correct; only the overconfidence is gone. (Therefore don't compare the losses of two recipes: the smoothed loss can't fall to zero. You can compare accuracies.)
 #
-# ## Take out one ingredient at a time
+# ## Run an ablation: remove one ingredient at a time
 #
-# Which of them did it? An [ablation](../book/glossary.md#ablation) asks: train again without one of them, all else alike, and see what is lost. That takes many runs, so these are shorter, of smaller frames, and judged on the validation clips.
+# Which ingredient helped? An [ablation](../book/glossary.md#ablation) answers this: train again without one ingredient, change nothing else, and see what is lost. That takes many runs, so these are shorter, use smaller frames, and are evaluated on the validation clips.
 #
-# **Predict:** the cosine, weight decay, label smoothing, the subtracted mean, augmentation: put them in order, the most important first.
+# **Predict:** sort the ingredients by importance: the cosine schedule, weight decay, label smoothing, subtracting the mean, and augmentation.
 
-# %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot a seed, and a line at their mean: the whole recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
+# %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot per seed, and a line at their mean: the complete recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
 small = records.load_results("ucf101-64")
-variants = {"the whole recipe": ours}
+variants = {"complete recipe": ours}
 for name, off in training.INGREDIENTS.items():
     variants[f"without {name}"] = dataclasses.replace(ours, **{name: off})
 runs = {
@@ -207,81 +199,81 @@ runs = {
     for label, recipe in variants.items()
 }
 scores = {
-    label: records.accuracies(made, "val") for label, made in runs.items()
+    label: records.accuracies(seeds, "val") for label, seeds in runs.items()
 }
-axis = plots.plot_scores(scores, "accuracy on the validation clips at the end")
+axis = plots.plot_scores(scores, "validation accuracy after the last epoch")
 
 # %% tags=["remove-input", "nbval-check-output"]
 rows = []
-for label, made in runs.items():
+for label, seeds in runs.items():
     train, validation = (
-        records.mean_and_range(records.accuracies(made, split))
+        records.mean_and_range(records.accuracies(seeds, split))
         for split in ("train", "val")
     )
-    jumps = np.abs(
-        np.diff([run["history"]["val_accuracy"][-11:] for run in made])
-    ).mean()
+    last = [run["history"]["val_accuracy"][-11:] for run in seeds]
+    jumps = np.abs(np.diff(last)).mean()
     rows.append((label, train, validation, f"{jumps:.3f}"))
-size, epochs = (made[0]["settings"][name] for name in ("size", "epochs"))
+size, epochs = (seeds[0]["settings"][name] for name in ("size", "epochs"))
+header = ("accuracy", "training", "validation", "jumps")
 Markdown(
-    records.markdown_table(
-        ("accuracy", "training", "validation", "its jumps"), rows
-    )
-    + f"\n\nAt the end of {epochs} epochs, mean, worst and best of {len(made)} seeds; frames of {size} × {size} pixels. "
-    "There are 100 validation clips, so one of them is a hundredth. The jumps are the mean change of the validation accuracy from one epoch to the next, over the last ten."
+    f"{records.markdown_table(header, rows)}\n\nAfter {epochs} epochs, as mean "
+    f"(worst to best) of {len(seeds)} seeds; frames of {size} × {size} pixels. "
+    "There are 100 validation clips, so one clip counts 0.01. *Jumps* is the "
+    "mean change of the validation accuracy from one epoch to the next, over "
+    "the last ten epochs."
 )
 
 # %% [markdown]
-# Two of them carry the recipe. Without augmentation the network gets every training clip right and few of the others. Without subtracting the mean it falls behind as well; by learning walls, probably, though nobody has looked.
+# Two ingredients carry the recipe. Without augmentation, the network classifies every training clip correctly and few of the others. Without subtracting the mean it falls behind as well, probably because it learns walls, though nobody has checked.
 #
-# And the other three? Their rows lie beside that of the whole recipe, some of them even a few clips further right. Whoever reads from so few dots that one of them helps, or harms, reads too much. The cosine shows in the last column: without it the score jumps up and down to the end, and what you get depends on the epoch in which you
-# stop. Weight decay was to be weak, and no gain from it is to be seen. So by this table a shorter recipe would do. It stays as it is for another reason: the runs at the top were made with it, and their test clips have been looked at. Whoever changes the recipe now does it with the
+# And the other three? Their rows lie beside that of the complete recipe, some even a few clips further to the right. Three seeds are too few to say whether any of them helps. The cosine schedule shows in the last column: without it, the score jumps up and down until the end, and the result depends on the epoch in which you
+# stop. We expected weight decay to be weak, and no gain is visible. By this table, a shorter recipe would do as well. We keep it for another reason: the runs at the top were made with it, and we have looked at their test clips. If we changed the recipe now, we would do so with the
 # answers in sight.
 #
-# Two differences between the recipes are left, the network and the size of the rate. On real clips they haven't been tried one by one; on the puppets they were, in the chapter [Train](train.ipynb), and there it was the network that counted. And an ablation has its blind spot: where two ingredients do the same job, taking out one of them costs nothing, since the other still does it.
+# Two differences between the recipes remain, the network and the size of the learning rate. Nobody has tried them one by one on real clips. On the puppets somebody has, in the chapter [Train](train.ipynb), and there the network made the difference. An ablation also has a blind spot: if two ingredients do the same job, removing one costs nothing, because the other still does it.
 #
-# ## Choose on the validation clips, look at the test clips once
+# ## Choose on the validation set, look at the test set once
 #
-# How was this recipe found? By trying: each ingredient on and off, in more and less, several dozen trainings in all. Each was judged on the validation clips, and the test clips were left alone until the recipe stood. Why such a fuss?
+# How did we find this recipe? By trying each ingredient on and off, stronger and weaker, in several dozen trainings. Each was evaluated on the validation clips; nobody looked at the test clips until the recipe was fixed. Why such a fuss?
 #
-# **Predict:** forty students guess. Each names the classes of 100 clips by throwing dice, ten classes, so each can expect to get ten right. What does the best of them score?
+# **Predict:** forty students guess. Each names the classes of 100 clips by rolling dice. There are ten classes, so each can expect ten correct answers. What does the best student score?
 
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(0)
 scores = rng.binomial(100, 0.1, size=(1000, 40)) / 100
-print(f"the best of forty, on average: {scores.max(axis=1).mean():.2f}")
+print(f"best of forty, on average: {scores.max(axis=1).mean():.2f}")
 again = rng.binomial(100, 0.1, size=1000) / 100
-print(f"the same student on new clips: {again.mean():.2f}")
+print(f"the same student, on new clips: {again.mean():.2f}")
 
 # %% [markdown]
-# The best of many is good, and also lucky, and luck doesn't come along to new clips. That may be one reason why the book's recipe, chosen on the validation clips, does better on them than on the test clips in the table at the top. (The test clips may also be harder.) Only the test clips tell what it is worth.
+# The best of many is good, and also lucky, and the luck doesn't carry over to new clips. That may be one reason why the book's recipe, which was chosen on the validation clips, does better on them than on the test clips in the table at the top. (The test clips may also be harder.) Only the test clips show what it is worth.
 #
-# In a shell, `--no-test` keeps your hands off them while you choose. When you have chosen, the same command without it tests the network, and doesn't train it again.
+# On the command line, `--no-test` leaves the test clips alone while you choose. When you have chosen, the same command without it evaluates the network on the test clips, without training it again.
 #
 # ```shell
 # BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe book --size 112 --without label_smoothing --no-test \
 #     --split book/results/ucf101_10classes.csv
 # ```
 #
-# `--without` leaves out one ingredient or several. The page [Results](../book/results.md) says which commands made the records.
+# `--without` removes one or more ingredients. The page [Results](../book/results.md) lists the commands that made the records.
 #
 # ## Check yourself
 #
 # 1. A change lowers the accuracy on the training clips and raises it on the validation clips. Do you keep it?
 # 2. Without an ingredient, three seeds score one point less on average, and they lie six points apart. What do you know?
-# 3. The mean is subtracted from validation clips, too. Why is augmentation kept to the training clips?
+# 3. The mean is subtracted from validation clips, too. Why do we augment only the training clips?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Yes. It has less by heart and knows more.
-# 2. Nothing yet. Train more seeds, or leave the ingredient out because a simpler recipe is the better one.
-# 3. Subtracting the mean is a part of the network, and always gives the same. Augmentation is chance, made to vary what is learnt from; a score should not hang on it.
+# 1. Yes. The network memorises less and generalises better.
+# 2. Nothing yet. Train more seeds, or remove the ingredient because a simpler recipe is better.
+# 3. Subtracting the mean is part of the network and always gives the same result. Augmentation is random and varies the clips to learn from; a score should not depend on it.
 #
 # </details>
 #
 # ## On your own
 #
-# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` is a recipe, and `training.train(run, recipe, test=False)`, of `helpers.training`, trains it. On which clips would you expect it to help?
-# - The mean is one picture of what stands still. Think of another (the first frame? the median?), write it as a layer, and see what it leaves of a clip.
+# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` is a recipe, and `training.train(run, recipe, test=False)` in `helpers.training` trains it. On which clips would you expect it to help?
+# - The mean is one estimate of the static background. Think of another (the first frame? the median?), write it as a layer, and see what it leaves of a clip.
 #
 # Next: [Evaluate](evaluate.ipynb).
