@@ -12,21 +12,21 @@
 # ---
 
 # %% [markdown]
-# # Try your own video
+# # Try your own video: predict over time, from a file or a camera, and export the network
 #
-# **What you'll do:** hand a trained network a video of your own, from a file or a camera, see what it takes it for from second to second, and carry the network off to a program that knows nothing of this book.
+# **What you'll do:** give a trained network a video of your own, from a file or a camera, see its predicted class over time, and export the network to a program that knows nothing about this book.
 #
 # **What you'll learn**
 #
-# - to give a network videos of any length and frame rate in the form that it was trained on;
-# - to follow its guesses over time, in a picture and in a copy of the video;
-# - to know what its probabilities can't tell you;
-# - to export it, and to make sure that what comes out elsewhere is the same.
+# - how to prepare videos of any length and frame rate in the form that the network was trained on;
+# - how to follow its predictions over time, in a plot and in an annotated copy of the video;
+# - what its probabilities can't tell you;
+# - how to export the network, and how to check that it gives the same results elsewhere.
 #
-# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this one takes yours; if not, it trains one first: on two CPU cores a short run takes a minute or two, a full run on a GPU an hour or more. Outside Colab the default network knows drawn puppets only. To try it on people, set `BOOK_DATASET=ucf101` before you start: a short run knows three actions, and those badly; a full one knows ten.
+# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, it trains one first: on two CPU cores, a short run takes a minute or two; on a GPU, a full run takes an hour or more. Outside Colab, the default network knows only drawn puppets. To try it on people, set `BOOK_DATASET=ucf101` before you start: a short run learns three actions, and those badly; a full run learns ten.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -53,18 +53,16 @@ from helpers import (
     training,
     video,
 )
+from helpers.clips import list_clips
 from helpers.playback import write_video
 from helpers.recipes import Recipe
 
-tf.get_logger().setLevel(
-    "ERROR"
-)  # no notes on what it compiles, and where it writes
+tf.get_logger().setLevel("ERROR")  # no messages about compilation
 
 # %% [markdown]
-# ## Get a network and a video
+# ## Load a network and make a video
 #
-# `training.train` loads the network of an earlier run with the same settings, or else trains it. A model file knows neither what its classes are called nor how far apart its frames have to be. The record of its run does, and `predict.load` takes
-# both from there.
+# `training.train` loads the network of an earlier run with the same settings, or trains it. A model file contains neither the names of its classes nor the time between its frames. The record of its run does, and `predict.load` takes both from there.
 
 # %%
 run = settings.current()
@@ -72,31 +70,21 @@ training.train(run)
 run_folder = records.run_folder(run, Recipe())
 classifier = predict.load(run_folder)
 
-# %% mystnb={"image": {"alt": "A film strip of a video that was put together: one action after the other, some of them by other figures in other rooms."}}
+# %% mystnb={"image": {"alt": "A film strip of a video that shows one action after the other, some of them by different figures in different rooms."}}
 if run.dataset == "puppets":
-    names = [
-        "SitDown",
-        "StandUp",
-        "RaiseArms",
-        "LowerArms",
-        "WalkLeft",
-        "WalkRight",
-    ]
+    names = ["SitDown", "StandUp", "RaiseArms", "LowerArms"]
+    names += ["WalkLeft", "WalkRight"]
     clips = [puppets.draw_clip(name, group=99, clip=1) for name in names]
 else:  # a test clip of each class
-    test = sorted(archive.fetch_clips(run)["test"].iterdir())
-    names = [folder.name for folder in test if folder.is_dir()]
-    files = [
-        next(folder.glob("[!.]*.avi")) for folder in test if folder.is_dir()
-    ]
-    clips = [
-        video.read_frames(file, np.arange, (240, 320))[0] for file in files
-    ]
+    files, labels, names = list_clips(archive.fetch_clips(run)["test"])
+    firsts = [files[labels.index(label)] for label in range(len(names))]
+    size = (240, 320)
+    clips = [video.read_frames(file, np.arange, size)[0] for file in firsts]
 frames = np.concatenate(clips)
 figure = plots.plot_film_strip([frames], columns=12)
 
 # %% [markdown]
-# That is our video, until you put in one of yours: clips that the network wasn't trained on, one after the other. (Puppets of group 99 have never been seen: training has groups up to 25.) We write it as an MP4 file, like one that a phone makes, into a folder that is removed at the end.
+# This is our video, until you replace it with one of yours. It consists of clips that the network wasn't trained on, one after the other. (The network has never seen puppets of group 99: training uses groups up to 25.) We write it as an MP4 file, like those from a phone, into a temporary folder.
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -105,168 +93,159 @@ path = folder / "drawn.mp4"
 write_video(path, frames, fps=25)
 
 # %% [markdown]
-# ## Follow it over time
+# ## Predict over time with a sliding window
 #
-# The network takes a fixed number of frames, at a fixed distance. That is a [window](../book/glossary.md#window) onto the video. `predict_video` slides it along: each window begins half of its frames after the one before, and the last one ends with the video.
+# The network takes a fixed number of frames at a fixed interval. They form a [window](../book/glossary.md#window) onto the video. `predict_video` slides it along: each window begins half of its frames after the previous one, and the last window ends with the video.
 
 # %% tags=["nbval-check-output"]
-span = (classifier.n_frames - 1) * classifier.apart
-print(
-    f"{classifier.n_frames} frames, one every {classifier.apart} s: windows of {span:.1f} s"
-)
+n_frames, interval = classifier.n_frames, classifier.frame_interval
+print(f"{n_frames} frames, one every {interval} s")
+print(f"length of a window: {(n_frames - 1) * interval:.1f} s")
 
 # %% [markdown]
-# **Predict:** where one action ends and the next begins, a window sees a bit of both. What will the network say there?
+# **Predict:** where one action ends and the next begins, a window sees a bit of both. Which class will the network predict there?
 
-# %% mystnb={"image": {"alt": "A row for each class over the seconds of the video, darker where the class is likelier. Outlines mark which action is really shown when."}}
+# %% mystnb={"image": {"alt": "A plot over the seconds of the video with a row for each class, darker where the class is more likely. Outlines mark which action is really shown when."}}
 prediction = predict.predict_video(classifier, path)
 ends = np.cumsum([len(clip) / 25 for clip in clips])
 actions = list(zip([0, *ends], ends, names))
 axis = plots.plot_over_time(prediction, actions)
 
 # %% [markdown]
-# Dark is likely; the outlines show what really happens. Where a window lies within one action, the network may be sure of it, or waver, on the puppets mostly between an action and its reverse. Where it lies across a border, it sees something that no training clip has shown: it may name one of the two, waver, or name actions that are not there at all. So the picture is no finer than about half
-# a window: what it says of one second was seen in the seconds around it.
+# Dark means likely; the outlines show what really happens. If a window lies within one action, the network may be confident, or it may waver, on the puppets mostly between an action and its reverse. If it lies across a boundary, the network sees something that no training clip has shown. It may predict one of the two, waver, or predict actions that don't occur at all. So the plot is no finer than about half
+# a window: its values for one second are based on the seconds around it.
 #
-# In words, the same is a list of spans over which one class stays the likeliest, with its mean probability. Each window counts for the time around its middle, so the borders are those between windows:
+# In text form, this is a list of time spans over which one class stays the most likely, with its mean probability. Each window counts for the time around its middle, so the boundaries lie between windows:
 
 # %%
 for begin, end, name, probability in prediction.spans():
     print(f"{begin:5.1f} to {end:5.1f} s  {probability:.2f}  {name}")
 
 # %% [markdown]
-# The mean over all windows says what the *whole* video shows. That makes sense for a video of one action, and little for ours:
+# The mean over all windows describes the *complete* video. That makes sense for a video of one action, and little sense for ours:
 
 # %%
 for name, probability in prediction.top(3):
     print(f"{probability:.2f}  {name}")
 
 # %% [markdown]
-# A softmax gives each window probabilities that add up to 1. The windows' number and times don't depend on the network's weights, so they can be checked:
+# A softmax gives each window probabilities that add up to 1. The number of windows and their times don't depend on the network's weights, so we can check them:
 
 # %% tags=["nbval-check-output"]
 print(len(prediction.seconds), "windows; the first and the last:")
 print(prediction.seconds[[0, -1]].round(2).tolist())
-print(
-    "add up to 1:",
-    np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5),
-)
+sums = prediction.probabilities.sum(axis=1)
+print("add up to 1:", np.allclose(sums, 1, atol=1e-5))
 
 # %% [markdown]
-# ## Keep time, not frames
+# ## Handle any frame rate
 #
-# The puppets have 25 frames a second, and so have most clips of UCF101. Phones take 30, 60 or 120, and some vary the rate with the light. Were the network given every fifth *frame* whatever the rate, a video of 60 frames a second would be slow motion to it.
+# The puppets have 25 frames per second, and so have most clips of UCF101. Phones record 30, 60 or 120, and some vary the frame rate with the light. If the network took every fifth *frame* whatever the rate, a video with 60 frames per second would look like slow motion to it.
 #
-# **Predict:** the same video is written with every frame twice, and 50 frames a second. Which frames must a window take, so that the network sees the same?
+# **Predict:** we write the same video with every frame doubled, at 50 frames per second. Which frames must a window take so that the network sees the same?
 
 # %% tags=["nbval-check-output"]
 write_video(folder / "double.mp4", frames.repeat(2, axis=0), fps=50)
 double = predict.predict_video(classifier, folder / "double.mp4")
 print("frames in the file:", prediction.n_frames, "and", double.n_frames)
 same = np.allclose(prediction.seconds, double.seconds, atol=0.05)
-print("windows at the same seconds:", same)
+print("windows at the same times:", same)
 
 # %%
-once, twice = (
-    each.probabilities.argmax(axis=1) for each in (prediction, double)
-)
-print(f"windows that are named alike: {np.sum(once == twice)} of {len(once)}")
+classes = [each.probabilities.argmax(axis=1) for each in (prediction, double)]
+same = np.equal(*classes)
+print(f"windows with the same prediction: {same.sum()} of {len(same)}")
 
 # %% [markdown]
-# Every tenth instead of every fifth, on the puppets. So `helpers.playback` goes by the time stamps in the file, and takes the frame nearest to each moment. While a camera pauses, as those that record motion only do, the frame before the pause is shown. Where the stamps can't be right, it goes by the usual distance of the frames and tells you. A video shorter than a window is sampled more densely, from its first
-# frame to its last, as in the chapter [Load video](load_video.ipynb), and that is said as well.
+# On the puppets, every tenth frame instead of every fifth. Therefore `helpers.playback` uses the time stamps in the file and takes the frame nearest to each moment. If a camera pauses, as motion-triggered cameras do, it uses the frame before the pause. If the time stamps can't be right, it assumes the nominal frame rate and reports that. A video shorter than a window is sampled more densely, from its first
+# frame to its last, as in the chapter [Load video](load_video.ipynb), and this is reported as well.
 #
-# A video is decoded once, and frames are let go as soon as the window has passed them, so a film of two hours takes hardly more memory than one of two minutes.
+# A video is decoded once, and frames are released as soon as the window has passed them. So a film of two hours takes hardly more memory than one of two minutes.
 #
-# ## Take yours
+# ## Predict your own video
 #
-# Now name a file of your own. Any container that OpenCV reads will do (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound, trimmed or not; the network gets what a player shows. A video that this OpenCV can't decode, such as one in AV1, is refused with the command that converts it. Film one of the classes, with the whole body in the picture and the camera at rest. Choose the network to match: one trained on the puppets knows drawn figures and nothing else, so for people take one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this one are:
+# Now use a file of your own. Any container format that OpenCV reads works (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound, trimmed or not; the network gets what a player shows. If this OpenCV can't decode a video, for example one in AV1, the error message contains the command that converts it. Film one of the classes, with the complete body in the frame and the camera at rest. Choose a network to match: one trained on the puppets knows drawn figures and nothing else, so for people use one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this network are:
 
 # %%
 from helpers import camera  # for Colab, see below
 
 print(", ".join(classifier.class_names))
-VIDEO = None  # a path, such as "my_video.mp4"; None stands for the one above
+VIDEO = None  # a path such as "my_video.mp4"; None: the video above
 
 # %% [markdown]
-# In Colab the notebook runs on a computer far away, without your files and your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` lets your browser count to three, record for five seconds, and send the video over. It stays on the disk that Colab lent you, and is gone with it.
+# In Colab, the notebook runs on a remote computer without access to your files and your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` makes your browser count down from three, record for five seconds, and upload the video. The video stays on the disk of your Colab session, and is deleted with it.
 
-# %% mystnb={"image": {"alt": "A row for each class over the seconds of your video, or of the one that was put together above; darker where the class is likelier."}}
+# %% mystnb={"image": {"alt": "A plot over the seconds of your video, or of the one above, with a row for each class, darker where the class is more likely."}}
 own = predict.predict_video(classifier, VIDEO or path)
 print("\n".join(predict.describe(own, VIDEO or path.name)))
 axis = plots.plot_over_time(own)
 
 # %% [markdown]
-# What it says goes into a copy of the video, too. (OpenCV writes no sound. The copy shows the three likeliest classes of the window around each moment. It lies in the folder that is removed at the end; to keep yours, name another path.)
+# The predictions can also be drawn into a copy of the video. (OpenCV writes no sound. The copy shows the three most likely classes of the window around each moment. It lies in the temporary folder; to keep yours, choose another path.)
 
 # %%
 predict.annotate(own, VIDEO or path, folder / "annotated.mp4")
 shown, _ = video.read_frames(
     folder / "annotated.mp4", lambda n: np.arange(0, min(n, 320), 5), (180, 240)
 )
-plots.show_animation(
-    shown,
-    "The video, with the likeliest classes, bars and probabilities at its foot.",
-    fps=5,
-    width=480,
-)
+description = "The video with its most likely classes and their probabilities."
+plots.show_animation(shown, description, fps=5, width=480)
 
 # %% [markdown]
-# ## Know what it can't know
+# ## Test it on unknown input (out of distribution)
 #
-# The network knows its classes and nothing else. Softmax spreads a probability of 1 over them, and there is no class for *none of these*. **Predict:** how likely is its first choice if we show it the last clip upside down, half of it there and back, its room with nobody in it (the median of all frames), plain black, and noise?
+# The network knows its classes and nothing else. Softmax spreads a probability of 1 over them, and there is no class *none of these*. **Predict:** how likely is its first choice if we show it the last clip upside down; its first half forwards and backwards; its room without anybody in it (the median of all frames); plain black; and noise?
 
 # %%
 clip = clips[-1]
+half = clip[: len(clip) // 2]
 cases = {
-    "as it is": clip,
+    "original": clip,
     "upside down": clip[:, ::-1],
-    "there and back": np.concatenate(
-        [clip[: len(clip) // 2], clip[: len(clip) // 2][::-1]]
-    ),
-    "nobody there": np.median(clip, axis=0, keepdims=True).astype(np.uint8),
+    "forwards and back": np.concatenate([half, half[::-1]]),
+    "empty room": np.median(clip, axis=0, keepdims=True).astype(np.uint8),
     "black": np.zeros_like(clip),
     "noise": np.random.default_rng(0).integers(0, 256, clip.shape, np.uint8),
 }
 
 
-# %% mystnb={"image": {"alt": "Film strips: a clip as it is; upside down; played there and back; an almost empty room; black; coloured noise."}}
-def look(frames):
+# %% mystnb={"image": {"alt": "Film strips: the original clip; upside down; its first half forwards and backwards; an almost empty room; black; coloured noise."}}
+def sample(frames):
     sizes = len(frames), classifier.n_frames, run.frame_step
-    chosen = video.frame_indices(*sizes, start="center")
-    return [
-        video.letterbox(frame, classifier.output_size)
-        for frame in frames[chosen]
-    ]
+    indices = video.frame_indices(*sizes, start="center")
+    size = classifier.output_size
+    return [video.letterbox(frame, size) for frame in frames[indices]]
 
 
-looks = np.array([look(frames) for frames in cases.values()])
-figure = plots.plot_film_strip(looks, list(cases))
+samples = np.array([sample(frames) for frames in cases.values()])
+figure = plots.plot_film_strip(samples, list(cases))
 
 # %%
-answers = classifier.probabilities(looks)
-for case, answer in zip(cases, answers):
-    print(
-        f"{case:15} {answer.max():.2f}  {classifier.class_names[answer.argmax()]}"
-    )
+probabilities = classifier.probabilities(samples)
+predicted = [classifier.class_names[i] for i in probabilities.argmax(axis=1)]
+for case, row, name in zip(cases, probabilities, predicted):
+    print(f"{case:17} {row.max():.2f}  {name}")
 
 # %% tags=["remove-input"]
 chance = 1 / len(classifier.class_names)
-named = [classifier.class_names[answer.argmax()] for answer in answers]
-strange = answers[1:].max(axis=1)
-surest = list(cases)[1 + strange.argmax()]
+confidence = probabilities[1:].max(axis=1)
+highest = list(cases)[1 + confidence.argmax()]
 Markdown(
-    f"Guessing would give each class {chance:.2f}. Of the five that show none of its classes as it learnt them, the network is surest about *{surest}*: {strange.max():.2f}. "
-    f"An empty room, black and noise are {', '.join(named[3:])}. Upside down may still be a fair guess; for black, there is nothing to guess from."
+    f"Guessing would give each class {chance:.2f}. Five of the clips don't "
+    "show any class in the form that the network has learned. Of these it is "
+    f"most confident about *{highest}*: {confidence.max():.2f}. It classifies "
+    f"the empty room, black and noise as {', '.join(predicted[3:])}. For "
+    "*upside down* that may still be an informed guess; for black, there is "
+    "nothing to base a guess on."
 )
 
 # %% [markdown]
-# So a high probability means: *if* it is one of these classes, then rather this one. It doesn't mean that it is one of them. People put a threshold in front, and take no answer below it. That keeps out some of what is strange and some of what is right, and it guarantees nothing: only strange
-# videos can tell where it should lie, and the next one may be strange in another way ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how far it gets). Or one adds a class of clips that show something else, which helps with what is like them.
+# So a high probability means: *if* it is one of these classes, it is probably this one. It doesn't mean that it is one of them. A common remedy is a threshold: reject every prediction below it. That rejects some of the unknown input and some of the known, and guarantees nothing. Only unknown
+# videos can show where to set it, and the next one may be unknown in another way ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how far this gets). Another remedy is an extra class of clips that show something else, which helps with input that resembles them.
 #
-# Nor does it know your living room. A network trained on puppets has seen drawn figures before pale walls. One trained on UCF101 has seen people doing a few sports and chores, mostly in clips from the web. What it says about a video unlike those is a guess, however likely it calls it.
+# Nor does the network know your living room. A network trained on puppets has seen drawn figures in front of pale walls. One trained on UCF101 has seen people doing a few sports and chores, mostly in clips from the web. Its prediction for any other video is a guess, however high the probability.
 #
-# ## Ask in a shell
+# ## Predict from the command line
 #
 # The same works without a notebook:
 #
@@ -274,17 +253,15 @@ Markdown(
 # python -m helpers.predict runs/NAME/RUN my_video.mp4 --annotate copy.mp4
 # ```
 #
-# `--help` lists the options. What it prints ends with a reminder of the section above. From a notebook the same is called so:
+# `--help` lists the options. The output ends with a reminder of the section above. In a notebook, you can call it like this:
 
 # %%
 with contextlib.chdir(folder):
-    print(
-        "exit status",
-        predict.main([str(run_folder), "drawn.mp4", "--top", "2"]),
-    )
+    status = predict.main([str(run_folder), "drawn.mp4", "--top", "2"])
+print("exit status", status)
 
 # %% [markdown]
-# What is no video is refused in one sentence, in a shell with exit status 1:
+# A file that is not a video is rejected in one sentence; on the command line, the exit status is 1:
 
 # %% tags=["nbval-check-output"]
 (folder / "letter.mp4").write_text("Dear reader, this is no video.")
@@ -296,74 +273,67 @@ with contextlib.chdir(folder):
             print(error)
 
 # %% [markdown]
-# ## Carry it elsewhere
+# ## Export the network to SavedModel, LiteRT or ONNX
 #
-# A `.keras` file needs Keras and this book's layers. To run the network in a server or a phone, [export](../book/glossary.md#export) it: the computation alone, without the code that built it. Keras writes several formats. Two of them need nothing that isn't installed already:
+# A `.keras` file needs Keras and this book's layers. To run the network on a server or a phone, [export](../book/glossary.md#export) it: the computation alone, without the code that built it. Keras writes several formats. Two of them need nothing that isn't already installed:
 #
 # - **SavedModel**, a folder that TensorFlow loads, in Python, in C++ or in TensorFlow Serving;
-# - **LiteRT**, once called TensorFlow Lite, one small file for phones and small computers.
+# - **LiteRT**, formerly TensorFlow Lite, one small file for phones and small computers.
 #
-# (`format="onnx"` writes a third, for many other programs; it asks for the packages `onnx` and `tf2onnx`. And not every network gets everywhere: the tutorial's makes frames smaller by an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
+# (`format="onnx"` writes a third, for many other programs; it needs the packages `onnx` and `tf2onnx`. Not every network runs everywhere: the tutorial's network resizes frames with an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
 #
-# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't know. Its weights have 32 bits all along, so `export.as_float32` makes a copy that computes with 32, and exports anywhere. A network that does so already comes back as it is.
+# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't support. Its weights have 32 bits all the same, so `export.as_float32` makes a copy that computes in 32 bits and exports anywhere. A network that already does so is returned unchanged.
 
 # %%
 from helpers import export
 
 network = export.as_float32(classifier.model)
-exported = {
-    "SavedModel": folder / "network",
-    "LiteRT": folder / "network.tflite",
-}
-network.export(str(exported["SavedModel"]), verbose=False)
-network.export(str(exported["LiteRT"]), format="litert", verbose=False)
+saved_model, litert = folder / "network", folder / "network.tflite"
+network.export(str(saved_model), verbose=False)
+network.export(str(litert), format="litert", verbose=False)
 
 # %%
-for name, place in exported.items():
-    files = (
-        [place]
-        if place.is_file()
-        else [file for file in place.rglob("*") if file.is_file()]
-    )
-    print(
-        f"{name:10} {sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
-    )
+files = [file for file in saved_model.rglob("*") if file.is_file()]
+for name, parts in {"SavedModel": files, "LiteRT": [litert]}.items():
+    size = sum(file.stat().st_size for file in parts)
+    print(f"{name:10} {size / 1e6:.1f} MB")
 
 # %% [markdown]
-# An export that runs need not be one that is right. So give the network and both exports the same clips, windows of our video, and compare the [logits](../book/glossary.md#logit). Nothing in the next cell but TensorFlow knows what a network is.
+# An export that runs need not be correct. So give the network and both exports the same clips, windows of our video, and compare the [logits](../book/glossary.md#logit). The next cell uses only TensorFlow, none of this book's code, to run the exported networks.
 
 # %%
 batch = video.clips_from_video_file(path, 8, **run.sampling)
-saved = tf.saved_model.load(str(exported["SavedModel"]))
+saved = tf.saved_model.load(str(saved_model))
 with warnings.catch_warnings():
-    warnings.simplefilter(
-        "ignore"
-    )  # LiteRT is moving into a package of its own
-    lite = tf.lite.Interpreter(str(exported["LiteRT"])).get_signature_runner()
+    # LiteRT is moving into a package of its own.
+    warnings.simplefilter("ignore")
+    lite = tf.lite.Interpreter(str(litert)).get_signature_runner()
+by_clip = [lite(frames=clip[None])["output_0"] for clip in batch]
 logits = {
     "SavedModel": saved.serve(batch).numpy(),
-    "LiteRT": np.concatenate(
-        [lite(frames=clip[None])["output_0"] for clip in batch]
-    ),
+    "LiteRT": np.concatenate(by_clip),
 }
 
 # %% tags=["nbval-check-output"]
 ours = network.predict_on_batch(batch)
 for name, theirs in logits.items():
-    alike = np.allclose(theirs, ours, atol=1e-3)
+    close = np.allclose(theirs, ours, atol=1e-3)
     same = np.array_equal(theirs.argmax(axis=1), ours.argmax(axis=1))
-    print(f"{name:10} logits equal up to 0.001: {alike}, same classes: {same}")
+    print(f"{name:10} logits equal up to 0.001: {close}, same classes: {same}")
 
 # %% tags=["remove-input"]
-gaps = {name: np.abs(theirs - ours).max() for name, theirs in logits.items()}
+differences = " and ".join(
+    f"{np.abs(theirs - ours).max():.1g} ({name})"
+    for name, theirs in logits.items()
+)
 Markdown(
-    f"On {len(batch)} clips the greatest difference of a logit is "
-    + " and ".join(f"{gap:.1g} ({name})" for name, gap in gaps.items())
-    + f"; they lie between {ours.min():.1f} and {ours.max():.1f}. LiteRT adds in another order, and rounds differently."
+    f"On {len(batch)} clips, the largest difference of a logit is "
+    f"{differences}; the logits lie between {ours.min():.1f} and "
+    f"{ours.max():.1f}. LiteRT adds in another order and rounds differently."
 )
 
 # %% [markdown]
-# Frames go in as they come, as `uint8`: rescaling is the network's first layer and was exported with it. What is *not* in the export is what the helpers did around the network: choosing frames by time, fitting them into a square with bars, softmax, and the names. Whoever runs it elsewhere has to do the same, in the same way.
+# The frames go in as `uint8`: rescaling is the network's first layer and was exported with it. What the helpers did around the network is *not* in the export: choosing frames by time, fitting them into a square with bars, softmax, and the class names. If you run the export elsewhere, you have to do the same there.
 
 # %%
 temporary.cleanup()
@@ -371,22 +341,22 @@ temporary.cleanup()
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Your phone films 60 frames a second, the network was trained with every 15th frame at 25 a second. Which frames of yours does it need?
-# 2. You film your cat with a network for ten sports. It says *Basketball*, 0.97. What do you know?
-# 3. A window lies half in *SitDown* and half in *StandUp*. Why can its answer be neither?
-# 4. An exported network gives other classes than the original on some videos, though its logits agreed on the test clips. Where do you look first?
+# 1. Your phone films 60 frames per second, and the network was trained with every 15th frame at 25 per second. Which frames of your video does it need?
+# 2. You film your cat with a network for ten sports. It predicts *Basketball*, 0.97. What do you know?
+# 3. A window lies half in *SitDown* and half in *StandUp*. Why can its prediction be neither?
+# 4. An exported network predicts other classes than the original on some videos, although its logits agreed on the test clips. Where do you look first?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Those 0.6 seconds apart: every 36th.
-# 2. That of ten sports basketball fits best, in the network's view. Nothing about whether it is one.
-# 3. It shows something that no training clip has shown. What the network makes of it was never asked for in training.
-# 4. At what is done before it: which frames were chosen, how they were resized, in which order red, green and blue come.
+# 2. That of ten sports, basketball fits best in the network's view. Nothing about whether it is basketball.
+# 3. It shows something that no training clip has shown. Training never determined what the network predicts for it.
+# 4. At the steps before it: which frames are chosen, how they are resized, and the order of red, green and blue.
 #
 # </details>
 #
 # ## On your own
 #
-# - Film yourself in one of the classes, and then with the camera on its side, in the dark, and from behind. Which change does the network bear worst?
-# - Put a threshold before the answers of *Know what it can't know*. Is there one that keeps the right clip and refuses all others? Does it still, for the windows of the whole video?
-# - `predict.predict_video(classifier, path, hop=1)` slides windows by one of their frames instead of by half of them. Does the picture over time become better, or only smoother?
+# - Film yourself in one of the classes, and then with the camera on its side, in the dark, and from behind. Which change harms the predictions most?
+# - Apply a threshold to the probabilities in *Test it on unknown input*. Does one exist that keeps the right clip and rejects all others? Does it still work for the windows of the complete video?
+# - `predict.predict_video(classifier, path, hop=1)` slides windows by one of their frames instead of by half of them. Does the plot over time become better, or only smoother?

@@ -53,7 +53,6 @@ from helpers import (
     video,
 )
 from helpers.clips import list_clips
-from helpers.clips import list_clips
 
 # %% [markdown]
 # ## See an attribution map of a clip
