@@ -180,9 +180,9 @@ for kind in clock.kinds:
 options = run.sampling | {"training": True, "start_step": run.start_step}
 
 
-def watch(epochs=1, step=fake_step, cache=None):
+def watch(epochs=1, step=fake_step, **more):
     """Return one timeline per epoch."""
-    clips = ClipBatches(folders["train"], cache=cache, **options)
+    clips = ClipBatches(folders["train"], **options, **more)
     clips.files, clips.labels = clips.files[subset], clips.labels[subset]
     clocks, make_batch = [Timeline() for _ in range(epochs)], clips.batch
     for clock in clocks:

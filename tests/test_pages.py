@@ -23,7 +23,7 @@ def stale():
     root, page = BOOK.parents[1], BOOK / "book" / "index.html"
     sources = [
         file
-        for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.*")
+        for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/**/*.*")
         for file in root.glob(pattern)
     ]
     return page.exists() and page.stat().st_mtime < max(file.stat().st_mtime for file in sources)

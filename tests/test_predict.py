@@ -172,7 +172,7 @@ def test_windows_overlap_by_half_and_the_last_one_ends_with_the_video(tmp_path):
         pytest.approx(4.8),
         (SIDE, SIDE),
     )
-    np.testing.assert_allclose(prediction.borders, [0, 1.4, 2.4, 3.3, 4.8])
+    np.testing.assert_allclose(prediction.boundaries, [0, 1.4, 2.4, 3.3, 4.8])
     assert prediction.notes == []
 
 
@@ -186,7 +186,7 @@ def test_windows_are_a_hop_apart(tmp_path, hop):
 
 @pytest.mark.parametrize("hop", [0, -5])
 def test_windows_that_never_come_to_an_end_are_refused(classifier, tmp_path, hop):
-    with pytest.raises(ValueError, match="take a hop of 1 or more"):
+    with pytest.raises(ValueError, match="use 1 or more"):
         predict_video(classifier, write_video(tmp_path / "numbers.avi", 60), hop=hop)
 
 
@@ -269,7 +269,7 @@ def test_softmax_is_taken_of_what_is_none(activation):
 REFUSED = {
     "sigmoid": (
         lambda: network(activation="sigmoid"),
-        "ends in a sigmoid judges each class by itself",
+        "ends in a sigmoid rates each class independently",
     ),
     "sigmoid, by a layer": (
         lambda: network(dense(), keras.layers.Activation("sigmoid")),
@@ -281,16 +281,16 @@ REFUSED = {
     ),
     "one sigmoid": (
         lambda: network(keras.layers.Dense(1, activation="sigmoid")),
-        "of one output .* take one of two outputs or more",
+        "with one output .* use a model with two outputs or more",
     ),
-    "one logit": (lambda: network(keras.layers.Dense(1)), "of one output"),
+    "one logit": (lambda: network(keras.layers.Dense(1)), "with one output"),
     "floats": (
         lambda: network(dtype="float32"),
         r'takes float32 .*keras.Input\(\(2, 8, 8, 3\), dtype="uint8"\) before it',
     ),
     "whole numbers": (
         lambda: network(dtype="int32"),
-        "takes int32 may want pixels from 0 to 1 or to 255",
+        "takes int32 may expect pixels from 0 to 1 or from 0 to 255",
     ),
     "floats, in a sequence": (
         lambda: keras.Sequential([keras.Input((2, 8, 8, 3)), keras.layers.Flatten(), dense()]),
@@ -305,7 +305,7 @@ REFUSED = {
     ),
     "two outputs": (
         lambda: network(lambda x: [dense()(x), dense()(x)]),
-        "no network from clips of one size to logits",
+        "not a network from clips of one size to logits",
     ),
 }
 
@@ -337,7 +337,7 @@ def test_a_network_of_floats_can_be_used_as_the_refusal_says(tmp_path):
 
 @pytest.mark.parametrize("frame_step", [0, -5])
 def test_frames_that_are_not_apart_are_refused(run_folder, frame_step):
-    with pytest.raises(ModelError, match="colours.*take a frame step of 1 or more"):
+    with pytest.raises(ModelError, match="colours.*use a frame step of 1 or more"):
         predict.load(run_folder, frame_step=frame_step)
 
 
@@ -399,7 +399,7 @@ def test_a_video_shorter_than_a_window_is_spread_evenly(tmp_path, length):
     assert windows == [list(np.linspace(0, length - 1, 10).round())]
     assert prediction.length == pytest.approx(length / 25)
     (note,) = prediction.notes
-    assert ("one frame only" if length == 1 else "shorter than the 1.8 s") in note
+    assert ("only one frame" if length == 1 else "shorter than the 1.8 s") in note
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 3])
@@ -415,7 +415,7 @@ def test_a_rate_that_makes_no_sense_is_not_believed(tmp_path, scale, rate):
     assert windows[0] == list(range(0, 46, 5)) and prediction.length == pytest.approx(4.8, rel=0.05)
     if rate > 1:
         assert prediction.notes == [
-            "Its time stamps make no sense; so it is taken to show 25 frames a second."
+            "The time stamps are implausible, so 25 frames per second are assumed."
         ]
 
 
@@ -479,7 +479,8 @@ def test_a_pause_that_is_left_out_is_said(tmp_path, monkeypatch, jump):
     frames = Playback(path)
     assert list(frames) == pytest.approx(np.arange(60) * 0.04)
     assert frames.notes == [
-        f"After 1.2 s its time stamps jump ahead by {jump} s; this is left out, because a pause of more than 600 s is taken for a mistake in the file."
+        f"After 1.2 s the time stamps jump ahead by {jump} s. This is ignored, "
+        "because a pause of more than 600 s is probably an error in the file."
     ]
 
 
@@ -652,7 +653,7 @@ def test_a_video_held_upright_is_turned(classifier, tmp_path):
     assert predict_video(classifier, path).size == (180, 320)
     frames = Playback(turn(path))
     next(iter(frames))
-    picture = frames.picture()
+    picture = frames.frame()
     assert picture.shape == (320, 180, 3)
     # Turned clockwise, what was on top is on the right.
     assert picture[:, 120:, 0].min() > 150 and picture[:, :60, 2].min() > 150
@@ -669,7 +670,7 @@ def test_a_file_that_breaks_off_is_judged_as_far_as_it_goes_and_that_is_said(cla
         "red"
     }
     assert prediction.notes == [
-        f"Its header speaks of 8.0 s; its frames last {prediction.n_frames / 25:.1f} s."
+        f"The header declares 8.0 s, but the frames last {prediction.n_frames / 25:.1f} s."
     ]
 
 
@@ -711,27 +712,28 @@ def test_a_time_lapse_is_believed_where_its_header_knows(tmp_path, monkeypatch):
 def test_a_run_says_itself_what_its_classes_are_and_how_far_apart_its_frames(run_folder):
     for path in (run_folder, run_folder / LAST, str(run_folder)):
         loaded = predict.load(path)
-        assert (loaded.class_names, loaded.apart, loaded.n_frames, loaded.output_size) == (
+        assert (loaded.class_names, loaded.frame_interval, loaded.n_frames, loaded.output_size) == (
             COLOURS,
             0.2,
             10,
             (8, 8),
         )
-    assert predict.load(run_folder, ["a", "b", "c"], 10).apart == 0.4
+    assert predict.load(run_folder, ["a", "b", "c"], 10).frame_interval == 0.4
 
 
 def test_a_model_that_was_moved_has_to_be_told(tmp_path):
     path = tmp_path / "moved.keras"
     colour_model().save(path)
     with pytest.raises(
-        ModelError, match=f"^{path} has no record.json beside it .*--frame-step, and --classes"
+        ModelError,
+        match=f"^{path} has no record.json beside it .*--frame-step, and the class names with --classes",
     ):
         predict.load(path)
     assert predict.load(path, frame_step=5).class_names == ["class 0", "class 1", "class 2"]
     assert predict.load(path, COLOURS, 5).class_names == COLOURS
     with pytest.raises(
         ModelError,
-        match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; name them in its order.",
+        match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; list them in its order.",
     ):
         predict.load(path, ["a", "b"], 5)
 
@@ -758,7 +760,7 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
         for class_names in (COLOURS, None):
             with pytest.raises(
                 ModelError,
-                match=f"{name} can't be used: .* no network from clips of one size to logits",
+                match=f"{name} can't be used: .* not a network from clips of one size to logits",
             ):
                 predict.load(save(name, model), class_names, 5)
     (tmp_path / "text.keras").write_text("no model")
@@ -768,12 +770,12 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
     for name in ("text.keras", "empty.keras", "half.keras"):
         with pytest.raises(
             ModelError,
-            match=f"^{tmp_path / name} can't be loaded: it is damaged, .*; train and save it anew.$",
+            match=f"^{tmp_path / name} can't be loaded: it is damaged, .*; train and save the model again.$",
         ):
             predict.load(tmp_path / name, COLOURS, 5)
     for path in (tmp_path, tmp_path / "missing.keras"):
         with pytest.raises(
-            ModelError, match="is not there; name a .keras file, or the folder of a run"
+            ModelError, match="does not exist; name a .keras file, or the folder of a run"
         ):
             predict.load(path, COLOURS, 5)
 
@@ -813,7 +815,7 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
         copy = tmp_path / "out" / name
         predict.annotate(prediction, path, copy)
         frames = Playback(copy)
-        pictures = [frames.picture() for _ in frames]
+        pictures = [frames.frame() for _ in frames]
         assert (
             len(pictures) == 240
             and frames.length == pytest.approx(8, abs=0.01)
@@ -822,7 +824,7 @@ def test_a_copy_shows_the_classes_of_each_moment(classifier, tmp_path):
         # The panel changes where one window's word ends and the next one's begins.
         change = (
             30
-            * prediction.borders[
+            * prediction.boundaries[
                 np.flatnonzero(np.diff(prediction.probabilities.argmax(axis=1)))[0] + 1
             ]
         )
@@ -883,13 +885,13 @@ def test_letters_are_looked_for_in_the_machines_fonts(tmp_path, monkeypatch):
     own = annotation.font_manager.findfont("DejaVu Sans")
     broken = tmp_path / "broken.ttf"
     broken.write_text("no font")
-    letters = annotation._letters
+    letters = annotation._characters
     monkeypatch.setattr(
         annotation.font_manager, "findSystemFonts", lambda: [str(broken), "machine's.ttf"]
     )
     monkeypatch.setattr(
         annotation,
-        "_letters",
+        "_characters",
         lambda file: {ord("俯")} if file == "machine's.ttf" else letters(file),
     )
     annotation.find_font.cache_clear()
@@ -908,7 +910,7 @@ def test_a_copy_of_a_varying_rate_shows_each_frame_at_its_time(classifier, tmp_p
     prediction = predict_video(classifier, path)
     predict.annotate(prediction, path, tmp_path / "copy.mp4")
     frames = Playback(tmp_path / "copy.mp4")
-    red = {second: bool(frames.picture()[0, 0, 0] > 128) for second in frames}
+    red = {second: bool(frames.frame()[0, 0, 0] > 128) for second in frames}
     assert max(second for second, here in red.items() if here) == pytest.approx(
         2, abs=0.3
     ) and frames.length == pytest.approx(22, rel=0.05)
@@ -935,20 +937,20 @@ def test_a_copy_has_the_videos_size_up_to_a_limit(classifier, tmp_path, size, ex
     predict.annotate(predict_video(classifier, path), path, tmp_path / "copy.mp4")
     frames = Playback(tmp_path / "copy.mp4")
     next(iter(frames))
-    assert frames.picture().shape[:2] in (expected, size if max(size) < 1280 else expected)
+    assert frames.frame().shape[:2] in (expected, size if max(size) < 1280 else expected)
 
 
 def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monkeypatch):
     path = write_coded(tmp_path / "in" / "colours.avi", plain("red", 60))
     prediction = predict_video(classifier, path)
-    with pytest.raises(ValueError, match="is the video itself; give its copy another name"):
+    with pytest.raises(ValueError, match="is the source video; choose another name for the copy"):
         predict.annotate(prediction, path, path)
     with pytest.raises(ValueError, match="can't be written; name a file that ends in .mp4 or .avi"):
         predict.annotate(prediction, path, tmp_path / "copy.xyz")
-    monkeypatch.setattr(playback, "_CODES", {".mp4": "????"})
+    monkeypatch.setattr(playback, "_CODECS", {".mp4": "????"})
     with pytest.raises(
         OSError,
-        match="copy.mp4 can't be written: frames of 64 x 48 pixels, 25 a second, can't be coded",
+        match="copy.mp4 can't be written: either frames of 64 x 48 pixels at 25 per second can't be encoded",
     ):
         predict.annotate(prediction, path, tmp_path / "copy.mp4")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [".lock"]
@@ -960,12 +962,12 @@ def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(
 ):
     path = write(tmp_path / "red.avi", plain("red", 60), "MJPG")
     prediction = predict_video(classifier, path)
-    picture = Playback.picture
+    picture = Playback.frame
     # No writer here makes such a file; some cameras do.
     monkeypatch.setattr(
         Playback,
-        "picture",
-        lambda self: picture(self) if self.count < 30 else picture(self).transpose(1, 0, 2),
+        "frame",
+        lambda self: picture(self) if self.n_frames < 30 else picture(self).transpose(1, 0, 2),
     )
     predict.annotate(prediction, path, tmp_path / "copy.avi")
     pictures, _ = video.read_frames(tmp_path / "copy.avi", np.arange, (48, 64))
@@ -979,10 +981,10 @@ def test_a_copy_of_a_video_that_turns_on_the_way_keeps_its_first_size(
 @pytest.mark.parametrize(
     "frames, said",
     [
-        ([], "copy.mp4 can't be written; there are no frames to write."),
+        ([], "copy.mp4 can't be written, because there are no frames."),
         (
             [np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8)],
-            "frame 1 has 48 x 64 pixels, not 64 x 48; make them alike",
+            "frame 1 has 48 x 64 pixels, not 64 x 48; resize the frames to one size",
         ),
     ],
 )
@@ -1010,7 +1012,7 @@ def test_shell_says_what_a_video_shows_and_what_that_is_worth(run_folder, capsys
     assert [line.split()[1] for line in lines[1:3]] == ["red", "blue"]
     assert [line.split()[-1] for line in lines[4:6]] == ["red", "blue"]
     assert lines[-1].startswith(
-        "The network always names one of its 3 classes, whatever a video shows"
+        "The network always predicts one of its 3 classes, whatever the video shows"
     )
 
 
@@ -1029,7 +1031,7 @@ def test_shell_takes_a_photograph_for_what_it_is(run_folder, capsys, tmp_path):
     status, said, _ = run(capsys, run_folder, tmp_path / "photo.png")
     assert (
         status == 0
-        and said.splitlines()[1] == "  It has one frame only, in which nothing can move."
+        and said.splitlines()[1] == "  The video has only one frame, in which nothing can move."
     )
 
 
@@ -1044,7 +1046,8 @@ def test_shell_writes_a_copy(run_folder, capsys, tmp_path):
     assert (status, complained) == (0, "") and len(list(Playback(tmp_path / "copy.mp4"))) == 60
     status, _, complained = run(capsys, run_folder, path, "--annotate", path)
     assert (
-        status == 1 and complained == f"{path} is the video itself; give its copy another name.\n"
+        status == 1
+        and complained == f"{path} is the source video; choose another name for the copy.\n"
     )
 
 
@@ -1053,7 +1056,7 @@ def test_shell_refuses_a_copy_before_the_work(run_folder, capsys, tmp_path, monk
     monkeypatch.setattr(predict, "predict_video", lambda *_: pytest.fail("so much for nothing"))
     for target, said in (
         ("copy.mkv", "can't be written; name a file that ends in .mp4 or .avi"),
-        (path, "is the video itself"),
+        (path, "is the source video"),
         ("", "can't be written"),
     ):
         status, _, complained = run(capsys, run_folder, path, "--annotate", target)
@@ -1085,7 +1088,7 @@ def test_shell_has_no_traceback(run_folder, tmp_path):
     (tmp_path / "letter.mp4").write_text("no video" * 100)
     for model, path, said in (
         (run_folder, "letter.mp4", "letter.mp4 can't be opened as a video"),
-        ("nothing.keras", "letter.mp4", "nothing.keras is not there"),
+        ("nothing.keras", "letter.mp4", "nothing.keras does not exist"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "helpers.predict", model, path],
@@ -1165,6 +1168,6 @@ def test_puppets_are_read_from_a_written_video_as_they_were_drawn(tmp_path):
     path = tmp_path / "own.mp4"
     playback.write_video(path, frames)
     played = Playback(path)
-    pictures = np.array([played.picture() for _ in played])
+    pictures = np.array([played.frame() for _ in played])
     assert pictures.shape == frames.shape and played.length == pytest.approx(len(frames) / 25)
     assert np.abs(pictures.astype(int) - frames).mean() < 4

@@ -175,7 +175,7 @@ def test_a_map_is_what_is_positive_of_the_evidence_and_the_predicted_class_is_th
 
 @pytest.mark.parametrize("layer", ["stage9", "logits", "stage3_block1_conv1", "frames"])
 def test_a_layer_that_is_no_cut_is_named(small, layer):
-    with pytest.raises(ValueError, match=f"small_resnet can't be cut at '{layer}': name a layer"):
+    with pytest.raises(ValueError, match=f"small_resnet can't be split at '{layer}': name a layer"):
         attribution_maps(small, CLIPS, layer=layer)
 
 
