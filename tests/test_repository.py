@@ -157,13 +157,71 @@ def test_no_file_tells_of_the_machine_it_was_made_on():
             assert not found, f"{file}: {found.group()}"
 
 
-def test_every_requirement_has_its_version():
-    def names(file):
-        lines = (ROOT / file).read_text().splitlines()
-        found = (re.match(r"[A-Za-z][\w.-]*", line) for line in lines)
-        return {match.group().lower().replace("_", "-") for match in found if match}
+def listed(file):
+    """Return the requirements in a file by name: `{"numpy": "numpy>=2.0.0", ...}`."""
+    lines = (ROOT / file).read_text().splitlines()
+    found = {re.match(r"[A-Za-z][\w.-]*", line): line for line in lines}
+    return {match.group().lower().replace("_", "-"): line for match, line in found.items() if match}
 
-    assert names("requirements.txt") <= names("constraints.txt")
+
+def test_every_requirement_has_its_version():
+    assert set(listed("requirements.txt")) <= set(listed("constraints.txt"))
+
+
+def test_requirements_and_pyproject_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = (ROOT / "requirements.txt").read_text().split("# What the ")[1]
+    needed = [line for line in section.splitlines() if re.match(r"[a-z][\w-]*>=", line)]
+    opencv = [line for line in needed if line.startswith("opencv-python-headless>=")]
+    assert len(opencv) == 1
+    assert sorted(needed) == sorted([*project["dependencies"], *opencv])
+
+
+def test_requirements_name_what_the_book_is_made_of():
+    book = "jupyter-book nbval jupytext tensorflow keras einops opencv-python-headless"
+    assert {*book.split(), "remotezip", "seaborn", "matplotlib"} <= set(listed("requirements.txt"))
+
+
+def test_the_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_format_lint_and_types(command):
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
+
+
+# Keras calls these by name; what they take and return is Keras's.
+KERAS = {"build", "call", "compute_output_shape", "get_config"}
+
+
+def public_functions(tree):
+    """Yield the public functions of a module and the public methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node)
+        is_function = isinstance(node, ast.FunctionDef)
+        if is_function and not node.name.startswith(("_", "on_")) and node.name not in KERAS:
+            yield node
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_public_signatures_have_type_hints(module):
+    for function in public_functions(ast.parse(module.read_text())):
+        spec = function.args
+        named = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg]
+        missing = [
+            each.arg
+            for each in named
+            if each and each.annotation is None and each.arg not in ("self", "cls")
+        ]
+        assert not missing and function.returns is not None, f"{function.name}: {missing}"
 
 
 def pinned(file):
