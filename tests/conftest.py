@@ -1,4 +1,4 @@
-"""What the tests share. Its videos show the numbers of their frames: see `write_video`."""
+"""What the tests share, such as videos whose frames show their numbers: see `write_video`."""
 
 import json
 import os
@@ -139,8 +139,8 @@ def decode_all(path):
     """Decode a video from its first frame to its last with OpenCV alone; return RGB frames."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while True:
-        there, frame = capture.read()
-        if not there:
+        success, frame = capture.read()
+        if not success:
             return np.array(frames)
         frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
