@@ -89,7 +89,8 @@ function worst(doc, view) {
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/probe":
-            return super().do_GET()
+            super().do_GET()
+            return
         pages = [
             f"/{page.relative_to(BOOK)}"
             for folder in ("book", "notebooks")

@@ -1,4 +1,4 @@
-"""Any video through a network. The network here tells which colour prevails, so what it must say is known."""
+"""Prediction on any video. The network predicts the dominant colour, so its answer is known."""
 
 import itertools
 import json
@@ -133,7 +133,7 @@ def write_with_sound(path, images):
 
 
 def turn(path):
-    """Note in an MP4 file that it is to be shown turned by a quarter, as phones do that are held upright."""
+    """Write a rotation by 90 degrees into an MP4 file, as phones held upright do."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 44
     content[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
@@ -204,7 +204,7 @@ def test_a_network_whose_weights_are_lost_is_refused(tmp_path):
 
 
 def network(*end, dtype="uint8", **last):
-    """Return a network of two frames that ends in some layers, or in a dense one with the arguments given."""
+    """Return a network of two frames that ends in some layers, or in a dense layer."""
     frames = keras.Input((2, 8, 8, 3), dtype=dtype)
     x = keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(frames))
     for layer in end or [keras.layers.Dense(3, **last)]:
@@ -387,7 +387,7 @@ def test_a_rate_that_changes_on_the_way_is_followed(tmp_path):
     )
     windows, prediction = heard(path)
     shown = np.cumsum([0, *times]) / 1000
-    for window, (begin, end) in zip(windows, prediction.seconds):
+    for window, (begin, _) in zip(windows, prediction.seconds):
         moments = begin + np.arange(10) * 0.2
         assert np.abs(shown[window] - moments).max() <= 0.1
     assert prediction.seconds[-1][1] == pytest.approx(shown[99], abs=0.2)
@@ -548,7 +548,8 @@ def test_a_long_video_takes_no_more_memory(tmp_path):
             length % 25 > 0
         )
     print(
-        f"peak of {peaks[0] / 1e6:.2f} MB at {lengths[0]} frames, {peaks[1] / 1e6:.2f} MB at {lengths[1]}"
+        f"peak of {peaks[0] / 1e6:.2f} MB at {lengths[0]} frames, "
+        f"{peaks[1] / 1e6:.2f} MB at {lengths[1]}"
     )
     assert peaks[1] < peaks[0] + 1e6
 
@@ -557,7 +558,7 @@ def test_a_long_video_takes_no_more_memory(tmp_path):
 
 
 def make_ten(folder):
-    """Write ten videos in different containers, codings, sizes, lengths and rates, all of them of green; return the paths."""
+    """Write ten green videos that differ in format, size, length and rate; return the paths."""
     folder.mkdir(exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 60, (90, 120, 160, 3), np.uint8)
     grain = [frame + np.array([0, 120, 0], np.uint8) for frame in noise]
@@ -609,8 +610,8 @@ def make_bad(folder):
         folder / "cut_off.mp4": f"can't be opened as a video{way_out}",
         folder / "damaged.avi": f"is damaged: of its 60 frames 6 can be decoded{way_out}",
         folder / "damaged_late.avi": f"is damaged: of its 120 frames 80 can be decoded{way_out}",
-        folder
-        / "no_first_frame.avi": f"has lost its first frames, and those after them are wrong{way_out}",
+        folder / "no_first_frame.avi": "has lost its first frames, and those after them are wrong"
+        + way_out,
     }
 
 
@@ -726,14 +727,14 @@ def test_a_model_that_was_moved_has_to_be_told(tmp_path):
     colour_model().save(path)
     with pytest.raises(
         ModelError,
-        match=f"^{path} has no record.json beside it .*--frame-step, and the class names with --classes",
+        match=f"^{path} has no record.json beside it .*--frame-step, and the class names with ",
     ):
         predict.load(path)
     assert predict.load(path, frame_step=5).class_names == ["class 0", "class 1", "class 2"]
     assert predict.load(path, COLOURS, 5).class_names == COLOURS
     with pytest.raises(
         ModelError,
-        match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; list them in its order.",
+        match=f"^{path} can't be used: A model of 3 classes needs as many names, not 2; list ",
     ):
         predict.load(path, ["a", "b"], 5)
 
@@ -770,7 +771,7 @@ def test_what_is_no_network_for_videos_is_refused(tmp_path):
     for name in ("text.keras", "empty.keras", "half.keras"):
         with pytest.raises(
             ModelError,
-            match=f"^{tmp_path / name} can't be loaded: it is damaged, .*; train and save the model again.$",
+            match=f"^{tmp_path / name} can't be loaded: it is damaged, .* save the model again.$",
         ):
             predict.load(tmp_path / name, COLOURS, 5)
     for path in (tmp_path, tmp_path / "missing.keras"):
@@ -950,7 +951,7 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(classifier, tmp_path, monk
     monkeypatch.setattr(playback, "_CODECS", {".mp4": "????"})
     with pytest.raises(
         OSError,
-        match="copy.mp4 can't be written: either frames of 64 x 48 pixels at 25 per second can't be encoded",
+        match="copy.mp4 can't be written: either frames of 64 x 48 pixels at 25 per second can't ",
     ):
         predict.annotate(prediction, path, tmp_path / "copy.mp4")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [".lock"]
@@ -1116,7 +1117,7 @@ np.save("lite.npy", np.concatenate([lite(frames=clip[None])["output_0"] for clip
 
 
 def run_elsewhere(model, folder):
-    """Export a network, run it on five puppets in a process that knows TensorFlow only; return our logits and what the process said."""
+    """Run an exported network with TensorFlow only; return our logits and the output."""
     model.export(str(folder / "saved"), verbose=False)
     model.export(str(folder / "network.tflite"), format="litert", verbose=False)
     clips = np.stack(
@@ -1132,7 +1133,8 @@ def run_elsewhere(model, folder):
 def expect_alike(ours, file):
     theirs = np.load(file)
     print(
-        f"{file.stem}: logits from {ours.min():.3f} to {ours.max():.3f} differ by at most {abs(theirs - ours).max():.1e}"
+        f"{file.stem}: logits from {ours.min():.3f} to {ours.max():.3f} differ by at most "
+        f"{abs(theirs - ours).max():.1e}"
     )
     np.testing.assert_allclose(theirs, ours, atol=1e-5 * np.ptp(ours))
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1)).all()

@@ -3,7 +3,6 @@
 import importlib
 import sys
 import types
-import warnings
 import zipfile
 
 import cv2
@@ -31,7 +30,6 @@ from helpers.video import (
     frame_indices,
     frames_from_video_file,
     letterbox,
-    list_clips,
     pixel_aspect,
     resize_to_fit,
 )
@@ -544,111 +542,6 @@ def ids(generator):
 
 def make_generator(split, **kwargs):
     return FrameGenerator(split, 3, output_size=(SIDE, SIDE), frame_step=5, **kwargs)
-
-
-def test_clips_and_labels_are_in_order(split):
-    files, labels, class_names = list_clips(str(split))
-    assert (
-        files == sorted(files) and [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
-    )
-    assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])
-
-
-def make_own_clips(folder, names):
-    """Write clips in containers of all sorts, one frame more each; return their paths."""
-    files = [folder / name for name in names]
-    for n_frames, file in enumerate(files, start=20):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_video(folder / "draft.avi", n_frames).rename(file)
-    return files
-
-
-def test_videos_of_every_container_count_wherever_they_lie_in_a_classs_folder(tmp_path):
-    names = [
-        "pull ups/a.avi",
-        "pull ups/GOPR0001.MP4",
-        "pull ups/phone.mov",
-        "push ups/anna/1.WebM",
-        "push ups/anna/may/2.mkv",
-        "squats/3.m4v",
-    ]
-    files = make_own_clips(tmp_path, names)
-    make_own_clips(tmp_path, [".ipynb_checkpoints/1.avi", "squats/.trash/2.avi", "squats/._3.avi"])
-    with warnings.catch_warnings(action="error"):
-        found, labels, class_names = list_clips(tmp_path)
-    assert found == sorted(files) and class_names == ["pull ups", "push ups", "squats"]
-    assert [class_names[label] for label in labels] == [
-        file.relative_to(tmp_path).parts[0] for file in sorted(files)
-    ]
-    generator = FrameGenerator(tmp_path, 3, output_size=(SIDE, SIDE), frame_step=5)
-    assert [label for _, label in generator] == labels
-
-
-def test_a_linked_folder_is_a_class(tmp_path):
-    make_own_clips(tmp_path / "elsewhere", ["anna/1.mp4"])
-    (tmp_path / "split").mkdir()
-    (tmp_path / "split" / "squats").symlink_to(tmp_path / "elsewhere")
-    assert list_clips(tmp_path / "split")[1:] == ([0], ["squats"])
-
-
-def test_links_that_lead_back_are_not_followed(tmp_path):
-    make_own_clips(tmp_path, ["a/1.mp4", "b/2.mp4"])
-    (tmp_path / "a" / "up").symlink_to("..")
-    (tmp_path / "b" / "across").symlink_to("../a")
-    files, labels, _ = list_clips(tmp_path)
-    assert [str(file.relative_to(tmp_path)) for file in files] == [
-        "a/1.mp4",
-        "b/2.mp4",
-        "b/across/1.mp4",
-    ] and labels == [0, 1, 1]
-
-
-def test_a_web_address_is_no_folder():
-    with pytest.raises(
-        ValueError, match="^https://example.org/clips is a web address; download the clips"
-    ):
-        list_clips("https://example.org/clips")
-
-
-def test_what_is_passed_over_is_named(tmp_path):
-    make_own_clips(tmp_path, ["squats/1.avi", "loose.mp4"])
-    (tmp_path / "lunges").mkdir()
-    for name in ("lunges/1.zip", "squats/notes.txt", "squats/no suffix"):
-        (tmp_path / name).write_text("no video")
-    with pytest.warns(UserWarning) as warned:
-        assert len(list_clips(tmp_path)[0]) == 1
-    files, folders = (str(each.message) for each in warned)
-    assert files.startswith(f"{tmp_path}: passed over 4 files") and files.endswith(
-        ": loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt."
-    )
-    assert folders == f"{tmp_path}: passed over 1 folders without a video: lunges."
-
-
-def test_of_many_files_that_are_passed_over_ten_are_named(tmp_path):
-    make_own_clips(tmp_path, ["squats/1.avi"])
-    for number in range(12):
-        (tmp_path / "squats" / f"{number:02}.txt").write_text("no video")
-    with pytest.warns(
-        UserWarning, match=r"passed over 12 files .*: squats/00.txt, .*, squats/09.txt, \.\.\.\.$"
-    ):
-        list_clips(tmp_path)
-
-
-def test_another_split_takes_the_training_sets_class_names(tmp_path):
-    make_own_clips(tmp_path / "train", ["pull ups/1.avi", "push ups/1.avi", "squats/1.avi"])
-    make_own_clips(tmp_path / "val", ["squats/2.avi"])
-    class_names = list_clips(tmp_path / "train")[2]
-    _, labels, names = list_clips(tmp_path / "val", class_names)
-    assert (labels, names) == ([2], ["pull ups", "push ups", "squats"])
-    assert (
-        FrameGenerator(tmp_path / "val", 3, class_names=class_names).class_ids_for_name["squats"]
-        == 2
-    )
-    with pytest.raises(
-        ValueError,
-        match=f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; ",
-    ):
-        list_clips(tmp_path / "val", ["lunges", "pull ups"])
 
 
 def test_generator_gives_each_clip_once_with_the_label_of_its_folder(split):

@@ -19,9 +19,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "_build" / "video-classification-book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TITLE = "Video classification, from a ZIP to a tested network"
+# A chapter follows a mark with its document's name, and its heading has the second level.
+CHAPTER = re.compile(r'(<span id="document-[^"]+"></span>\s*)<section class="')
 HEADING = re.compile(
-    r'<section[^>]* id="([^"]+)">\s*(?:<span id="[^"]+"></span>\s*)*<h([12])>(.*?)<a ', re.S
+    r'<section[^>]* id="([^"]+)">(?:\s*<span[^>]*></span>)*\s*<h([23])>(.*?)<a class="h', re.S
 )
+DEPTH = {"2": "chapter", "3": "section"}
 
 
 def find_browser():
@@ -53,9 +56,9 @@ def print_page(browser, page, target):
 def contents(headings, pages):
     """Return the title page and the contents as HTML."""
     rows = (
-        f'<li class="level{level}"><a href="#{anchor}"><span>{title}</span>'
+        f'<li class="{depth}"><a href="#{anchor}"><span>{title}</span>'
         f"<span>{pages.get(anchor, '')}</span></a></li>"
-        for anchor, level, title in headings
+        for anchor, depth, title in headings
     )
     licence = "Text and figures: CC BY 4.0. Code: Apache-2.0."
     return (
@@ -63,6 +66,28 @@ def contents(headings, pages):
         f"<p>{licence}</p></div>"
         f'<nav class="print-contents"><h1>Contents</h1><ol>{"".join(rows)}</ol></nav>'
     )
+
+
+def number_headings(body):
+    """Give each heading an id of its own; return the body and `(id, depth, title)` of each.
+
+    The pages have headings in common, such as "Check yourself". The glossary's entries are left
+    out of the list.
+    """
+    headings = []
+
+    def replace(match):
+        anchor, level, title = match.groups()
+        own = f"heading-{len(headings)}"
+        headings.append((own, DEPTH[level], re.sub(r"<[^>]+>", "", title).strip()))
+        return f'<span id="{own}"></span>{match[0]}'
+
+    glossary = body.index('<span id="document-book/glossary">')
+    after = body.index('<span id="document-book/api">')
+    parts = body[:glossary], body[glossary:after], body[after:]
+    entries = re.compile(HEADING.pattern.replace("[23]", "2"), re.S)
+    numbered = (HEADING.sub(replace, parts[0]), entries.sub(replace, parts[1]))
+    return "".join(numbered) + HEADING.sub(replace, parts[2]), headings
 
 
 def find_pages(file):
@@ -82,12 +107,12 @@ def make_pdf(page, target, browser):
     body = re.search(r"<article[^>]*>(.*)</article>", text, re.S)[1]
     head = re.search(r"<head>(.*?)</head>", text, re.S)[1]
     head = re.sub(r"<script.*?</script>", "", head, flags=re.S)
-    headings = [
-        (anchor, int(level), re.sub(r"<[^>]+>", "", title).strip())
-        for anchor, level, title in HEADING.findall(body)
-    ]
+    body = re.sub(r'<span id="document-book/execution">.*', "", body, flags=re.S)
+    body, headings = number_headings(body)
+    body = CHAPTER.sub(r'\1<section class="chapter ', body)
     body = re.sub(r"<details([ >])", r"<details open\1", body)
-    printed, pages = page.with_name("print.html"), {}
+    # Sphinx writes links to styles and images as if the page lay above its folder.
+    printed, pages = page.parents[1] / "print.html", {}
     for _ in range(2):
         printed.write_text(
             f'<!doctype html><html lang="en" data-theme="light"><head>{head}<style>{style}</style>'

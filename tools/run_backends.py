@@ -1,7 +1,10 @@
-"""Run the networks and a short training under each of Keras's backends. `make test-backends` calls this.
+"""Run the networks and a short training on each of Keras's backends.
 
-JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved have to give the same logits and the
-same map of evidence there, and the same short training on puppets has to learn.
+`make test-backends` calls this.
+
+JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved must
+give the same logits and the
+same attribution map there, and the same short training on puppets must learn.
 """
 
 import itertools
@@ -21,7 +24,7 @@ MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
 
 
 def make_environment():
-    """Return the Python of a virtual environment with JAX and PyTorch and without TensorFlow, made anew where versions changed."""
+    """Return the Python of an environment with JAX and PyTorch and without TensorFlow."""
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     wanted = [
@@ -52,7 +55,7 @@ def make_environment():
 
 
 def save(folder):
-    """Save each member of each small network, what it makes of some frames, and the map of evidence of one."""
+    """Save each variant of each small network, its logits for a clip, and one attribution map."""
     import keras
     import numpy as np
 
@@ -166,8 +169,10 @@ def main():
             )
             failed += not (fine and alone and found["loaded"])
             print(
-                f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}, evidence within {found['evidence']:.1e}   loss {found['loss'][0]:.2f} to "
-                f"{found['loss'][-1]:.2f}, accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
+                f"{found['backend']:20} logits of 12 saved networks within "
+                f"{found['difference']:.1e}, attribution within {found['evidence']:.1e}   "
+                f"loss {found['loss'][0]:.2f} to {found['loss'][-1]:.2f}, "
+                f"accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
                 flush=True,
             )

@@ -1,7 +1,10 @@
-"""Run the unit tests with the oldest versions that pyproject.toml and requirements.txt allow. `make test-oldest` calls this.
+"""Run the unit tests with the oldest versions that pyproject.toml and requirements.txt allow.
 
-tests/oldest names these versions, and those of all that they bring along, for the oldest Python. What tests the book and its
-building, not the helpers, is left out: it needs what builds the book, which has no need of old versions.
+`make test-oldest` calls this.
+
+tests/oldest lists these versions, and those of their dependencies, for the oldest Python. The tests
+of the book and its
+build are left out: they need Jupyter Book, which needs no old versions.
 """
 
 import os
@@ -66,7 +69,8 @@ def main():
     version = requirements.stem.removeprefix("python-")
     if find_python(version) is None:
         print(
-            f"SKIPPED: there is no python{version} here\n0 passed, 0 failed, {len(unit_tests())} skipped"
+            f"SKIPPED: there is no python{version} here\n"
+            f"0 passed, 0 failed, {len(unit_tests())} skipped"
         )
         return
     line = run(make_environment("oldest", version, requirements))

@@ -1,6 +1,7 @@
-"""Execute the chapters and write notebooks/*.ipynb anew from notebooks/*.py. `make notebooks` calls this.
+"""Execute the chapters notebooks/*.py and write notebooks/*.ipynb. `make notebooks` calls this.
 
-Not `jupytext --sync`: it goes by time stamps, and a newer stale .ipynb would overwrite an edited .py.
+It does not use `jupytext --sync`, which compares time stamps: a newer, stale .ipynb would overwrite
+an edited .py.
 """
 
 import pathlib
