@@ -1,7 +1,9 @@
-"""Chance changes that leave the action what it is. Taught in the chapter *Feed the GPU*."""
+"""Random changes to clips that keep their action. Taught in the chapter *Feed the GPU*."""
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -9,116 +11,132 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Changes a clip at random, all its frames alike: a change from frame to frame would look like motion.
+    """Flips, crops and recolours clips at random.
+
+    All frames of a clip change alike, because a change from frame to frame would look like motion.
 
     Args:
-        flip: Whether to mirror every other clip, except those of classes that left and right tell apart.
-        crop: The smallest share of height and width that is shown, from 0 to 1; 1 shows all. What is cut out is enlarged to
-            the full size.
-        colour: By how much of itself the brightness may change, from 0 to 1; besides, red, green and blue each by half as much.
-            Black stays black.
-        sided: Classes that are never mirrored, besides those whose names say left or right.
+        flip: Whether to flip half of the clips from left to right, except those of directional
+            classes.
+        crop: The smallest crop, as a fraction of the frames' height and width, above 0 and at most
+            1. The crop is resized to the full size; 1 leaves clips uncropped.
+        colour: The largest relative change of the brightness, from 0 to 1. In addition, red, green
+            and blue change by up to half as much each. Black stays black.
+        directional: Classes that are never flipped, in addition to those whose names contain the
+            word left or right.
+
+    Raises:
+        ValueError: `crop` or `colour` is out of range.
     """
 
     flip: bool = True
     crop: float = 0.8
     colour: float = 0.2
-    sided: tuple = ()
+    directional: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.crop <= 1 or not 0 <= self.colour <= 1:
             raise ValueError(
-                f"crop is above 0 and at most 1, colour from 0 to 1, not {self.crop} and {self.colour}."
+                "crop must be above 0 and at most 1, and colour from 0 to 1, "
+                f"not {self.crop} and {self.colour}."
             )
 
-    def __call__(self, frames, class_name, seed=None, out=None):
-        """Return a changed copy of a clip.
+    def __call__(
+        self,
+        frames: np.ndarray,
+        class_name: str,
+        seed: int | Sequence[int] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return a randomly changed copy of a clip.
 
         Args:
-            frames: uint8 RGB `(n_frames, height, width, 3)`.
+            frames: uint8 RGB frames `(n_frames, height, width, 3)`.
             class_name: The clip's class.
-            seed: What `numpy.random.default_rng` takes; the same seed gives the same change.
-            out: Where the copy goes, uint8 of the same shape; a new array where none is given.
+            seed: Seed for `numpy.random.default_rng`; the same seed gives the same change.
+            out: Array for the copy, uint8 of the same shape; None creates one.
 
         Returns:
-            uint8 RGB of the same shape.
+            uint8 RGB frames of the same shape.
 
         Raises:
             ValueError: `out` can't hold the copy.
         """
         rng = np.random.default_rng(seed)
-        share, down, right = rng.uniform(self.crop, 1), rng.random(), rng.random()
-        mirror = rng.random() < 0.5
+        scale, top, left = rng.uniform(self.crop, 1), rng.random(), rng.random()
+        is_flipped = rng.random() < 0.5
         brightness, *tint = 1 + self.colour * rng.uniform(-1, 1, size=4) * (1, 0.5, 0.5, 0.5)
-        changed = crop_and_resize(
-            frames, share, down, right, out if _is_plain(out, frames) else None
-        )
-        # OpenCV takes one picture: the frames stand on top of each other. What it gives goes where
-        # they were.
-        pile = changed.reshape(-1, *frames.shape[2:])
-        if self.flip and mirror and not (is_directional(class_name) or class_name in self.sided):
-            cv2.flip(pile, 1, dst=pile)
+        target = out if _can_hold(out, frames) else None
+        changed = crop_and_resize(frames, scale, top, left, target)
+        # OpenCV takes a single image, so the frames are stacked vertically; it works in place.
+        stacked = changed.reshape(-1, *frames.shape[2:])
+        if self.flip and is_flipped and not self._is_directional(class_name):
+            cv2.flip(stacked, 1, dst=stacked)
         if self.colour:
-            cv2.transform(pile, np.diag(brightness * np.array(tint)), dst=pile)
-        return _put(changed, out)
+            cv2.transform(stacked, np.diag(brightness * np.array(tint)), dst=stacked)
+        return _copy_to(out, changed)
+
+    def _is_directional(self, class_name: str) -> bool:
+        return is_directional(class_name) or class_name in self.directional
 
 
-def is_directional(class_name):
-    """Return whether a class's name says left or right, as in `"WalkLeft"` or `"turn_right"`: its mirror image is another action."""
+def is_directional(class_name: str) -> bool:
+    """Return whether a class name contains left or right, as in `"WalkLeft"` or `"turn_right"`.
+
+    The mirror image of such a class shows another action.
+    """
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", class_name)
     return any(word.lower() in ("left", "right") for word in words)
 
 
-def crop_and_resize(frames, share, down, right, out=None):
-    """Cut the same window out of all frames and enlarge it to their size.
+def crop_and_resize(
+    frames: np.ndarray, scale: float, top: float, left: float, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Cut the same window out of all frames and resize it to their size.
 
     Args:
-        frames: uint8 `(n_frames, height, width, 3)`.
-        share: Height and width of the window as a share of the frames', above 0 and at most 1.
-        down: Where it lies between top, 0, and bottom, 1.
-        right: Where it lies between left, 0, and right, 1.
-        out: Where the result goes, uint8 of the same shape; a new array where none is given.
+        frames: uint8 frames `(n_frames, height, width, 3)`.
+        scale: Height and width of the window as a fraction of the frames', above 0 and at most 1.
+        top: Vertical position of the window, from 0 (at the top) to 1 (at the bottom).
+        left: Horizontal position of the window, from 0 (on the left) to 1 (on the right).
+        out: Array for the result, uint8 of the same shape; None creates one.
 
     Returns:
-        uint8 of the same shape.
+        uint8 frames of the same shape.
 
     Raises:
         ValueError: `out` can't hold the result.
     """
     height, width = frames.shape[1:3]
-    inner_height, inner_width = max(1, round(height * share)), max(1, round(width * share))
-    top, left = round((height - inner_height) * down), round((width - inner_width) * right)
-    windows = frames[:, top : top + inner_height, left : left + inner_width]
-    result = out if _is_plain(out, frames) else np.empty(frames.shape, np.uint8)
-    for window, enlarged in zip(windows, result):
-        cv2.resize(window, (width, height), dst=enlarged, interpolation=cv2.INTER_LINEAR)
-    return _put(result, out)
+    crop_height, crop_width = max(1, round(height * scale)), max(1, round(width * scale))
+    y, x = round((height - crop_height) * top), round((width - crop_width) * left)
+    windows = frames[:, y : y + crop_height, x : x + crop_width]
+    result = out if _can_hold(out, frames) else np.empty(frames.shape, np.uint8)
+    for window, resized in zip(windows, result):
+        cv2.resize(window, (width, height), dst=resized, interpolation=cv2.INTER_LINEAR)
+    return _copy_to(out, result)
 
 
-def _is_plain(out, frames):
-    """Return whether OpenCV can write a clip's frames right into an array; where it can't, it may write elsewhere without a word."""
-    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == frames.shape
-    fits = fits and out.flags.c_contiguous and out.flags.writeable
-    return fits and not np.may_share_memory(out, frames)
+def _can_hold(out: np.ndarray | None, frames: np.ndarray) -> TypeGuard[np.ndarray]:
+    """Return whether OpenCV can write a clip's frames directly into an array.
+
+    If it can't, it may write elsewhere without an error.
+    """
+    if not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != frames.shape:
+        return False
+    is_plain = out.flags.c_contiguous and out.flags.writeable
+    return is_plain and not np.may_share_memory(out, frames)
 
 
-def _put(result, out):
-    """Return a result in the place that was asked for."""
+def _copy_to(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
+    """Return a result in the requested array, or as it is if none was requested."""
     if out is None or out is result:
         return result
-    if (
-        not isinstance(out, np.ndarray)
-        or out.dtype != np.uint8
-        or out.shape != result.shape
-        or not out.flags.writeable
-    ):
-        is_given = (
-            f"{out.dtype} {out.shape}{'' if out.flags.writeable else ', read-only'}"
-            if isinstance(out, np.ndarray)
-            else type(out).__name__
-        )
-        raise ValueError(
-            f"out is uint8 {result.shape}, like the frames, and can be written to, not {is_given}."
-        )
-    out[...] = result
-    return out
+    if not isinstance(out, np.ndarray):
+        found = type(out).__name__
+    elif out.dtype == np.uint8 and out.shape == result.shape and out.flags.writeable:
+        out[...] = result
+        return out
+    else:
+        found = f"{out.dtype} {out.shape}{'' if out.flags.writeable else ', read-only'}"
+    raise ValueError(f"out must be a writable uint8 array {result.shape}, not {found}.")

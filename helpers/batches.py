@@ -1,221 +1,238 @@
-"""Batches of clips for every one of Keras's backends. Taught in the chapter *Feed the GPU*."""
+"""Batches of clips for any backend of Keras. Taught in the chapter *Feed the GPU*."""
 
 import os
+import pathlib
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
 
 from helpers.cache import FrameCache
 from helpers.clips import list_clips
-from helpers.video import VideoReadError, frames_from_video_file
+from helpers.video import Seed, VideoReadError, frames_from_video_file
 
-# Before 3.5 Keras doesn't tell when an epoch ends, and each one would be the first again, without a
-# word.
+# Before 3.5, Keras does not report the end of an epoch, so the first would silently be repeated.
 if not hasattr(keras.utils.PyDataset, "on_epoch_begin"):
     raise ImportError(
-        f"Keras {keras.__version__} is too old for helpers.batches; update it by pip install --upgrade keras."
+        f"Keras {keras.__version__} is too old for helpers.batches; "
+        "update it with pip install --upgrade keras."
     )
 
 STOP, LEAVE_OUT = "stop", "leave out"
 
 
 class ClipBatches(keras.utils.PyDataset):
-    """The batches of a split as NumPy arrays, each one a function of seed, epoch and its number.
+    """The batches of a split as NumPy arrays, each a function of the seed, the epoch and its index.
 
-    Nothing is drawn from a state that reading changes, so the batches are the same in whatever
-    order, in however many threads or processes they are made. `keras.Model.fit` takes it as it is
-    (with `shuffle=False`, for the order is shuffled already); a `for` loop gets one epoch after the
-    other, made ahead by threads.
+    Reading changes no random state. The batches are therefore the same in any order, and with any
+    number of threads or processes. Pass an object to `keras.Model.fit` directly (with
+    `shuffle=False`, because it shuffles already). A `for` loop yields one epoch, and the next loop
+    the next epoch. Threads prepare batches in advance.
 
     Args:
-        path: Folder with one folder of videos a class, as in `helpers.video.list_clips`.
-        n_frames: Frames a clip.
-        batch_size: Clips a batch; the last one may be smaller.
-        training: Whether to shuffle, and to start each clip at a random frame; otherwise clips are
-            read from the middle.
+        path: Folder with one folder of videos per class, as for `helpers.clips.list_clips`.
+        n_frames: Number of frames per clip.
+        batch_size: Number of clips per batch; the last batch may be smaller.
+        training: Whether to shuffle, and to start each clip at a random frame. Otherwise clips are
+            read from the middle, in the order of `list_clips`.
         output_size: `(height, width)` in pixels.
-        frame_step: Frames from one frame of a clip to the next.
-        seed: Seed of order, starts and augmentation, 0 or more.
-        cache: Where decoded frames are kept for the next epoch: None (nowhere), `"memory"`, or a
+        frame_step: Distance between two frames of a clip, in frames of the video.
+        seed: Seed of the order, the starts and the augmentation, 0 or more.
+        cache: Where to keep decoded frames for later epochs: None (nowhere), `"memory"`, or a
             folder on disk.
-        start_step: Frames from one possible random start to the next. With a cache, a divisor of
-            `frame_step` keeps less.
-        augment: A `helpers.augmentation.Augmentation`, or another function of frames, class name,
-            seed and the array that the changed frames go into; in training only.
-        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
-            out"`. To leave them out all clips are read once beforehand.
-        workers: Threads that make batches ahead; default: one a core.
-        class_names: The classes by label, such as those of the training set; the folders' names in
-            order where not given.
+        start_step: Distance between two possible random starts, in frames. A divisor of
+            `frame_step` reduces the size of the cache.
+        augment: A `helpers.augmentation.Augmentation`, or another function of the frames, the class
+            name, a seed and the array for the changed frames. Used in training only.
+        unreadable: What to do with clips that can't be read: `"stop"` at the first one, or
+            `"leave out"`. To leave them out, all clips are read once in advance.
+        workers: Number of threads that prepare batches. The default is one per core.
+        class_names: Class names by label, such as those of the training set. The default is the
+            names of the folders in alphabetical order.
 
     Attributes:
-        class_names: Names of the classes, by label.
+        class_names: Class names by label.
         files: The clips.
-        labels: Their classes, int32 `(n_clips,)`.
-        reading: How a clip is read, as keyword arguments.
-        threads: How many threads make batches ahead.
+        labels: Their labels, int32 `(n_clips,)`.
+        shape: Shape of a clip, `(n_frames, height, width, 3)`.
+        sampling: `n_frames`, `output_size` and `frame_step`, as keyword arguments.
+        threads: Number of threads that prepare batches.
         left_out: `(file, reason)` of each clip that was left out.
-        epoch: The epoch that the next `for` loop or the next epoch of `keras.Model.fit` gives.
-            (Under JAX and PyTorch `fit` goes through the beginning of one before the first, to see
-            what the batches are like.)
+        epoch: The epoch that the next `for` loop, or the next epoch of `keras.Model.fit`, uses.
+            (Under JAX and PyTorch, `fit` starts one epoch in advance to find the shape of a batch.)
+        error: The last `VideoReadError`, or None; `fit` wraps it in an error of the backend.
 
     Raises:
-        ValueError: There are no clips, none that can be read, or some of a class that `class_names`
-            lacks.
-        VideoReadError: On reading, a clip can't be read.
+        ValueError: There are no clips, none can be read, or `class_names` lacks the class of some
+            clips.
+        VideoReadError: While batches are read, a clip can't be read.
     """
 
     def __init__(
         self,
-        path,
-        n_frames=10,
-        batch_size=8,
+        path: str | os.PathLike[str],
+        n_frames: int = 10,
+        batch_size: int = 8,
         *,
-        training=False,
-        output_size=(224, 224),
-        frame_step=15,
-        seed=0,
-        cache=None,
-        start_step=1,
-        augment=None,
-        unreadable=STOP,
-        workers=None,
-        class_names=None,
-    ):
-        # One worker for Keras: its own queue hands out an interrupted epoch's batches in the next
-        # one.
+        training: bool = False,
+        output_size: tuple[int, int] = (224, 224),
+        frame_step: int = 15,
+        seed: int = 0,
+        cache: str | os.PathLike[str] | None = None,
+        start_step: int = 1,
+        augment: Callable[..., Any] | None = None,
+        unreadable: str = STOP,
+        workers: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        # One worker for Keras, because its own queue returns the batches of an interrupted epoch in
+        # the next one.
         super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
-            raise ValueError(f'unreadable is "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
+            raise ValueError(f'unreadable must be "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
         self.files, labels, self.class_names = list_clips(path, class_names)
         self.labels = np.array(labels, np.int32)
         self.batch_size, self.training, self.seed = batch_size, training, seed
-        self.epoch, self._begun = 0, False
-        self.threads = workers or available_cores()
-        self._makers, self._coming = ThreadPoolExecutor(self.threads), {}
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
-        self.sampling = {"n_frames": n_frames, "output_size": output_size, "frame_step": frame_step}
-        sizes = self.sampling | {
+        self.sampling: dict[str, Any] = {
+            "n_frames": n_frames,
+            "output_size": output_size,
+            "frame_step": frame_step,
+        }
+        self._options = self.sampling | {
             "start": "random" if training else "center",
             "start_step": start_step if training else 1,
         }
-        self._sizes, self._cache = sizes, None if cache is None else FrameCache(cache, **sizes)
-        self._own = threading.local()
-        self.left_out, self.error = [], None
+        self._cache = None if cache is None else FrameCache(cache, **self._options)
+        self.epoch, self._has_begun = 0, False
+        self.threads = workers or available_cores()
+        self._executor = ThreadPoolExecutor(self.threads)
+        self._pending: dict[tuple[int, int], Future] = {}
+        self._buffers = threading.local()
+        self.error: VideoReadError | None = None
+        self.left_out: list[tuple[pathlib.Path, str]] = []
         if unreadable == LEAVE_OUT:
             self._leave_out()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.files) // self.batch_size)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         return self._take(self.epoch, i)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         for i in range(len(self)):
             yield self._take(epoch, i)
 
-    def on_epoch_begin(self):
-        self._begun = True
+    def on_epoch_begin(self) -> None:
+        self._has_begun = True
 
-    def on_epoch_end(self):
-        # Keras also ends an epoch that it has not begun, before the first one.
-        self.epoch += self._begun
-        self._begun = False
+    def on_epoch_end(self) -> None:
+        # Before the first epoch, Keras ends one that has not begun.
+        self.epoch += self._has_begun
+        self._has_begun = False
 
-    def batch(self, epoch, i):
-        """Return batch `i` of an epoch: uint8 RGB `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`.
+    def batch(self, epoch: int, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return one batch of an epoch.
+
+        Args:
+            epoch: The epoch, from 0.
+            i: Index of the batch; negative indices count from the end, as in a list.
+
+        Returns:
+            `(frames, labels)`: uint8 RGB frames `(batch, n_frames, height, width, 3)` and int32
+            labels `(batch,)`.
 
         Raises:
-            IndexError: An epoch has no such batch; -1 is its last one, as in a list.
+            IndexError: An epoch has no such batch.
             VideoReadError: A clip can't be read.
         """
-        begin = self._number(i) * self.batch_size
-        chosen = self.order(epoch)[begin : begin + self.batch_size]
-        frames = np.empty((len(chosen), *self.shape), np.uint8)
-        for out, clip in zip(frames, chosen.tolist()):
+        begin = self._check_index(i) * self.batch_size
+        clips = self.order(epoch)[begin : begin + self.batch_size]
+        frames = np.empty((len(clips), *self.shape), np.uint8)
+        for out, clip in zip(frames, clips.tolist()):
             self._put_clip(epoch, clip, out)
-        return frames, self.labels[chosen]
+        return frames, self.labels[clips]
 
-    def _number(self, i):
-        """Return the number of batch `i`, which counts from the end if it is negative."""
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the indices of the clips in the order of an epoch."""
+        clips = np.arange(len(self.files))
+        if not self.training:
+            return clips
+        return np.random.default_rng((self.seed, epoch)).permutation(clips)
+
+    def _check_index(self, i: int) -> int:
+        """Return the index of a batch as 0 or more."""
         if not -len(self) <= i < len(self):
             raise IndexError(
                 f"There is no batch {i}: an epoch has {len(self)}, from 0 to {len(self) - 1}."
             )
         return int(i) % len(self)
 
-    def _take(self, epoch, i):
-        """Return batch `i` of an epoch, and have threads make the next ones."""
-        i = self._number(i)
-        last = min(len(self), i + 1 + 2 * self.threads)
-        wanted = [(epoch, j) for j in range(i, last)]
-        begun = self._coming.get(wanted[0])
-        if begun and begun.done() and begun.exception():
-            del self._coming[wanted[0]]  # what was in its way may have been mended since
-        self._coming = {
-            key: self._coming.get(key) or self._makers.submit(self.batch, *key) for key in wanted
+    def _take(self, epoch: int, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `i` of an epoch, and let the threads prepare those that follow."""
+        i = self._check_index(i)
+        end = min(len(self), i + 1 + 2 * self.threads)
+        failed = self._pending.get((epoch, i))
+        if failed and failed.done() and failed.exception():
+            del self._pending[epoch, i]  # the cause may have been removed since
+        self._pending = {
+            key: self._pending.get(key) or self._executor.submit(self.batch, *key)
+            for key in ((epoch, j) for j in range(i, end))
         }
         try:
-            return self._coming[wanted[0]].result()
+            return self._pending[epoch, i].result()
         except VideoReadError as error:
             self.error = error
             raise
 
-    def order(self, epoch):
-        """Return the numbers of the clips in the order of an epoch."""
-        clips = np.arange(len(self.files))
-        return (
-            np.random.default_rng((self.seed, epoch)).permutation(clips) if self.training else clips
-        )
-
-    def _put_clip(self, epoch, clip, out):
+    def _put_clip(self, epoch: int, clip: int, out: np.ndarray) -> None:
+        """Read a clip into an array, in training with its random start and augmentation."""
         file, seed = self.files[clip], (self.seed, epoch, clip)
-        # The order is drawn from (seed, epoch), and NumPy fills a seed up with zeros: (seed, epoch,
-        # 0, 0) would be the same.
-        start = (*seed, 0 if clip else 2)
+        # NumPy pads a seed with zeros, so (seed, epoch, 0, 0) would be the seed of the order.
+        start_seed = (*seed, 0 if clip else 2)
         if self.augment is None:
-            self._read(file, start, out)
+            self._read(file, start_seed, out)
             return
-        # Each thread has one place for clips on their way: to ask for new memory each time takes
-        # longer than to fill it.
-        if not hasattr(self._own, "frames"):
-            self._own.frames = np.empty(self.shape, np.uint8)
-        self._read(file, start, self._own.frames)
-        self.augment(self._own.frames, self.class_names[self.labels[clip]], (*seed, 1), out)
+        # Each thread reuses a buffer, because allocating memory takes longer than filling it.
+        if not hasattr(self._buffers, "frames"):
+            self._buffers.frames = np.empty(self.shape, np.uint8)
+        frames = self._buffers.frames
+        self._read(file, start_seed, frames)
+        self.augment(frames, self.class_names[self.labels[clip]], (*seed, 1), out)
 
-    def _read(self, file, seed, out):
+    def _read(self, file: pathlib.Path, seed: Seed, out: np.ndarray) -> None:
         if self._cache is None:
-            out[...] = frames_from_video_file(file, seed=seed, **self._sizes)
+            out[...] = frames_from_video_file(file, seed=seed, **self._options)
         else:
             self._cache.read(file, seed, out)
 
-    def _leave_out(self):
-        """Read all clips once, into the cache if there is one, and go on without those that can't be read."""
+    def _leave_out(self) -> None:
+        """Read all clips once, into the cache if there is one, and drop the unreadable ones."""
 
-        def reason(file):
+        def reason(file: pathlib.Path) -> str | None:
             try:
                 self._read(file, 0, np.empty(self.shape, np.uint8))
             except VideoReadError as error:
                 return str(error)
+            return None
 
-        with ThreadPoolExecutor(available_cores()) as pool:
-            reasons = list(pool.map(reason, self.files))
+        with ThreadPoolExecutor(available_cores()) as executor:
+            reasons = list(executor.map(reason, self.files))
         self.left_out = [(file, why) for file, why in zip(self.files, reasons) if why]
-        readable = np.array([not why for why in reasons])
-        if not readable.any():
+        is_readable = np.array([not why for why in reasons])
+        if not is_readable.any():
             raise ValueError(
                 f"None of the {len(self.files)} clips can be read; the first: {reasons[0]}"
             )
-        self.files, self.labels = (
-            [file for file, fine in zip(self.files, readable) if fine],
-            self.labels[readable],
-        )
+        self.files = [file for file, keep in zip(self.files, is_readable) if keep]
+        self.labels = self.labels[is_readable]
         if self.left_out:
             listed = "\n".join(why for _, why in self.left_out)
             warnings.warn(
@@ -224,6 +241,8 @@ class ClipBatches(keras.utils.PyDataset):
             )
 
 
-def available_cores():
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

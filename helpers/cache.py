@@ -1,17 +1,19 @@
-"""Decoded frames, kept for the next epoch. Taught in the chapter *Feed the GPU*.
+"""A cache of decoded frames for later epochs. Taught in the chapter *Feed the GPU*.
 
-Of each clip all those frames are kept that some start may ask for, as small as they are needed and
-without bars. Chance comes in afterwards: starts, crops, flips and colours are drawn anew in each
-epoch, as if nothing were kept.
+Of each clip, the cache stores exactly the frames that some start can need, at the requested size
+and without padding. Everything random comes after the cache: starts, crops, flips and colours are
+drawn again in each epoch, as if nothing were stored.
 """
 
 import dataclasses
 import errno
 import hashlib
 import json
+import os
 import pathlib
 import threading
 import zlib
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -19,62 +21,66 @@ import numpy as np
 from helpers import video
 from helpers.atomic import atomic_write, locked
 from helpers.hashing import hash_code
+from helpers.video import Seed
 
 
 class FrameCache:
-    """Reads clips as `frames_from_video_file` does, the second time without decoding them.
+    """Reads clips like `frames_from_video_file`, but decodes each clip only once.
 
-    On disk each clip has a file of its own, in a folder whose name stands for the sizes, OpenCV's
-    version and this code, and under a name that stands for the clip's bytes. So nothing is used for
-    what it was not made from; what is damaged, half-written or of another version is made anew.
+    On disk, each clip has a file of its own. Its folder is named after the settings, OpenCV's
+    version and this code, and the file after the content of the clip. So frames are never used for
+    anything they were not made from, and damaged, incomplete or outdated files are written again.
     Several processes may share a folder. It can be deleted at any time.
 
     Args:
-        place: `"memory"`, or a folder on disk.
-        n_frames: As in `frames_from_video_file`, like all that follow.
+        location: `"memory"`, or a folder on disk.
+        n_frames: Number of frames per clip.
         output_size: `(height, width)` in pixels.
-        frame_step: Frames from one returned frame to the next.
-        start: `"random"` or `"center"`.
-        start_step: Frames from one possible random start to the next. If it divides `frame_step`,
-            less has to be kept.
+        frame_step: Distance between two frames of a clip, in frames of the video.
+        start: The first frame, `"random"` or `"center"`.
+        start_step: Distance between two possible random starts, in frames. A divisor of
+            `frame_step` reduces the size of the cache.
     """
 
     def __init__(
         self,
-        place,
-        n_frames,
-        output_size=(224, 224),
-        frame_step=15,
+        location: str | os.PathLike[str],
+        n_frames: int,
+        output_size: tuple[int, int] = (224, 224),
+        frame_step: int = 15,
         *,
-        start="random",
-        start_step=1,
-    ):
-        self.output_size = tuple(output_size)
-        self._choice = {
+        start: str = "random",
+        start_step: int = 1,
+    ) -> None:
+        height, width = output_size
+        self.output_size = height, width
+        self._sampling: dict[str, Any] = {
             "n_frames": n_frames,
             "frame_step": frame_step,
             "start": start,
             "start_step": start_step,
         }
-        self._made_by = self._choice | {
-            "output_size": list(output_size),
+        self._made_from = self._sampling | {
+            "output_size": [height, width],
             "opencv": cv2.__version__,
             "code": hash_code(pathlib.Path(video.__file__), pathlib.Path(__file__)),
         }
         self.folder = None
-        if place != "memory":
-            name = hashlib.sha256(json.dumps(self._made_by).encode()).hexdigest()[:16]
-            self.folder = pathlib.Path(place) / name
-        self._entries = {}
-        self._writing = threading.Lock()
+        if location != "memory":
+            name = hashlib.sha256(json.dumps(self._made_from).encode()).hexdigest()[:16]
+            self.folder = pathlib.Path(location) / name
+        self._entries: dict[pathlib.Path, tuple[_Entry, tuple[int, int]]] = {}
+        self._write_lock = threading.Lock()
 
-    def read(self, path, seed=None, out=None):
+    def read(
+        self, path: str | os.PathLike[str], seed: Seed = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the frames that `frames_from_video_file` returns for this clip and seed.
 
         Args:
             path: The video file.
-            seed: What `numpy.random.default_rng` takes.
-            out: Where the frames go; a new array where none is given.
+            seed: Seed for `numpy.random.default_rng`.
+            out: Array for the frames; None creates one.
 
         Returns:
             uint8 RGB frames `(n_frames, height, width, 3)`.
@@ -83,162 +89,200 @@ class FrameCache:
             VideoReadError: The file can't be opened or decoded.
             OSError: The cache can't be written, for example because the disk is full.
         """
-        entry = self._entry(pathlib.Path(path))
+        path = pathlib.Path(path)
+        entry = self._get_entry(path)
         try:
-            return self._frames(entry, seed, out)
+            return self._copy_frames(entry, seed, out)
         except (OSError, ValueError):
-            # What was whole when it was opened has been damaged or deleted since.
-            return self._frames(self._entry(pathlib.Path(path), anew=True), seed, out)
+            # The file was valid when it was opened, and has been damaged or deleted since.
+            return self._copy_frames(self._get_entry(path, replace=True), seed, out)
 
-    def _frames(self, entry, seed, out):
-        rows = np.searchsorted(
-            entry.kept, video.frame_indices(entry.length, seed=seed, **self._choice)
-        )
-        frames = np.empty((len(rows), *self.output_size, 3), np.uint8) if out is None else out
+    def _copy_frames(self, entry: "_Entry", seed: Seed, out: np.ndarray | None) -> np.ndarray:
+        indices = video.frame_indices(entry.length, seed=seed, **self._sampling)
+        frames = np.empty((len(indices), *self.output_size, 3), np.uint8) if out is None else out
         frames[...] = 0
-        entry.copy(rows, video.crop_padding(frames, *entry.shape[:2]))
+        target = video.crop_padding(frames, *entry.shape[:2])
+        entry.copy(np.searchsorted(entry.indices, indices), target)
         return frames
 
-    def _entry(self, path, anew=False):
-        """Return what is kept of a clip; decode and keep it, if nothing is."""
+    def _get_entry(self, path: pathlib.Path, replace: bool = False) -> "_Entry":
+        """Return a clip's entry; if there is none, or it must be replaced, decode the clip."""
         try:
             stat = path.stat()
         except OSError as error:
             raise video.VideoReadError(
-                f"{path} is not there; check its name, or fetch it anew."
+                f"{path} does not exist; check the path, or download the file again."
             ) from error
         state = (stat.st_mtime_ns, stat.st_size)
         entry, known_state = self._entries.get(path, (None, None))
-        if anew or state != known_state:
-            entry = (
-                self._keep_in_memory(path)
-                if self.folder is None
-                else self._keep_on_disk(path, anew)
-            )
+        if entry is None or replace or state != known_state:
+            if self.folder is None:
+                entry = _MemoryEntry(*self._decode(path))
+            else:
+                entry = self._get_disk_entry(self.folder, path, replace)
             self._entries[path] = entry, state
         return entry
 
-    def _keep_in_memory(self, path):
-        return _InMemory(*self._decode(path))
-
-    def _keep_on_disk(self, path, anew):
+    def _get_disk_entry(
+        self, folder: pathlib.Path, path: pathlib.Path, replace: bool
+    ) -> "_DiskEntry":
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        made_from = self._made_by | {"clip": digest}
-        file = self.folder / f"{path.stem}-{digest[:16]}.frames"
+        made_from = self._made_from | {"clip": digest}
+        file = folder / f"{path.stem}-{digest[:16]}.frames"
         try:
-            if not anew:
-                return _OnDisk.open(file, made_from)
+            if not replace:
+                return _DiskEntry.open(file, made_from)
         except (OSError, ValueError):
-            pass  # not there, damaged, or made from something else
-        length, kept, pictures = self._decode(path)
+            pass  # missing, damaged, or made from something else
+        decoded = self._decode(path)
         try:
-            with self._writing, locked(self.folder), atomic_write(file) as temp_path:
-                _OnDisk.write(temp_path, made_from, length, kept, pictures)
+            with self._write_lock, locked(folder), atomic_write(file) as temp_path:
+                _DiskEntry.write(temp_path, made_from, *decoded)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            way_out = "free some space, choose another folder, or raise start_step"
             raise OSError(
-                error.errno, f"No space is left for the cache in {self.folder}: {way_out}."
+                error.errno,
+                f"No space is left for the cache in {folder}; "
+                "free some space, choose another folder, or raise start_step.",
             ) from error
-        return _OnDisk.open(file, made_from)
+        return _DiskEntry.open(file, made_from)
 
-    def _decode(self, path):
-        """Return the clip's length, the numbers of the frames to keep, and those frames without bars."""
+    def _decode(self, path: pathlib.Path) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return the clip's length, the indices of the frames to store, and these frames."""
 
-        def choose(length):
-            return cached_indices(length, **self._choice)
+        def choose(length: int) -> np.ndarray:
+            return cached_indices(length, **self._sampling)
 
-        pictures, length = video.read_frames(path, choose, self.output_size)
-        return length, choose(length), pictures
+        frames, length = video.read_frames(path, choose, self.output_size)
+        return length, choose(length), frames
 
 
-def cached_indices(length, n_frames, frame_step, start="random", start_step=1):
-    """Return the frames of a clip that some start may ask for.
+def cached_indices(
+    length: int, n_frames: int, frame_step: int, start: str = "random", start_step: int = 1
+) -> np.ndarray:
+    """Return the indices of the frames of a clip that some start can need.
 
     Args:
-        length: Frames that the clip has; the others as in `frames_from_video_file`.
+        length: Number of frames in the clip.
+        n_frames: Number of frames to read.
+        frame_step: Distance between two frames to read.
+        start: The first frame, `"random"` or `"center"`.
+        start_step: Distance between two possible random starts.
 
     Returns:
-        Their numbers, ascending, each once.
+        The indices in ascending order, each once.
     """
     first = video.frame_indices(length, n_frames, frame_step, 0 if start == "random" else start)
-    spare = length - 1 - (n_frames - 1) * frame_step
-    if start != "random" or spare < 1:
+    last_start = length - 1 - (n_frames - 1) * frame_step
+    if start != "random" or last_start < 1:
         return np.unique(first)
-    return np.unique(first + np.arange(0, spare + 1, start_step)[:, None])
+    return np.unique(first + np.arange(0, last_start + 1, start_step)[:, None])
 
 
 @dataclasses.dataclass
-class _InMemory:
+class _MemoryEntry:
+    """The stored frames of a clip in memory.
+
+    Attributes:
+        length: Number of frames in the clip.
+        indices: Indices of the stored frames, ascending.
+        frames: uint8 RGB frames `(len(indices), inner_height, inner_width, 3)`.
+    """
+
     length: int
-    kept: np.ndarray
-    pictures: np.ndarray
+    indices: np.ndarray
+    frames: np.ndarray
 
     @property
-    def shape(self):
-        return self.pictures.shape[1:]
+    def shape(self) -> tuple[int, ...]:
+        return self.frames.shape[1:]
 
-    def copy(self, rows, target):
-        for picture, row in zip(target, rows):
-            picture[...] = self.pictures[row]
+    def copy(self, rows: np.ndarray, target: np.ndarray) -> None:
+        """Copy the stored frames with the given row numbers to an array."""
+        for frame, row in zip(target, rows):
+            frame[...] = self.frames[row]
 
 
 @dataclasses.dataclass
-class _OnDisk:
-    """A file of two lines of text, a checksum and what it is a checksum of, and the pictures' bytes."""
+class _DiskEntry:
+    """The stored frames of a clip in a file.
+
+    The file consists of a line of JSON, preceded by a line with its CRC-32 in hexadecimal, and the
+    raw bytes of the frames. The JSON contains the CRC-32 of each frame. A ZIP with uncompressed
+    members could hold the same, but `zipfile` parses its table of contents first, and is slower.
+
+    Attributes:
+        file: The file.
+        length: Number of frames in the clip.
+        indices: Indices of the stored frames, ascending.
+        checksums: CRC-32 of each stored frame.
+        offset: Position of the first frame in the file, in bytes.
+        shape: Shape of each stored frame.
+    """
 
     file: pathlib.Path
     length: int
-    kept: np.ndarray
+    indices: np.ndarray
     checksums: np.ndarray
-    begin: int
-    shape: tuple
+    offset: int
+    shape: tuple[int, ...]
 
-    @classmethod
-    def write(cls, file, made_from, length, kept, pictures):
-        checksums = [zlib.crc32(picture) for picture in pictures]
-        about = {
+    @staticmethod
+    def write(
+        file: pathlib.Path,
+        made_from: dict[str, Any],
+        length: int,
+        indices: np.ndarray,
+        frames: np.ndarray,
+    ) -> None:
+        header = {
             "made_from": made_from,
             "length": length,
-            "kept": kept.tolist(),
-            "shape": pictures.shape[1:],
-            "checksums": checksums,
+            "indices": indices.tolist(),
+            "shape": frames.shape[1:],
+            "checksums": [zlib.crc32(frame) for frame in frames],
         }
-        line = json.dumps(about).encode()
-        with open(file, "wb") as temp_path:
-            temp_path.write(b"%08x\n%s\n" % (zlib.crc32(line), line))
-            temp_path.write(pictures.data)
+        line = json.dumps(header).encode()
+        with open(file, "wb") as target:
+            target.write(b"%08x\n%s\n" % (zlib.crc32(line), line))
+            target.write(frames.data)
 
     @classmethod
-    def open(cls, file, made_from):
-        """Raises ValueError if the file is damaged or made from something else; its pictures are checked when read."""
-        with open(file, "rb") as kept:
-            checksum, line = kept.readline().strip(), kept.readline().strip()
-            begin, end = kept.tell(), kept.seek(0, 2)
+    def open(cls, file: pathlib.Path, made_from: dict[str, Any]) -> Self:
+        """Read the header of a file; the frames are checked when they are read.
+
+        Raises:
+            OSError: The file can't be read.
+            ValueError: The file is damaged or was made from something else.
+        """
+        with open(file, "rb") as source:
+            checksum, line = source.readline().strip(), source.readline().strip()
+            offset, size = source.tell(), source.seek(0, os.SEEK_END)
         if int(checksum, 16) != zlib.crc32(line):
             raise ValueError(f"{file} is damaged.")
-        about = json.loads(line)
-        shape = tuple(about["shape"])
-        if about["made_from"] != made_from or end != begin + len(about["kept"]) * np.prod(shape):
-            raise ValueError(f"{file} is made from something else, or not whole.")
-        return cls(
-            file,
-            about["length"],
-            np.array(about["kept"]),
-            np.array(about["checksums"]),
-            begin,
-            shape,
-        )
+        header = json.loads(line)
+        indices, shape = np.array(header["indices"]), tuple(header["shape"])
+        if header["made_from"] != made_from or size != offset + len(indices) * np.prod(shape):
+            raise ValueError(f"{file} was made from something else, or is incomplete.")
+        checksums = np.array(header["checksums"])
+        return cls(file, header["length"], indices, checksums, offset, shape)
 
-    def copy(self, rows, target):
-        kept = np.empty(self.shape, np.uint8)
-        with open(self.file, "rb", buffering=0) as file:
-            for picture, row in zip(target, rows):
-                file.seek(self.begin + int(row) * kept.nbytes)
-                if (
-                    file.readinto(kept.data) < kept.nbytes
-                    or zlib.crc32(kept) != self.checksums[row]
-                ):
+    def copy(self, rows: np.ndarray, target: np.ndarray) -> None:
+        """Copy the stored frames with the given row numbers to an array.
+
+        Raises:
+            OSError: The file can't be read.
+            ValueError: The file is damaged.
+        """
+        stored = np.empty(self.shape, np.uint8)
+        with open(self.file, "rb", buffering=0) as source:
+            for frame, row in zip(target, rows):
+                source.seek(self.offset + int(row) * stored.nbytes)
+                n_read = source.readinto(stored.data)
+                if n_read < stored.nbytes or zlib.crc32(stored.data) != self.checksums[row]:
                     raise ValueError(f"{self.file} is damaged.")
-                picture[...] = kept
+                frame[...] = stored
+
+
+_Entry = _MemoryEntry | _DiskEntry

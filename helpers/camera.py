@@ -1,37 +1,46 @@
-"""A video from the reader's camera or disk into Colab, which runs elsewhere. Taught in the chapter *Try your own video*."""
+"""Videos from the reader's camera or disk in Colab. Taught in the chapter *Try your own video*.
+
+A notebook in Colab runs on a remote machine, so the browser must record or upload the video.
+"""
 
 import base64
 import importlib
+import os
 import pathlib
+import types
 
 from helpers.atomic import atomic_write, locked
 
-# A function in JavaScript from seconds to a data URL, or to what went wrong.
+# A JavaScript function of the length in seconds that returns a data URL or an error message.
 RECORD = (pathlib.Path(__file__).parent / "assets" / "camera.js").read_text()
 
 
 class CameraError(Exception):
-    """Nothing was recorded or uploaded; the message says why, and what to do."""
+    """Nothing was recorded or uploaded. The message gives the reason and the remedy."""
 
 
-def record_from_camera(path="camera.webm", seconds=5):
-    """Record a video with the camera of the computer or phone that shows this notebook in Colab, without sound.
+def record_from_camera(
+    path: str | os.PathLike[str] = "camera.webm", seconds: float = 5
+) -> pathlib.Path:
+    """Record a silent video with the camera of the device that shows this notebook in Colab.
 
     Args:
-        path: Where it goes. The browser decides on the format, and OpenCV goes by content, so any name will do.
-        seconds: How long, after a count of three.
+        path: The file to write. The browser chooses the format; the suffix does not matter, because
+            OpenCV recognises the content.
+        seconds: Length of the recording, which starts after a countdown from three.
 
     Returns:
         The path.
 
     Raises:
-        CameraError: This is not Colab, or there is no camera, or it may not be used.
+        CameraError: This is not Colab, there is no camera, or the page may not use it.
     """
-    answer = _colab("output").eval_js(f"({RECORD})({seconds})")
+    answer = _import_from_colab("output").eval_js(f"({RECORD})({seconds})")
     kind, _, data = answer.partition(";base64,")
     if not (kind.startswith("data:") and data):
         raise CameraError(
-            f"The camera recorded nothing ({answer[:200]}); allow the page to use it, or upload a file."
+            f"The camera recorded nothing ({answer[:200]}); "
+            "allow the page to use the camera, or upload a file."
         )
     path = pathlib.Path(path)
     with locked(path.parent), atomic_write(path) as temp_path:
@@ -39,25 +48,26 @@ def record_from_camera(path="camera.webm", seconds=5):
     return path
 
 
-def upload():
-    """Ask for a file of the computer or phone that shows this notebook in Colab, and copy it into the current folder.
+def upload() -> pathlib.Path:
+    """Ask for a file from the device that shows this notebook in Colab, and save it here.
 
     Returns:
-        Its path.
+        The path of the copy in the current folder.
 
     Raises:
         CameraError: This is not Colab, or no file was chosen.
     """
-    files = _colab("files").upload()
+    files = _import_from_colab("files").upload()
     if not files:
         raise CameraError("No file was chosen; run the cell again to choose one.")
     return pathlib.Path(next(iter(files)))
 
 
-def _colab(module):
+def _import_from_colab(module: str) -> types.ModuleType:
     try:
         return importlib.import_module(f"google.colab.{module}")
     except ImportError as error:
         raise CameraError(
-            "Camera and upload work in Colab only; elsewhere, record with the camera's own program and name the file."
+            "Recording and uploading work in Colab only; elsewhere, record with the camera's own "
+            "program and give the path of the file."
         ) from error

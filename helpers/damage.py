@@ -1,8 +1,8 @@
-"""What FFmpeg itself says is wrong with a video. Taught in the chapter *Load video*.
+"""Damage that FFmpeg itself reports in a video. Taught in the chapter *Load video*.
 
-OpenCV hands on frames, not FFmpeg's error messages. They are printed, so a process of its own
-decodes the file and its output is read. That takes a second or so; `helpers.video` asks only where
-a file looks suspicious, and refuses it only if an error was reported.
+OpenCV returns frames, but not FFmpeg's error messages, which FFmpeg prints. Therefore a separate
+process decodes the file, and its output is read. This takes about a second, so `helpers.video` does
+it only for files that look suspicious, and refuses them only if FFmpeg reports an error.
 """
 
 import functools
@@ -17,16 +17,18 @@ import os, sys
 import cv2
 
 capture = cv2.VideoCapture(os.fsencode(sys.argv[1]), cv2.CAP_FFMPEG, (cv2.CAP_PROP_N_THREADS, 1))
-left, convert = map(int, sys.argv[2:])
-while left and capture.grab():
-    left -= 1
+remaining, convert = map(int, sys.argv[2:])
+while remaining and capture.grab():
+    remaining -= 1
     if convert:
         capture.retrieve()
 """
-# OpenCV prints FFmpeg's messages behind this, down to the level asked for: 16 stands for errors.
-_PREFIX, _ERRORS = "[OPENCV:FFMPEG:", "16"
-# What FFmpeg reports as an error of files that play as they should: of frames that a trimmed video
-# hides, and of chapters.
+# OpenCV prints this before each message of FFmpeg's.
+_PREFIX = "[OPENCV:FFMPEG:"
+# FFmpeg's log level for errors.
+_ERROR_LEVEL = "16"
+# Errors that FFmpeg reports for intact files: they concern the hidden frames of a trimmed video, or
+# chapters.
 _HARMLESS = re.compile(
     "^mmco: |co located POCs unavailable|number of reference frames|QT chapter track"
 )
@@ -35,17 +37,18 @@ _UNSUPPORTED = re.compile(
 )
 
 
-def decoding_errors(path, n_frames=-1, *, convert=False):
-    """Decode a video in a process of its own and return FFmpeg's error messages.
+def decoding_errors(
+    path: str | os.PathLike[str], n_frames: int = -1, *, convert: bool = False
+) -> tuple[str, ...]:
+    """Decode a video in a separate process and return FFmpeg's error messages.
 
     Args:
         path: The video file.
-        n_frames: Frames to decode; all of them where it is negative.
-        convert: Whether to convert the frames to RGB, too.
+        n_frames: Number of frames to decode from the start; a negative number means all.
+        convert: Whether to convert the frames to RGB as well.
 
     Returns:
-        A tuple of messages, empty where the file decodes without an error; harmless ones are left
-        out.
+        The messages, without harmless ones; empty if the file decodes without an error.
     """
     path = pathlib.Path(path).absolute()
     stat = path.stat()
@@ -53,26 +56,35 @@ def decoding_errors(path, n_frames=-1, *, convert=False):
 
 
 @functools.lru_cache(maxsize=1024)
-def _decoding_errors(path, n_frames, convert, modified, size):
-    """Remember what was reported as long as the file has the same time and size."""
-    environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": _ERRORS, "OPENCV_LOG_LEVEL": "OFF"}
-    command = [sys.executable, "-c", _DECODE, os.fsencode(path), str(n_frames), str(convert)]
+def _decoding_errors(
+    path: pathlib.Path, n_frames: int, convert: int, modified: int, size: int
+) -> tuple[str, ...]:
+    """Do the work of `decoding_errors`, once for each time of modification and size of a file."""
+    environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": _ERROR_LEVEL, "OPENCV_LOG_LEVEL": "OFF"}
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        [sys.executable, "-c", _DECODE, os.fsencode(path), str(n_frames), str(convert)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     lines = done.stdout.decode(errors="replace").splitlines()
     reported = (line.partition("] ")[2] for line in lines if line.startswith(_PREFIX))
     messages = tuple(message for message in reported if not _HARMLESS.search(message))
-    # A decoder that crashes reports nothing.
-    return messages or (f"the decoder ended with status {done.returncode}",) * bool(done.returncode)
+    if done.returncode and not messages:  # a decoder that crashes reports nothing
+        return (f"the decoder ended with status {done.returncode}",)
+    return messages
 
 
-def is_unsupported(path):
-    """Return whether FFmpeg says that it can't decode files of this kind, and not that this one is damaged."""
+def is_unsupported(path: str | os.PathLike[str]) -> bool:
+    """Return whether FFmpeg can't decode files of this kind, rather than only this damaged file."""
     messages = decoding_errors(path, 1)
     return bool(messages) and _UNSUPPORTED.search(messages[0]) is not None
 
 
-def is_unconverted(path):
-    """Return whether OpenCV fails to convert the frames of an interlaced video to RGB: it then returns what memory holds."""
+def is_unconverted(path: str | os.PathLike[str]) -> bool:
+    """Return whether OpenCV can't convert the frames to RGB because they are interlaced.
+
+    OpenCV does not report the failure; the frames it returns are uninitialised memory.
+    """
     return any("interlaced" in message for message in decoding_errors(path, 1, convert=True))

@@ -1,9 +1,12 @@
-"""From video files to batches, by tf.data. Taught in the chapter *Load video*.
+"""Batches of clips for tf.data. Taught in the chapter *Load video*.
 
-The only module that imports TensorFlow.
+The only module that imports TensorFlow when it is imported.
 """
 
 import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,53 +14,54 @@ from helpers.batches import ClipBatches, available_cores
 
 
 def make_dataset(
-    path,
-    n_frames=10,
-    batch_size=8,
+    path: str | os.PathLike[str],
+    n_frames: int = 10,
+    batch_size: int = 8,
     *,
-    training=False,
-    output_size=(224, 224),
-    frame_step=15,
-    seed=0,
-    cache=None,
-    start_step=1,
-    augment=None,
-    unreadable="stop",
-    class_names=None,
-):
-    """Make a data set of the clips of a split.
+    training: bool = False,
+    output_size: tuple[int, int] = (224, 224),
+    frame_step: int = 15,
+    seed: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+    start_step: int = 1,
+    augment: Callable[..., Any] | None = None,
+    unreadable: str = "stop",
+    class_names: Sequence[str] | None = None,
+) -> tf.data.Dataset:
+    """Make a dataset from the clips of a split.
 
-    Clips are decoded in parallel and come in a fixed order. In training the order is shuffled and
-    every clip starts at a random frame, both anew in each epoch and the same for the same seed;
-    otherwise clips are read from the middle.
+    Clips are decoded in parallel, in a fixed order. In training, each epoch shuffles the clips and
+    draws a random start for each of them again, reproducibly for a seed. Otherwise clips are read
+    from the middle, in the order of `helpers.clips.list_clips`.
 
     Args:
-        path: Folder with one folder of videos a class, as in `helpers.video.list_clips`.
-        n_frames: Frames a clip.
-        batch_size: Clips a batch; the last one may be smaller.
-        training: Whether to shuffle.
+        path: Folder with one folder of videos per class, as for `helpers.clips.list_clips`.
+        n_frames: Number of frames per clip.
+        batch_size: Number of clips per batch; the last batch may be smaller.
+        training: Whether to shuffle and start at random frames.
         output_size: `(height, width)` in pixels.
-        frame_step: Frames from one frame of a clip to the next.
-        seed: Seed of order, starts and augmentation, 0 or more.
-        cache: Where decoded frames are kept for the next epoch: None (nowhere), `"memory"`, or a
+        frame_step: Distance between two frames of a clip, in frames of the video.
+        seed: Seed of the order, the starts and the augmentation, 0 or more.
+        cache: Where to keep decoded frames for later epochs: None (nowhere), `"memory"`, or a
             folder on disk.
-        start_step: Frames from one possible random start to the next; with a cache, a divisor of
-            `frame_step` keeps less.
-        augment: A `helpers.augmentation.Augmentation`; in training only.
-        unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
-            out"`.
-        class_names: The classes by label, such as those of the training set; the folders' names in
-            order where not given.
+        start_step: Distance between two possible random starts, in frames. A divisor of
+            `frame_step` reduces the size of the cache.
+        augment: A `helpers.augmentation.Augmentation`; used in training only.
+        unreadable: What to do with clips that can't be read: `"stop"` at the first one, or
+            `"leave out"`.
+        class_names: Class names by label, such as those of the training set. The default is the
+            names of the folders in alphabetical order.
 
     Returns:
-        A `tf.data.Dataset` of known length that gives `(frames, labels)`: uint8 RGB `(batch,
-        n_frames, height, width, 3)` and int32 `(batch,)`. Its attribute `class_names` names the
-        labels, `left_out` lists the clips left out. A clip that can't be read otherwise ends the
-        iteration with TensorFlow's error, whose message names the clip.
+        A `tf.data.Dataset` of known length that yields `(frames, labels)`: uint8 RGB frames
+        `(batch, n_frames, height, width, 3)` and int32 labels `(batch,)`. Its attribute
+        `class_names` contains the class names by label, and `left_out` the clips that were left
+        out, with reasons. A clip that can't be read otherwise ends the iteration with an error of
+        TensorFlow's, whose message names the clip.
 
     Raises:
-        ValueError: There are no clips, none that can be read, or some of a class that `class_names`
-            lacks.
+        ValueError: There are no clips, none can be read, or `class_names` lacks the class of some
+            clips.
     """
     batches = ClipBatches(
         path,
@@ -75,7 +79,7 @@ def make_dataset(
     )
     epochs = itertools.count()
 
-    def numbers():
+    def indices() -> Iterator[tuple[int, int]]:
         # tf.data calls this at the beginning of each pass.
         epoch = next(epochs)
         return ((epoch, i) for i in range(len(batches)))
@@ -84,13 +88,13 @@ def make_dataset(
         frames, labels = tf.numpy_function(batches.batch, [epoch, i], [tf.uint8, tf.int32])
         return tf.ensure_shape(frames, (None, *batches.shape)), tf.ensure_shape(labels, (None,))
 
-    number = tf.TensorSpec((), tf.int64)
-    dataset = tf.data.Dataset.from_generator(numbers, output_signature=(number, number))
+    index = tf.TensorSpec((), tf.int64)
+    dataset = tf.data.Dataset.from_generator(indices, output_signature=(index, index))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     dataset = dataset.map(make_batch, num_parallel_calls=available_cores()).prefetch(2)
-    # Nothing is left to tune, and at the end of each pass tf.data would wait for its tuner, up to a
-    # second. Its optimisations stay: without them validation on several devices (MirroredStrategy)
-    # ends in a segmentation fault, in TensorFlow 2.21.
+    # There is nothing to tune, but tf.data would wait for its autotuner at the end of each pass, up
+    # to a second. Its optimisations stay on: without them, TensorFlow 2.21 ends in a segmentation
+    # fault when it validates on several devices with MirroredStrategy.
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.with_options(options)

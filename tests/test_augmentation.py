@@ -1,4 +1,4 @@
-"""Chance changes to clips."""
+"""Random changes to clips."""
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ def clip():
     ],
     ids=["all", "flip", "crop", "colour"],
 )
-def test_all_frames_of_a_clip_are_changed_alike_and_the_clip_is_left_as_it_was(clip, augmentation):
+def test_all_frames_change_alike_and_the_clip_stays_unchanged(clip, augmentation):
     clip[:] = clip[0]
     before, changes = clip.copy(), 0
     for seed in range(20):
@@ -47,42 +47,42 @@ def test_a_frame_does_not_depend_on_its_neighbours(clip, augmentation):
         np.testing.assert_array_equal(augmentation(clip, "Jump", seed), alone)
 
 
-def test_clips_that_are_views_or_read_only_are_taken(clip):
+def test_clips_may_be_views_or_read_only(clip):
     expected = Augmentation()(clip[::2, :, ::-1].copy(), "Jump", 1)
     np.testing.assert_array_equal(Augmentation()(clip[::2, :, ::-1], "Jump", 1), expected)
     clip.setflags(write=False)
     np.testing.assert_array_equal(Augmentation()(clip[::2, :, ::-1], "Jump", 1), expected)
 
 
-PLACES = {
-    "whole": np.zeros((3, 40, 51, 3), np.uint8),
+ARRAYS = {
+    "plain": np.zeros((3, 40, 51, 3), np.uint8),
     "upside down": np.zeros((3, 40, 51, 3), np.uint8)[:, ::-1],
-    "colours the other way round": np.zeros((3, 40, 51, 3), np.uint8)[..., ::-1],
+    "channels reversed": np.zeros((3, 40, 51, 3), np.uint8)[..., ::-1],
     "every other frame": np.zeros((6, 40, 51, 3), np.uint8)[::2],
-    "part of a picture": np.zeros((3, 40, 57, 3), np.uint8)[:, :, 3:-3],
+    "part of a frame": np.zeros((3, 40, 57, 3), np.uint8)[:, :, 3:-3],
 }
 
 
-@pytest.mark.parametrize("out", PLACES.values(), ids=PLACES)
-def test_the_copy_goes_into_any_array_of_the_clips_size(clip, out):
+@pytest.mark.parametrize("out", ARRAYS.values(), ids=ARRAYS)
+def test_the_copy_may_go_into_any_array_of_the_clips_size(clip, out):
     for seed in range(4):
         assert Augmentation()(clip, "Jump", seed, out) is out
         np.testing.assert_array_equal(out, Augmentation()(clip, "Jump", seed))
 
 
-def test_a_clip_may_be_changed_in_its_place(clip):
+def test_a_clip_may_be_changed_in_place(clip):
     for seed in range(4):
-        expected, place = Augmentation()(clip, "Jump", seed), clip.copy()
-        np.testing.assert_array_equal(Augmentation()(place, "Jump", seed, place), expected)
+        expected, copy = Augmentation()(clip, "Jump", seed), clip.copy()
+        np.testing.assert_array_equal(Augmentation()(copy, "Jump", seed, copy), expected)
 
 
-def test_a_place_that_cannot_hold_the_copy_is_refused(clip):
+def test_an_array_that_cannot_hold_the_copy_is_refused(clip):
     for out in (np.zeros(clip.shape, np.float32), np.zeros(clip[1:].shape, np.uint8)):
-        with pytest.raises(ValueError, match="^out is uint8"):
+        with pytest.raises(ValueError, match="^out must be a writable uint8 array"):
             Augmentation()(clip, "Jump", 0, out)
 
 
-def test_the_same_seed_gives_the_same_change_and_others_give_others(clip):
+def test_each_seed_gives_a_change_of_its_own(clip):
     augmentation = Augmentation()
     changed = [augmentation(clip, "Jump", seed) for seed in range(20)]
     for seed, before in enumerate(changed):
@@ -99,7 +99,7 @@ def test_global_seeds_are_neither_used_nor_changed(clip):
     assert np.random.get_state()[1].tolist() == before
 
 
-def test_nothing_to_change_gives_a_copy(clip):
+def test_without_changes_a_copy_is_returned(clip):
     for seed in range(10):
         changed = Augmentation(**NOTHING)(clip, "Jump", seed)
         np.testing.assert_array_equal(changed, clip)
@@ -109,33 +109,32 @@ def test_nothing_to_change_gives_a_copy(clip):
 # Left and right.
 
 
-def mirrored(clip, class_name, **kwargs):
-    """Return in how many of 400 seeds a clip is mirrored; otherwise it is as it was."""
-    times = 0
+def count_flips(clip, class_name, **kwargs):
+    """Return the number of 400 seeds that flip a clip; the others must leave it unchanged."""
+    count = 0
     for seed in range(400):
         changed = Augmentation(**NOTHING | {"flip": True}, **kwargs)(clip, class_name, seed)
-        is_mirrored = np.array_equal(changed, clip[:, :, ::-1])
-        assert is_mirrored or np.array_equal(changed, clip)
-        times += is_mirrored
-    return times
+        is_flipped = np.array_equal(changed, clip[:, :, ::-1])
+        assert is_flipped or np.array_equal(changed, clip)
+        count += is_flipped
+    return count
 
 
-def test_every_other_clip_is_mirrored(clip):
-    assert 160 < mirrored(clip, "Jump") < 240
+def test_half_of_the_clips_are_flipped(clip):
+    assert 160 < count_flips(clip, "Jump") < 240
 
 
-def test_classes_that_left_and_right_tell_apart_are_not_mirrored(clip):
-    assert mirrored(clip, "WalkLeft") == mirrored(clip, "turn_right") == 0
-    assert mirrored(clip, "Clockwise", sided=("Clockwise",)) == 0
-    assert mirrored(clip, "Jump", sided=("Clockwise",)) > 0
+def test_directional_classes_are_not_flipped(clip):
+    assert count_flips(clip, "WalkLeft") == count_flips(clip, "turn_right") == 0
+    assert count_flips(clip, "Clockwise", directional=("Clockwise",)) == 0
+    assert count_flips(clip, "Jump", directional=("Clockwise",)) > 0
 
 
-def test_what_is_not_mirrored_is_cropped_and_coloured_all_the_same(clip):
+def test_directional_classes_are_cropped_and_coloured_like_others(clip):
     without = Augmentation(flip=False)
     for seed in range(10):
-        np.testing.assert_array_equal(
-            Augmentation()(clip, "WalkLeft", seed), without(clip, "Jump", seed)
-        )
+        changed = Augmentation()(clip, "WalkLeft", seed)
+        np.testing.assert_array_equal(changed, without(clip, "Jump", seed))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ def test_what_is_not_mirrored_is_cropped_and_coloured_all_the_same(clip):
         "2left2",
     ],
 )
-def test_names_that_say_left_or_right_are_sided(class_name):
+def test_names_with_the_word_left_or_right_are_directional(class_name):
     assert is_directional(class_name)
 
 
@@ -161,33 +160,32 @@ def test_names_that_say_left_or_right_are_sided(class_name):
     "class_name",
     ["Bright", "Cleft", "Leftover", "Copyright", "upright_row", "PlayingGuitar", "", "7"],
 )
-def test_names_that_only_hold_those_letters_are_not_sided(class_name):
+def test_names_that_only_contain_those_letters_are_not_directional(class_name):
     assert not is_directional(class_name)
 
 
-# Windows.
+# Crops.
 
 
-@pytest.mark.parametrize("down, top", [(0, 0), (0.5, 10), (1, 20)])
-@pytest.mark.parametrize("right, left", [(0, 0), (0.5, 15), (1, 30)])
-def test_a_window_is_cut_out_and_enlarged(down, top, right, left):
+@pytest.mark.parametrize("top, y", [(0, 0), (0.5, 10), (1, 20)])
+@pytest.mark.parametrize("left, x", [(0, 0), (0.5, 15), (1, 30)])
+def test_a_window_is_cropped_and_resized(top, y, left, x):
     frames = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), np.uint8)
-    enlarged = crop_and_resize(frames, 0.5, down, right)
-    for frame, result in zip(frames, enlarged, strict=True):
-        np.testing.assert_array_equal(
-            result, cv2.resize(frame[top : top + 20, left : left + 30], (60, 40))
-        )
+    resized = crop_and_resize(frames, scale=0.5, top=top, left=left)
+    for frame, result in zip(frames, resized, strict=True):
+        expected = cv2.resize(frame[y : y + 20, x : x + 30], (60, 40))
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_the_smallest_window_is_a_pixel(clip):
-    enlarged = crop_and_resize(clip, 1e-9, 1, 1)
-    np.testing.assert_array_equal(enlarged, np.broadcast_to(clip[:, -1:, -1:], clip.shape))
+    resized = crop_and_resize(clip, 1e-9, 1, 1)
+    np.testing.assert_array_equal(resized, np.broadcast_to(clip[:, -1:, -1:], clip.shape))
 
 
-def test_windows_reach_all_edges_and_their_smallest_share():
+def test_windows_reach_all_edges_and_their_smallest_size():
     columns = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, None, :, None], (1, 100, 200, 3))
     rows = np.broadcast_to(np.arange(100, dtype=np.uint8)[None, :, None, None], (1, 100, 200, 3))
-    for ramp, size, axis in ((columns, 200, 2), (rows, 100, 1)):
+    for ramp, size in ((columns, 200), (rows, 100)):
         ends = []
         for seed in range(300):
             changed = Augmentation(flip=False, crop=0.5, colour=0)(ramp, "Jump", seed)
@@ -202,7 +200,7 @@ def test_windows_reach_all_edges_and_their_smallest_share():
 
 
 @pytest.mark.parametrize("colour", [0.1, 0.2, 0.5])
-def test_colours_stay_within_bounds_and_use_them(colour):
+def test_colours_stay_within_bounds_and_reach_them(colour):
     grey = np.full((2, 8, 8, 3), 100, np.uint8)
     factors = []
     for seed in range(400):
@@ -213,13 +211,11 @@ def test_colours_stay_within_bounds_and_use_them(colour):
     rounding = 0.005
     assert factors.min() >= (1 - colour) * (1 - colour / 2) - rounding
     assert factors.max() <= (1 + colour) * (1 + colour / 2) + rounding
-    # Any two channels differ by no more than their tints, whatever the brightness.
+    # Channels differ only by their tints, because they share the brightness.
     ratios = factors.max(axis=1) / factors.min(axis=1)
     assert ratios.max() <= (1 + colour / 2) / (1 - colour / 2) * (1 + 3 * rounding)
-    assert (
-        factors.mean(axis=1).min() < 1 - 0.7 * colour
-        and factors.mean(axis=1).max() > 1 + 0.7 * colour
-    )
+    means = factors.mean(axis=1)
+    assert means.min() < 1 - 0.7 * colour and means.max() > 1 + 0.7 * colour
     assert ratios.max() > 1 + 0.5 * colour
     assert abs(factors.mean() - 1) < colour / 5
 
@@ -251,10 +247,8 @@ def test_black_stays_black():
     ],
     ids=str,
 )
-def test_shares_that_make_no_sense_are_refused(wrong):
+def test_arguments_out_of_range_are_refused(wrong):
     crop, colour = ({"crop": 0.8, "colour": 0.2} | wrong).values()
-    with pytest.raises(
-        ValueError,
-        match=f"^crop is above 0 and at most 1, colour from 0 to 1, not {crop} and {colour}\\.$",
-    ):
+    message = "crop must be above 0 and at most 1, and colour from 0 to 1"
+    with pytest.raises(ValueError, match=f"^{message}, not {crop} and {colour}\\.$"):
         Augmentation(**wrong)
