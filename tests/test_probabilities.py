@@ -49,10 +49,8 @@ def test_outputs_that_sum_to_1_are_kept_if_the_network_cannot_be_inspected():
     [
         ([keras.layers.Activation("sigmoid")], "sigmoid"),
         ([keras.layers.Activation("tanh"), keras.layers.Dropout(0.5)], "tanh"),
-        (
-            [keras.layers.Softmax(), keras.layers.Activation("linear"), keras.layers.Reshape((3,))],
-            "softmax",
-        ),
+        ([keras.layers.Activation("softmax"), keras.layers.Reshape((3,))], "softmax"),
+        ([keras.layers.Softmax(), keras.layers.Activation("linear")], "softmax"),
         ([keras.layers.UnitNormalization()], "unitnormalization"),
         ([keras.layers.Dense(4)], "linear"),
     ],
