@@ -99,6 +99,7 @@ class Playback:
 
     def previous_frame(self) -> np.ndarray:
         """Return the frame before the current one; this decodes the video again up to there."""
+        assert self.size is not None, "the current frame must have been retrieved"
         previous = self.n_frames - 2
         frames, _ = video.read_frames(self.path, lambda length: [previous], self.size, to_end=False)
         return frames[0]

@@ -170,3 +170,15 @@ def test_results_stand_in_a_table():
 
 def test_dark_pages_are_dark(seen):
     assert all(result["dark_paper"] != result["light_paper"] for result in seen.values())
+
+
+def test_pages_load_nothing_from_another_server():
+    """Neither scripts nor styles: formulas, above all, are MathML."""
+    formulas = 0
+    for page in BOOK.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        formulas += text.count("<math ")
+        for tag in re.findall(r"<(?:script|link)\b[^>]*>", text):
+            if 'rel="canonical"' not in tag:
+                assert not re.search(r'(?:src|href)="(?:https?:)?//', tag), f"{page.name}: {tag}"
+    assert formulas > 20

@@ -41,6 +41,16 @@ def video(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("video") / "v_A_g01_c01.avi", 60)
 
 
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """Two classes of three clips of 30 frames each."""
+    folder = tmp_path_factory.mktemp("split")
+    for clip in range(6):
+        class_name = "Zip" if clip < 3 else "Add"
+        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+    return folder
+
+
 def test_an_old_opencv_is_refused(monkeypatch):
     monkeypatch.setattr(cv2, "__version__", "4.12.0")
     with pytest.raises(ImportError, match="OpenCV 4.12.0 is too old .*; update it"):
