@@ -44,16 +44,8 @@ import numpy as np
 from IPython.display import Markdown
 from sklearn import metrics
 
-from helpers import (
-    archive,
-    evaluation,
-    plots,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, evaluation, plots, puppets, records, settings
+from helpers import training, video
 from helpers.recipes import RECIPES
 
 # %% [markdown]
@@ -110,7 +102,7 @@ for accuracy in (0.5, 0.75, 0.9):
 # The formula assumes that clips are independent. They aren't: the clips of a [group](../book/glossary.md#group) show one person in one room, so the network gets most of them right together, or wrong together. Here is the worst case. Copy each test clip nine times, and evaluate the same network on all
 # copies. **Predict:** what happens to the accuracy, and to its error bar?
 #
-# The *bootstrap* needs no formula. It draws a new test set from the clips at hand, with replacement, so that some clips appear twice and others not at all, and computes the accuracy. It repeats this ten thousand times, and reports the interval that contains 95 % of these accuracies. Suppose a network is right on all clips of 30 groups, and wrong on all clips of 20 others:
+# The *bootstrap* needs no formula. It draws a new test set from the clips at hand, with replacement, so that some clips appear twice and others not at all, and computes the accuracy. It repeats this ten thousand times, and reports the interval that contains 95 in 100 of these accuracies. Suppose a network is right on all clips of 30 groups, and wrong on all clips of 20 others:
 
 # %% tags=["nbval-check-output"]
 for copies in (1, 9):
@@ -132,7 +124,7 @@ for unit, numbers in (("clips", range(n_clips)), ("groups", groups)):
     low, high = evaluation.bootstrap_accuracy(correct, numbers)
     print(f"drawing {unit:6}: {low:.2f} to {high:.2f}")
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 drawn = records.select_runs(
     records.load_results("puppets-short"), network="small_resnet"
 )
@@ -147,6 +139,7 @@ def bounds(run, numbers):
     return f"{low:.2f} to {high:.2f}"
 
 
+# %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for one in real:
     numbers = range(len(one["clips"])), evaluation.group_names(one["clips"])
@@ -386,7 +379,7 @@ print(caught[0].message)
 # With many classes, some of which even people confuse, it is also useful to ask whether the true class is among the $k$ most likely ones: the *top-k accuracy*. **Predict:** on the puppets, what is the top-2 accuracy of the network that can't tell an action from its reverse?
 
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 def top(run, k):
     names = range(len(run["class_names"]))
     return metrics.top_k_accuracy_score(
@@ -399,6 +392,8 @@ kinds = {
     "puppets, (2+1)D": puppet_runs,
     "real clips, (2+1)D": real,
 }
+
+# %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for label, runs in kinds.items():
     scores = ([top(run, k) for run in runs] for k in (1, 2, 3, 5))

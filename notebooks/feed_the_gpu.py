@@ -27,7 +27,7 @@
 # **What you'll need:** the chapter [Load video](load_video.ipynb). In a hurry? Read as far as *Cache frames, not random choices*, and come back when your GPU is waiting.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -46,16 +46,9 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    cache,
-    pipeline,
-    plots,
-    puppets,
-    records,
-    settings,
-    video,
-)
+# %%
+from helpers import archive, cache, pipeline, plots, puppets, records, settings
+from helpers import video
 from helpers.augmentation import Augmentation, is_directional
 from helpers.batches import ClipBatches
 from helpers.clips import list_clips
@@ -415,7 +408,7 @@ print(
 # To check this, we hash all pixels and labels of two epochs into one short number, which changes if any of them changes:
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def fingerprint(clips, epochs=2):
     digest = hashlib.sha256()
     for _ in range(epochs):
@@ -424,6 +417,7 @@ def fingerprint(clips, epochs=2):
     return digest.hexdigest()
 
 
+# %% tags=["nbval-check-output"]
 fingerprints = {
     fingerprint(
         ClipBatches(

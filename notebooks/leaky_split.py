@@ -41,16 +41,8 @@ import numpy as np
 from IPython.display import Markdown
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers import (
-    archive,
-    evaluation,
-    plots,
-    puppets,
-    records,
-    recipes,
-    settings,
-    ucf101,
-)
+from helpers import archive, evaluation, plots, puppets, records, recipes
+from helpers import settings, ucf101
 from helpers.batches import ClipBatches
 
 # %% [markdown]
@@ -72,29 +64,27 @@ print(f"{len(archive.list_files(source))} clips in the ZIP")
 
 
 # %%
+def middle_images(folder):
+    """Return names, labels and middle images of the clips in a folder."""
+    clips = ClipBatches(folder, n_frames=2, frame_step=1, output_size=(48, 48))
+    means = [frames.mean(axis=1, keepdims=True) for frames, _ in clips]
+    names = [file.name for file in clips.files]
+    return names, clips.labels, np.concatenate(means).astype("uint8")
+
+
+# %%
 def read(source, num_classes, splits, split_by):
     """Return names, labels and middle images of the clips by split."""
     # Each source and split has a folder of its own.
     name = f"{pathlib.Path(source).stem}-{num_classes}-{split_by}"
+    folder = settings.project_root() / "data" / name
     folders = archive.download_ucf101_subset(
-        source,
-        num_classes,
-        splits,
-        settings.project_root() / "data" / name,
-        split_by=split_by,
+        source, num_classes, splits, folder, split_by=split_by
     )
-    result = {}
-    for split, folder in folders.items():
-        clips = ClipBatches(
-            folder, n_frames=2, frame_step=1, output_size=(48, 48)
-        )
-        means = [frames.mean(axis=1, keepdims=True) for frames, _ in clips]
-        names = [file.name for file in clips.files]
-        images = np.concatenate(means).astype("uint8")
-        result[split] = names, clips.labels, images
-    return result
+    return {split: middle_images(path) for split, path in folders.items()}
 
 
+# %%
 leaky = read(source, run.num_classes, run.splits, "clip")
 
 # %% mystnb={"image": {"alt": "A strip of small middle images, one of each action."}}

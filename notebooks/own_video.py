@@ -43,16 +43,8 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    plots,
-    predict,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, plots, predict, puppets, records, settings
+from helpers import training, video
 from helpers.clips import list_clips
 from helpers.playback import write_video
 from helpers.recipes import Recipe

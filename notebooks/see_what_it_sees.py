@@ -40,18 +40,8 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    export,
-    plots,
-    puppets,
-    recipes,
-    records,
-    saliency,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, export, plots, puppets, recipes, records, saliency
+from helpers import settings, training, video
 from helpers.clips import list_clips
 
 # %% [markdown]
@@ -330,6 +320,7 @@ def positive_maps(network):
     return np.maximum(maps, 0)
 
 
+# %%
 original = positive_maps(model)
 
 

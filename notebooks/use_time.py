@@ -38,16 +38,8 @@ import dataclasses
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    evaluation,
-    plots,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, evaluation, plots, puppets, records, settings
+from helpers import training, video
 from helpers.recipes import RECIPES, Recipe
 
 # %%

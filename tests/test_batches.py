@@ -383,9 +383,11 @@ if hasattr(os, "sched_setaffinity"):
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches, available_cores
 
-batches = ClipBatches({split!r}, training=True, augment=Augmentation(), seed=5, cache={cache!r}, **{sizes!r})
+options = dict(training=True, augment=Augmentation(), seed=5, cache={cache!r})
+batches = ClipBatches({split!r}, **options, **{sizes!r})
 epochs = [list(batches) for _ in range(3)]
-print(hashlib.sha256(b"".join(array.tobytes() for epoch in epochs for batch in epoch for array in batch)).hexdigest())
+arrays = [array.tobytes() for epoch in epochs for batch in epoch for array in batch]
+print(hashlib.sha256(b"".join(arrays)).hexdigest())
 print(available_cores() if hasattr(os, "sched_setaffinity") else 1)
 """
 
@@ -411,7 +413,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name.split(".")[0] in ("tensorflow", "torch"):
             raise ModuleNotFoundError(name)
         # Keras's NumPy backend asks JAX for a few functions; none is called here.
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if name.split(".")[0] == "jax" else None
+        if name.split(".")[0] == "jax":
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
         return unittest.mock.MagicMock(__path__=[])
@@ -464,7 +467,7 @@ def test_batches_are_counted_like_a_list(split):
         ):
             expect_same([[one]], [[other]])
     for i in (3, -4):
-        for ask in (lambda: batches[i], lambda: batches.batch(0, i)):
+        for ask in (lambda i=i: batches[i], lambda i=i: batches.batch(0, i)):
             with pytest.raises(
                 IndexError, match=f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"
             ):
@@ -493,7 +496,7 @@ def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
 
 
 def on_reading(monkeypatch, folder, act):
-    """Have something done before a clip of a folder is read; threads of other tests may still be reading other clips."""
+    """Call `act` before a clip of a folder is read; other tests' threads may still read others."""
 
     def read(file, *args, **kwargs):
         if file.is_relative_to(folder):
@@ -504,8 +507,8 @@ def on_reading(monkeypatch, folder, act):
 
 
 @pytest.fixture
-def sampling(tmp_path, monkeypatch):
-    """A folder of clips, and the files of those that are read, in turn; `wait_for` waits until so many have been."""
+def reading(tmp_path, monkeypatch):
+    """A folder of clips, and a list of those that were read; `wait_for` waits for a number."""
     read, grown = [], threading.Condition()
 
     def note(file, **kwargs):
@@ -566,8 +569,8 @@ def test_a_clip_that_was_mended_is_read_again(tmp_path, cache, ahead):
     batches = ClipBatches(tmp_path / "split", cache=cache, **SIZES)
     if ahead:
         batches[0]
-        batches._makers.shutdown()
-        batches._makers = ThreadPoolExecutor(1)
+        batches._executor.shutdown()
+        batches._executor = ThreadPoolExecutor(1)
     else:
         with pytest.raises(VideoReadError):
             batches[1]
@@ -589,12 +592,12 @@ def test_a_clip_that_cannot_be_read_stops_the_loop_and_is_named(tmp_path, cache,
     (broken,) = break_clips(write_split(tmp_path / "split"), 5)
     for choice in ({}, {"unreadable": "stop"}):
         batches = ClipBatches(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
-        with pytest.raises(VideoReadError, match=f"^{broken} .*anew"):
+        with pytest.raises(VideoReadError, match=f"^{broken} .*again"):
             list(batches)
         dataset = make_dataset(
             tmp_path / "split", training=training, cache=cache, **choice, **SIZES
         )
-        with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
+        with pytest.raises(tf.errors.OpError, match=f"{broken} .*again"):
             list(dataset)
 
 
@@ -610,7 +613,7 @@ def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, 
     assert message.startswith("2 of 7 clips are left out:\n") and message.count("\n") == 2
     assert [file for file, _ in batches.left_out] == broken
     for file, reason in batches.left_out:
-        assert reason.startswith(f"{file} ") and "anew" in reason and reason in message
+        assert reason.startswith(f"{file} ") and "again" in reason and reason in message
     assert batches.class_names == ["Add", "WalkLeft"] and len(batches) == 2
     for epoch in epochs_of(batches, 2):
         labels = [int(label) for _, labels in epoch for label in labels]
@@ -660,7 +663,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path, cache, make):
 @pytest.mark.parametrize("policy", ["skip", "leave_out", None, True])
 def test_other_policies_are_refused(split, make, policy):
     with pytest.raises(
-        ValueError, match=f'^unreadable is "stop" or "leave out", not {policy!r}\\.$'
+        ValueError, match=f'^unreadable must be "stop" or "leave out", not {policy!r}\\.$'
     ):
         make(split, unreadable=policy, **SIZES)
 

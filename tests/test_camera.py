@@ -1,4 +1,4 @@
-"""What Colab's browser is asked to do, done in a browser here: its camera is a test picture. Needs Chromium."""
+"""The script for Colab's browser, run in Chromium, whose camera is a test pattern."""
 
 import sys
 import types
@@ -58,9 +58,10 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
     finally:
         browser.close()
     frames = Playback(path)
-    pictures = [frames.picture() for _ in frames]
+    pictures = [frames.frame() for _ in frames]
     print(
-        f"{frames.count} frames of {frames.size} in {frames.length:.2f} s, {path.stat().st_size} bytes; notes: {frames.notes}"
+        f"{frames.n_frames} frames of {frames.size} in {frames.length:.2f} s, "
+        f"{path.stat().st_size} bytes; notes: {frames.notes}"
     )
     assert left == 0, "nothing is left on the page"
     # On a busy machine the test picture comes late, and less often.
@@ -101,7 +102,7 @@ def test_a_camera_that_is_not_there_is_said(colab, tmp_path):
         colab.output.eval_js = run_in(browser)
         with pytest.raises(
             camera.CameraError,
-            match=r"recorded nothing \(\w+Error: .*\); allow the page to use it, or upload a file.$",
+            match=r"recorded nothing \(\w+Error: .*\); allow the page .* or upload a file.$",
         ):
             camera.record_from_camera(tmp_path / "camera.webm", seconds=1)
     finally:
@@ -121,6 +122,6 @@ def test_an_upload_gives_its_path(colab):
 def test_elsewhere_it_says_what_to_do(ask):
     with pytest.raises(
         camera.CameraError,
-        match="work in Colab only; elsewhere, record with the camera's own program and name the file.$",
+        match="work in Colab only; elsewhere, record with the camera's own program and give ",
     ):
         ask()

@@ -136,7 +136,7 @@ def test_a_clip_that_cannot_be_read_is_named(tmp_path, training):
         write_video(tmp_path / "A" / f"v_A_g{group:02d}_c01.avi", 30)
     broken = tmp_path / "A" / "v_A_g02_c01.avi"
     broken.write_bytes(broken.read_bytes()[:300])
-    with pytest.raises(tf.errors.OpError, match=f"{broken} .*anew"):
+    with pytest.raises(tf.errors.OpError, match=f"{broken} .*again"):
         epoch(make_dataset(tmp_path, training=training, **SIZES))
 
 
@@ -150,10 +150,12 @@ batches.frames_from_video_file = lambda *given, **choice: time.sleep(0.02) or re
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    model = keras.Sequential([keras.Input((3, 16, 16, 3), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    inputs = keras.Input((3, 16, 16, 3), dtype="uint8")
+    model = keras.Sequential([inputs, keras.layers.Flatten(), keras.layers.Dense(2)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 sizes = {"n_frames": 3, "batch_size": 2, "output_size": (16, 16), "frame_step": 5}
-train, val = (pipeline.make_dataset(sys.argv[1], training=training, **sizes) for training in (True, False))
+train = pipeline.make_dataset(sys.argv[1], training=True, **sizes)
+val = pipeline.make_dataset(sys.argv[1], training=False, **sizes)
 print(len(model.fit(train, validation_data=val, epochs=5, verbose=0).history["val_loss"]), "epochs")
 """
 

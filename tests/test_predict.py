@@ -601,16 +601,17 @@ def make_bad(folder):
     )
     way_out = f"; {video.REMEDY}."
     return {
-        folder / "missing.mp4": "is not there; check its name, or fetch it anew.",
+        folder / "missing.mp4": "does not exist; check the path, or download the file again.",
         folder / "holiday": "is a folder; name the videos in it.",
         pathlib.Path("/dev/null"): "is no file; name a video.",
         folder / "empty.mp4": f"can't be opened as a video{way_out}",
         folder / "letter.mp4": f"can't be opened as a video{way_out}",
         folder / "song.wav": f"can't be opened as a video{way_out}",
         folder / "cut_off.mp4": f"can't be opened as a video{way_out}",
-        folder / "damaged.avi": f"is damaged: of its 60 frames 6 can be decoded{way_out}",
-        folder / "damaged_late.avi": f"is damaged: of its 120 frames 80 can be decoded{way_out}",
-        folder / "no_first_frame.avi": "has lost its first frames, and those after them are wrong"
+        folder / "damaged.avi": f"is damaged: only 6 of its 60 frames can be decoded{way_out}",
+        folder
+        / "damaged_late.avi": f"is damaged: only 80 of its 120 frames can be decoded{way_out}",
+        folder / "no_first_frame.avi": "lacks its first frames, so those that follow are wrong"
         + way_out,
     }
 
@@ -677,7 +678,7 @@ def test_a_file_that_breaks_off_is_judged_as_far_as_it_goes_and_that_is_said(cla
 
 def test_an_empty_stream_is_refused(classifier, tmp_path):
     path = write_avi(tmp_path / "none.avi", [], (48, 64))
-    with pytest.raises(VideoReadError, match="anew"):
+    with pytest.raises(VideoReadError, match="again"):
         predict_video(classifier, path)
 
 
@@ -1023,7 +1024,7 @@ def test_shell_goes_on_after_a_video_that_cannot_be_read(run_folder, capsys, tmp
     assert status == 1 and f"{path}: 2.4 s" in said
     assert (
         complained
-        == f"{tmp_path / 'missing.mp4'} is not there; check its name, or fetch it anew.\n"
+        == f"{tmp_path / 'missing.mp4'} does not exist; check the path, or download the file again.\n"
     )
 
 
