@@ -46,18 +46,12 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-# %%
 from helpers import archive, cache, pipeline, plots, puppets, records, settings
 from helpers import video
 from helpers.augmentation import Augmentation, is_directional
 from helpers.batches import ClipBatches
 from helpers.clips import list_clips
 from helpers.timeline import Timeline
-
-run = settings.current()
-folders = archive.fetch_clips(run)
-files, labels, class_names = list_clips(folders["train"])
-print(len(files), "clips to train on;", records.hardware())
 
 # %% [markdown]
 # ## Find out whether the GPU waits for data
@@ -67,6 +61,12 @@ print(len(files), "clips to train on;", records.hardware())
 
 
 # %%
+run = settings.current()
+folders = archive.fetch_clips(run)
+files, _, _ = list_clips(folders["train"])
+print(len(files), "clips to train on;", records.hardware())
+
+
 def read_like_tutorial(file):
     capture, frames = cv2.VideoCapture(str(file)), []
     for i in range(1 + (run.n_frames - 1) * run.frame_step):

@@ -72,7 +72,6 @@ def middle_images(folder):
     return names, clips.labels, np.concatenate(means).astype("uint8")
 
 
-# %%
 def read(source, num_classes, splits, split_by):
     """Return names, labels and middle images of the clips by split."""
     # Each source and split has a folder of its own.
@@ -84,10 +83,8 @@ def read(source, num_classes, splits, split_by):
     return {split: middle_images(path) for split, path in folders.items()}
 
 
-# %%
-leaky = read(source, run.num_classes, run.splits, "clip")
-
 # %% mystnb={"image": {"alt": "A strip of small middle images, one of each action."}}
+leaky = read(source, run.num_classes, run.splits, "clip")
 names, labels, frames = leaky["train"]
 firsts = np.unique(labels, return_index=True)[1]
 figure = plots.plot_film_strip([frames[firsts, 0]])

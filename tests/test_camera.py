@@ -65,7 +65,7 @@ def test_what_the_camera_records_can_be_read(colab, tmp_path):
     )
     assert left == 0, "nothing is left on the page"
     # On a busy machine the test picture comes late, and less often.
-    assert 0.3 < frames.length < 4 and frames.count > 2 and frames.notes == []
+    assert 0.3 < frames.length < 4 and frames.n_frames > 2 and frames.notes == []
     # The test picture: green, with a clock in it that goes.
     assert all(picture[..., 1].mean() > picture[..., 0].mean() for picture in pictures)
     assert abs(pictures[0].astype(int) - pictures[-1]).max() > 50
@@ -84,8 +84,7 @@ def test_the_browser_is_asked_for_a_format_that_can_be_read(colab, tmp_path, kno
         colab.output.eval_js = run_in(browser)
         if recorded is None:
             with pytest.raises(
-                camera.CameraError,
-                match="records neither VP9, VP8 nor H.264; record with another one",
+                camera.CameraError, match="records neither VP9, VP8 nor H.264; use another browser"
             ):
                 camera.record_from_camera(tmp_path / "camera.webm", seconds=1)
         else:

@@ -187,7 +187,7 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
                 expect_right(files, reads, **SIZES, seed=1)
         way_out = "free some space, choose another folder, or raise start_step."
         assert str(caught.value).endswith(
-            f"No space is left for the cache in {reads.folder}: {way_out}"
+            f"No space is left for the cache in {reads.folder}; {way_out}"
         )
         assert (
             reads.folder.parent == folder

@@ -602,8 +602,8 @@ def make_bad(folder):
     way_out = f"; {video.REMEDY}."
     return {
         folder / "missing.mp4": "does not exist; check the path, or download the file again.",
-        folder / "holiday": "is a folder; name the videos in it.",
-        pathlib.Path("/dev/null"): "is no file; name a video.",
+        folder / "holiday": "is a folder; give the path of a video in it.",
+        pathlib.Path("/dev/null"): "is not a regular file; give the path of a video.",
         folder / "empty.mp4": f"can't be opened as a video{way_out}",
         folder / "letter.mp4": f"can't be opened as a video{way_out}",
         folder / "song.wav": f"can't be opened as a video{way_out}",
@@ -1022,10 +1022,8 @@ def test_shell_goes_on_after_a_video_that_cannot_be_read(run_folder, capsys, tmp
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     status, said, complained = run(capsys, run_folder, tmp_path / "missing.mp4", path)
     assert status == 1 and f"{path}: 2.4 s" in said
-    assert (
-        complained
-        == f"{tmp_path / 'missing.mp4'} does not exist; check the path, or download the file again.\n"
-    )
+    path = tmp_path / "missing.mp4"
+    assert complained == f"{path} does not exist; check the path, or download the file again.\n"
 
 
 def test_shell_takes_a_photograph_for_what_it_is(run_folder, capsys, tmp_path):

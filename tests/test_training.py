@@ -276,7 +276,7 @@ def test_run_goes_on_with_the_same_clips_only(small, monkeypatch, tmp_path, caps
         assert training.main([]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
     assert (
-        told.startswith(f"{folder} holds a run on other clips (2 batches an epoch, now 2)")
+        told.startswith(f"{folder} holds a run on other clips (2 batches per epoch, now 2)")
         and "--restart" in told
     )
     for one, other in zip(before, weights(folder), strict=True):
