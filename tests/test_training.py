@@ -1041,17 +1041,6 @@ def test_spread_names_mean_worst_and_best():
     assert records.mean_and_range([0.5, 0.75, 0.7]) == "0.65 (0.50 to 0.75)"
 
 
-def test_table_needs_a_title_for_every_column():
-    assert (
-        records.markdown_table(("network", "accuracy"), [("2D", 0.5)])
-        == "| network | accuracy |\n| --- | --- |\n| 2D | 0.5 |"
-    )
-    with pytest.raises(
-        ValueError, match=r"needs a title; add the missing ones to \('', 'accuracy'\)"
-    ):
-        records.markdown_table(("", "accuracy"), [("2D", 0.5)])
-
-
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
         records.load_results("nothing-of-the-kind")
