@@ -1,4 +1,7 @@
-"""Check the links of the book, which needs the internet. `make links` calls this."""
+"""Check the book's links to the web, which needs the internet. `make links` calls this.
+
+Links within the book are checked by `make book`.
+"""
 
 import json
 import pathlib
@@ -13,7 +16,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         build(folder, "linkcheck")
         lines = pathlib.Path(folder, "output.json").read_text().splitlines()
-    links = [json.loads(line) for line in lines]
+    links = [link for link in map(json.loads, lines) if link["uri"].startswith("http")]
     broken = [link for link in links if link["status"] in ("broken", "timeout")]
     for link in broken:
         print(f"{link['filename']}:{link['lineno']}: {link['uri']}: {link['info']}")
