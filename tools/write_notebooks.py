@@ -31,7 +31,7 @@ def write(source):
         notebook, timeout=None, coalesce_streams=True, resources=place
     ).execute()
     for number, cell in enumerate(notebook.cells):
-        # No times and no random ids, so that a notebook changes in git only where its content changes.
+        # No times or random ids: a notebook changes in git only where its content changes.
         cell.id = f"cell-{number}"
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
