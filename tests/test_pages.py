@@ -185,3 +185,19 @@ def test_pages_load_nothing_from_another_server():
         scripts = text.replace("mathjax_ignore", "")
         assert not re.search(r"mathjax|\bcdn\.|jsdelivr|googleapis", scripts, re.I), page.name
     assert formulas > 20
+
+
+def test_links_within_the_book_lead_to_a_page_and_a_heading():
+    """Also those in the outputs of cells, which Sphinx does not check."""
+    texts = {page: page.read_text(encoding="utf-8") for page in BOOK.rglob("*.html")}
+    names = {page: set(re.findall(r'\b(?:id|name)="([^"]+)"', texts[page])) for page in texts}
+    broken = []
+    for page, text in texts.items():
+        for link in re.findall(r'<a\b[^>]*\bhref="([^":]+)"', text):
+            path, _, anchor = html.unescape(link).partition("#")
+            target = (page.parent / path).resolve() if path else page
+            is_source = target.suffix in (".md", ".ipynb") and "_sources" not in target.parts
+            found = target.exists() and not is_source
+            if not found or (anchor and target in names and anchor not in names[target]):
+                broken.append(f"{page.name}: {link}")
+    assert broken == []
