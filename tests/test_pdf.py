@@ -16,7 +16,8 @@ import make_pdf
 PAGE = """<html><head><title>x</title></head><body><article>
 <span id="document-notebooks/one"></span><section class="a" id="one">
 <h2>1. One<a class="headerlink" href="#one">#</a></h2>
-<p>See <a href="#document-notebooks/two">Two</a>.</p>
+<p>See <a href="#document-notebooks/two">Two</a> and <a href="book/index.html#clip">clip</a>.</p>
+<p><a download="" href="_downloads/0/table.csv">table.csv</a></p>
 <section id="check-yourself">
 <h3>Check yourself<a class="headerlink" href="#check-yourself">#</a></h3></section></section>
 <span id="document-notebooks/two"></span><section class="a" id="two">
@@ -58,12 +59,16 @@ def test_the_contents_have_page_numbers_and_links(tmp_path):
     reader = pypdf.PdfReader(target)
     texts = [page.extract_text() for page in reader.pages]
     contents = next(text for text in texts if "Contents" in text)
+    numbers = set()
     for chapter in ("1. One", "2. Two", "The helpers"):
         number = int(re.search(rf"{re.escape(chapter)}\s*(\d+)", contents)[1])
+        numbers.add(number)
         assert chapter in texts[number - 1]
         assert re.search(rf"\b{number}\b", texts[number - 1].replace(chapter, ""))
+    assert len(numbers) == 3, "each chapter starts on a page of its own"
     links = [note for page in reader.pages for note in page.get("/Annots", [])]
-    assert len(links) >= 7, "each entry of the contents, and the link from One to Two"
+    assert len(links) == 8, "each entry of the contents, and the links to Two and to the glossary"
+    assert all("/Dest" in link.get_object() for link in links), "none leads to a file"
     assert "not printed" not in "".join(texts)
     assert {entry.title for entry in reader.outline if hasattr(entry, "title")}
 

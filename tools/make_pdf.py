@@ -20,9 +20,9 @@ TARGET = ROOT / "_build" / "video-classification-book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TITLE = "Video classification, from a ZIP to a tested network"
 # A chapter follows a mark with its document's name, and its heading has the second level.
-CHAPTER = re.compile(r'(<span id="document-[^"]+"></span>\s*)<section class="')
+CHAPTER = re.compile(r'(<span id="document-[^"]+"></span>)\s*<section class="([^>]*>)')
 HEADING = re.compile(
-    r'<section[^>]* id="([^"]+)">(?:\s*<span[^>]*></span>)*\s*<h([23])>(.*?)<a class="h', re.S
+    r'(<section[^>]* id="[^"]+">)((?:\s*<span[^>]*></span>)*\s*<h([23])>(.*?)<a class="h)', re.S
 )
 DEPTH = {"2": "chapter", "3": "section"}
 
@@ -68,6 +68,17 @@ def contents(headings, pages):
     )
 
 
+def start_chapters(body):
+    """Mark the sections that start on a new page; a link to a chapter leads into that page."""
+    return CHAPTER.sub(r'<section class="chapter \2\1', body)
+
+
+def shorten_links(body):
+    """Let links within the book lead to the same file, and remove those to downloads."""
+    body = body.replace('href="book/index.html#', 'href="#')
+    return re.sub(r' href="_downloads/[^"]*"', "", body)
+
+
 def number_headings(body):
     """Give each heading an id of its own; return the body and `(id, depth, title)` of each.
 
@@ -75,19 +86,21 @@ def number_headings(body):
     out of the list.
     """
     headings = []
+    glossary = range(
+        body.index('<span id="document-book/glossary">'),
+        body.index('<span id="document-book/api">'),
+    )
 
     def replace(match):
-        anchor, level, title = match.groups()
+        section, heading, level, title = match.groups()
+        depth = DEPTH[level]
+        if depth == "section" and match.start() in glossary:
+            return match[0]
         own = f"heading-{len(headings)}"
-        headings.append((own, DEPTH[level], re.sub(r"<[^>]+>", "", title).strip()))
-        return f'<span id="{own}"></span>{match[0]}'
+        headings.append((own, depth, re.sub(r"<[^>]+>", "", title).strip()))
+        return f'{section}<span id="{own}"></span>{heading}'
 
-    glossary = body.index('<span id="document-book/glossary">')
-    after = body.index('<span id="document-book/api">')
-    parts = body[:glossary], body[glossary:after], body[after:]
-    entries = re.compile(HEADING.pattern.replace("[23]", "2"), re.S)
-    numbered = (HEADING.sub(replace, parts[0]), entries.sub(replace, parts[1]))
-    return "".join(numbered) + HEADING.sub(replace, parts[2]), headings
+    return HEADING.sub(replace, body), headings
 
 
 def find_pages(file):
@@ -108,8 +121,7 @@ def make_pdf(page, target, browser):
     head = re.search(r"<head>(.*?)</head>", text, re.S)[1]
     head = re.sub(r"<script.*?</script>", "", head, flags=re.S)
     body = re.sub(r'<span id="document-book/execution">.*', "", body, flags=re.S)
-    body, headings = number_headings(body)
-    body = CHAPTER.sub(r'\1<section class="chapter ', body)
+    body, headings = number_headings(start_chapters(shorten_links(body)))
     body = re.sub(r"<details([ >])", r"<details open\1", body)
     # Sphinx writes links to styles and images as if the page lay above its folder.
     printed, pages = page.parents[1] / "print.html", {}

@@ -3,8 +3,7 @@
 `make test-oldest` calls this.
 
 tests/oldest lists these versions, and those of their dependencies, for the oldest Python. The tests
-of the book and its
-build are left out: they need Jupyter Book, which needs no old versions.
+of the book and of its build are left out: they need Jupyter Book, which needs no old versions.
 """
 
 import os
@@ -15,13 +14,15 @@ import sys
 from run_in_colab import find_python, make_environment
 from set_address import ROOT
 
-# Tests of pages, notebooks and the repository, and of rows on record, which hold for the versions
+# Tests of pages, notebooks and the repository, and of recorded results, which hold for the versions
 # that the book is built with.
 OF_THE_BOOK = {
     "accessibility",
     "explorer",
+    "mathml",
     "notebooks",
     "pages",
+    "pdf",
     "real_clips",
     "recorded_results",
     "repository",
@@ -58,7 +59,7 @@ def run(python):
 
 
 def count(line, *outcomes):
-    """Return how many tests ended so, by pytest's last line."""
+    """Return the number of tests with these outcomes, from pytest's last line."""
     return sum(
         int(number) for number, outcome in re.findall(r"(\d+) (\w+)", line) if outcome in outcomes
     )
