@@ -20,7 +20,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# Else the first process takes the whole memory of a GPU.
+# Otherwise the first process takes all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -49,9 +49,9 @@ def tutorial(folder, sampling, **_):
             spare = capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1 - (n_frames - 1) * step
             capture.set(cv2.CAP_PROP_POS_FRAMES, rng.integers(max(spare, 0) + 1))
             for i in range(1 + (n_frames - 1) * step):
-                whole, frame = capture.read()
+                ok, frame = capture.read()
                 if i % step == 0:
-                    frames.append(prepare(frame) if whole else np.zeros_like(frames[0]))
+                    frames.append(prepare(frame) if ok else np.zeros_like(frames[0]))
             capture.release()
             yield np.array(frames)[..., ::-1], label
 

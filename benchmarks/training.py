@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-# Else the first process takes the whole memory of a GPU.
+# Otherwise the first process takes all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -91,7 +91,7 @@ def measure(network, conv, size, steps):
 
 
 def peak():
-    """Return the most memory that this process has held so far, in GB; Linux alone tells."""
+    """Return the peak memory of this process so far in GB; only Linux reports it."""
     # Not getrusage: there a process begins with the peak of the one that started it.
     status = pathlib.Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []

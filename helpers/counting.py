@@ -96,7 +96,7 @@ def conv3d_multiply_adds(
         output_size: `(time, height, width)` of the output.
 
     Returns:
-        The number of weights times the number of output positions: each weight is used once at
+        The number of weights times the number of output positions, as each weight is used once at
         each position.
     """
     return conv3d_parameters(in_channels, out_channels, kernel_size, bias=False) * prod(output_size)

@@ -238,7 +238,7 @@ def evaluate(model: keras.Model, test: "ClipBatches", thorough: bool = False) ->
             per video.
 
     Returns:
-        A part of a record, for JSON: `test` with loss and accuracy, `class_names`,
+        A part of a record in JSON types, with `test` for loss and accuracy, `class_names`,
         `confusion_matrix` (actual by predicted), and one value per clip in `clips` (file names),
         `probabilities`, `actual` and `predicted`. With `thorough` also `orders`, the accuracy by
         order of frames, and `several_clips`, the accuracy by number of clips per video.

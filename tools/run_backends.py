@@ -19,7 +19,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VERSIONS = ("jax==0.10.2", "torch==2.13.0")
 CLOSE = 1e-4
-# The network, the layer and the classes that evidence is looked for with.
+# The layer and the classes of the attribution maps.
 MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
 
 
@@ -27,7 +27,7 @@ def make_environment():
     """Return the Python of an environment with JAX and PyTorch and without TensorFlow."""
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = [
+    needed_packages = [
         *(name for name in needed if not name.startswith("tensorflow")),
         "opencv-python-headless",
         *VERSIONS,
@@ -37,7 +37,7 @@ def make_environment():
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "tensorflow" not in line
     ]
-    stamp, versions = folder / "installed", "\n".join([*wanted, *pinned])
+    stamp, versions = folder / "installed", "\n".join([*needed_packages, *pinned])
     if not stamp.exists() or stamp.read_text() != versions:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         (folder / "constraints.txt").write_text("\n".join(pinned))
@@ -49,7 +49,7 @@ def make_environment():
             "--quiet",
             "--disable-pip-version-check",
         ]
-        subprocess.run([*install, *wanted, "-c", folder / "constraints.txt"], check=True)
+        subprocess.run([*install, *needed_packages, "-c", folder / "constraints.txt"], check=True)
         stamp.write_text(versions)
     return folder / "bin/python"
 
@@ -76,8 +76,8 @@ def save(folder):
         model.save(folder / f"{network}-{conv}.keras")
         logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
         if f"{network}-{conv}" == MAPPED:
-            evidence = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
-    np.savez(folder / "saved.npz", frames=frames, evidence=evidence, **logits)
+            attribution = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
+    np.savez(folder / "saved.npz", frames=frames, attribution=attribution, **logits)
 
 
 def check(folder):
@@ -92,11 +92,11 @@ def check(folder):
 
     saved = np.load(folder / "saved.npz")
     differences = []
-    for name in sorted(set(saved) - {"frames", "evidence"}):
+    for name in sorted(set(saved) - {"frames", "attribution"}):
         model = keras.models.load_model(folder / f"{name}.keras")
         differences.append(difference(model.predict(saved["frames"], verbose=0), saved[name]))
         if name == MAPPED:
-            evidence = saliency.attribution_maps(
+            attribution = saliency.attribution_maps(
                 model, saved["frames"], CLASSES, LAYER, pooled=False
             )
     os.chdir(tempfile.mkdtemp(dir=folder))
@@ -122,7 +122,7 @@ def check(folder):
                 "backend": record["versions"]["backend"],
                 "tensorflow": "tensorflow" in sys.modules,
                 "difference": float(np.max(differences)),
-                "evidence": float(difference(evidence, saved["evidence"])),
+                "attribution": float(difference(attribution, saved["attribution"])),
                 "loss": record["history"]["loss"],
                 "accuracy": record["history"]["accuracy"][-1],
                 "seconds": record["seconds"],
@@ -163,14 +163,14 @@ def main():
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
             fine = (
-                max(found["difference"], found["evidence"]) <= CLOSE
+                max(found["difference"], found["attribution"]) <= CLOSE
                 and found["loss"][-1] < 0.7 * found["loss"][0]
                 and found["accuracy"] >= 0.5
             )
             failed += not (fine and alone and found["loaded"])
             print(
                 f"{found['backend']:20} logits of 12 saved networks within "
-                f"{found['difference']:.1e}, attribution within {found['evidence']:.1e}   "
+                f"{found['difference']:.1e}, attribution within {found['attribution']:.1e}   "
                 f"loss {found['loss'][0]:.2f} to {found['loss'][-1]:.2f}, "
                 f"accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
