@@ -392,7 +392,7 @@ figure = plots.plot_film_strip(
 )
 
 # %% [markdown]
-# The mirror image shows the action of another class, but keeps the first one's label. `Augmentation` therefore never flips classes whose names contain left or right, or those that you list in `Augmentation(sided=...)`. UCF101 has no such class.
+# The mirror image shows the action of another class, but keeps the first one's label. `Augmentation` therefore never flips classes whose names contain left or right, or those that you list in `Augmentation(directional=...)`. UCF101 has no such class.
 
 # %% tags=["nbval-check-output"]
 print(
