@@ -1,25 +1,27 @@
-# make book | make test | make test-colab: set up what is missing, then do it.
+# make book | make test: install what is missing, then do it.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup book test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
+.PHONY: help setup book pdf links test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
 
 help:
-	@echo "make book        execute every chapter and render the book at _build/html/index.html"
-	@echo "make test        run everything that guards the project"
-	@echo "make test-colab  run every chapter with Colab's versions, away from this checkout"
+	@echo "make book           execute every chapter and render the book at _build/html/index.html"
+	@echo "make pdf            print the committed chapters to _build/video-classification-book.pdf"
+	@echo "make links          check the links of the book, which needs the internet"
+	@echo "make test           run all tests, with format, lint and types"
+	@echo "make test-colab     run every chapter with Colab's versions, outside of this checkout"
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
-	@echo "make test-oldest  run the helpers' tests with the oldest versions that pyproject.toml allows"
-	@echo "make test-long   run what takes too long for every day"
-	@echo "make mutants     make small faults in helpers, and tell which of them the tests miss (half an hour)"
-	@echo "make faults      break what can be broken, and record what happens for the book's page on it"
-	@echo "make bench       time the input pipeline and the training steps beside the tutorial's"
-	@echo "make notebooks   execute the chapters and write notebooks/*.ipynb anew (after you changed a .py)"
-	@echo "make pictures    draw the pictures of the README and the landing page anew"
+	@echo "make test-oldest    run the helpers' tests with the oldest versions that pyproject.toml allows"
+	@echo "make test-long      run what takes too long for every day: test-oldest and mutants"
+	@echo "make mutants        change helpers in small ways and report which changes no test notices (half an hour)"
+	@echo "make faults         inject faults and record the results for the page What can go wrong"
+	@echo "make bench          time the input pipeline and the training steps, compared with the tutorial's"
+	@echo "make notebooks      execute the chapters and write notebooks/*.ipynb (after you changed a .py)"
+	@echo "make pictures       draw the images of the README and the landing page"
 	@echo "make address URL=https://github.com/OWNER/NAME   set the repository's address everywhere"
-	@echo "make clean       remove what was built, drawn, fetched and trained"
+	@echo "make clean          remove everything that was built, drawn, downloaded and trained"
 
 setup: $(INSTALLED)
 
@@ -27,12 +29,18 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("The book needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	@# Of this package the tests take axe-core's script, and neither its code nor the browsers that it asks for.
+	@# The tests use axe-core's script from this package, but not its code, nor the browsers that it would install.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps axe-playwright-python -c constraints.txt
 	@touch $@
 
 book: setup
 	$(BIN)/python tools/build_book.py
+
+pdf: setup
+	$(BIN)/python tools/make_pdf.py
+
+links: setup
+	$(BIN)/python tools/check_links.py
 
 test: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks

@@ -1,7 +1,10 @@
-"""How many clips a second come out of the pipeline, and what memory it takes, beside the tutorial's way. `make bench` calls this.
+"""Measure clips per second and memory of the input pipeline, and of the tutorial's.
 
-All ways read the same clips in the same run, each in a process of its own: 10 frames of 224 x 224 pixels, batches of 8.
-BOOK_DATASET and UCF101_ZIP choose the clips. With `--long` a list as long as all of UCF101 is read instead.
+`make bench` calls this.
+
+All methods read the same clips in the same run, each in a process of its own: 10 frames of
+224 x 224 pixels in batches of 8.
+BOOK_DATASET and UCF101_ZIP select the clips. `--long` reads a list as long as all of UCF101.
 """
 
 import argparse
@@ -17,7 +20,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# Else the first process takes the whole memory of a GPU.
+# Otherwise the first process takes all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -27,7 +30,7 @@ LONG = {"classes": 101, "clips": 13_320}
 
 
 def tutorial(folder, sampling, **_):
-    """As the tutorial does: a Python generator reads every frame from the start on, and TensorFlow converts and resizes in floats."""
+    """Read as the tutorial does: a generator decodes every frame, and TensorFlow resizes floats."""
     import cv2
     import numpy as np
     import tensorflow as tf
@@ -46,9 +49,9 @@ def tutorial(folder, sampling, **_):
             spare = capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1 - (n_frames - 1) * step
             capture.set(cv2.CAP_PROP_POS_FRAMES, rng.integers(max(spare, 0) + 1))
             for i in range(1 + (n_frames - 1) * step):
-                whole, frame = capture.read()
+                ok, frame = capture.read()
                 if i % step == 0:
-                    frames.append(prepare(frame) if whole else np.zeros_like(frames[0]))
+                    frames.append(prepare(frame) if ok else np.zeros_like(frames[0]))
             capture.release()
             yield np.array(frames)[..., ::-1], label
 
@@ -57,7 +60,7 @@ def tutorial(folder, sampling, **_):
 
 
 def decoder(folder, sampling, **_):
-    """OpenCV's decoder alone, on all cores: each clip from its first frame to its last, and nothing is done with them."""
+    """Run OpenCV's decoder alone on all cores, over all frames, and discard them."""
     import cv2
 
     from helpers import batches, video
@@ -142,7 +145,7 @@ def resident():
 
 
 def measure(way, folder, sampling, epochs):
-    """Go through the clips; return clips/s and memory, over the start, by epoch, and the cache's bytes on disk."""
+    """Iterate over the clips; return clips/s and added memory by epoch, and the cache's bytes."""
     _, make, _, options = way
     n_clips = len(list(folder.glob("*/*.avi")))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bench-") as disk:
@@ -173,9 +176,7 @@ def measure_apart(number, folder, sampling, epochs):
         json.dumps(sampling),
         str(epochs),
     ]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, stderr=subprocess.PIPE
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -203,14 +204,15 @@ def measure_all(run, folders):
         memory = " ".join(f"{found['memory'][epoch] / 1e9:6.2f} GB" for epoch in (1, -1))
         disk = f"{found['disk'] / 1e9:5.2f} GB" if found["disk"] else ""
         print(
-            f"{name:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} {memory:>20} {disk:>8}",
+            f"{name:38} {first:8.1f} {first / baseline:6.1f} {later:8.1f} {later / baseline:6.1f} "
+            f"{memory:>20} {disk:>8}",
             flush=True,
         )
     return rows
 
 
 def measure_long(run, folders, size):
-    """Read a list as long as all of UCF101, clips repeated under other names; print and return memory, disk and time by epoch."""
+    """Read repeated clips, as many as UCF101 has; print and return memory, disk space and time."""
     files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))
     number = next(
         number for number, way in enumerate(WAYS) if way[0] == "training, disk, start_step=5"
@@ -226,11 +228,13 @@ def measure_long(run, folders, size):
         )
     seconds = [found["clips"] / speed for speed in found["speeds"]]
     print(
-        f"{found['clips']:,} clips, {LONG['classes']} classes, {size} pixels, {WAYS[number][0]}: {found['disk'] / 1e9:.1f} GB on disk"
+        f"{found['clips']:,} clips, {LONG['classes']} classes, {size} pixels, {WAYS[number][0]}: "
+        f"{found['disk'] / 1e9:.1f} GB on disk"
     )
     for epoch, (took, memory) in enumerate(zip(seconds, found["memory"]), start=1):
         print(
-            f"epoch {epoch}: {took:6.0f} s, {found['clips'] / took:7.1f} clips/s, {memory / 1e9:.2f} GB over the start"
+            f"epoch {epoch}: {took:6.0f} s, {found['clips'] / took:7.1f} clips/s, "
+            f"{memory / 1e9:.2f} GB added"
         )
     return LONG | {
         "size": size,
@@ -269,7 +273,8 @@ def main():
         f"{len(list(folder.glob('*/*.avi')))} for {name}" for name, folder in folders.items()
     )
     about = (
-        f"Clips of {run.dataset}, {counts}; {run.n_frames} frames at a step of {run.frame_step}, {run.size} × {run.size} pixels, batches of "
+        f"Clips of {run.dataset}, {counts}; {run.n_frames} frames at a step of {run.frame_step}, "
+        f"{run.size} × {run.size} pixels, batches of "
         f"{BATCH}; {records.hardware()}."
     )
     print(f"{about} Load at the start: {os.getloadavg()[0]:.1f}.")

@@ -1,11 +1,14 @@
-"""Time training steps: the four members of the family, the tutorial's network, and that network the tutorial's way.
+"""Time training steps of the book's four networks and of the tutorial's, built in two ways.
 
     python benchmarks/training.py                          the table, at 112 and 224 pixels
     python benchmarks/training.py --record book/results/steps.json
-    python benchmarks/training.py --beside tutorial.py     also a network that a file's build(classes, frames, height, width) returns
+    python benchmarks/training.py --beside tutorial.py     also time a network from another file,
+        which defines build(classes, frames, height, width)
 
-Each way runs in a process of its own, so that its peak memory is its own, and the ways take turns, so that a slow minute of
-the machine meets all of them. A step is forward, backward and Adam's update on a batch of 8 clips of 10 frames. The floor is
+Each network runs in a process of its own, so its peak memory is its own. The networks take turns,
+so a slow minute of
+the machine affects all of them. A step is a forward pass, a backward pass and Adam's update on a
+batch of 8 clips of 10 frames. The floor is
 what the multiply-adds alone take at the speed of a large matrix product, measured in the same run.
 """
 
@@ -21,7 +24,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-# Else the first process takes the whole memory of a GPU.
+# Otherwise the first process takes all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -66,7 +69,7 @@ def build(network, conv, size):
 
 
 def measure(network, conv, size, steps):
-    """Return seconds of each step, and the peak of memory over what was taken before the first one."""
+    """Return the seconds of each step, and the peak memory that was added after the start."""
     import keras
     import numpy as np
 
@@ -88,7 +91,7 @@ def measure(network, conv, size, steps):
 
 
 def peak():
-    """Return the most memory that this process has held so far, in GB; Linux alone tells."""
+    """Return the peak memory of this process so far in GB; only Linux reports it."""
     # Not getrusage: there a process begins with the peak of the one that started it.
     status = pathlib.Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
@@ -98,7 +101,7 @@ def peak():
 
 
 def arithmetic(network, conv, size):
-    """Return the multiply-adds of a step: forward, and as many for each of two gradients; the first layer needs one of them."""
+    """Return the multiply-adds of a step: forward, and two gradients (one in the first layer)."""
     from helpers.counting import layer_table
 
     counts = [
@@ -108,7 +111,7 @@ def arithmetic(network, conv, size):
 
 
 def speed():
-    """Return how many multiply-adds of float32 this machine does a second, in a large matrix product."""
+    """Return the float32 multiply-adds per second of this machine in a large matrix product."""
     import keras
     import numpy as np
 
@@ -136,7 +139,8 @@ def measure_all(ways, sizes, rounds, steps):
                 if done.returncode:
                     said = done.stderr.strip().splitlines() or ["nothing said"]
                     sys.exit(
-                        f"{name}, {size} pixels: ended with {done.returncode} (-9: out of memory?): {said[-1]}"
+                        f"{name}, {size} pixels: ended with {done.returncode} "
+                        f"(-9: out of memory?): {said[-1]}"
                     )
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, (network, conv) in ways.items():
@@ -152,7 +156,8 @@ def measure_all(ways, sizes, rounds, steps):
             rows.append(row | {"clips": BATCH / seconds, "memory": memory, "floor": floor})
             ratio = seconds / first(rows, size)
             print(
-                f"{size:4} px  {name:45} {seconds:6.3f} s a step ({min(times):.3f} to {max(times):.3f})  {ratio:5.2f}  "
+                f"{size:4} px  {name:45} {seconds:6.3f} s per step "
+                f"({min(times):.3f} to {max(times):.3f})  {ratio:5.2f}  "
                 f"{BATCH / seconds:6.1f} clips/s  {memory:5.2f} GB  "
                 + (f"floor {floor:5.3f} s" if floor else ""),
                 flush=True,

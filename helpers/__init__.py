@@ -1,6 +1,6 @@
-"""What a chapter of the book teaches once and every later chapter imports.
+"""The book's helpers: a chapter teaches each of them once, and later chapters import it.
 
-A module imports only from those before it, on this page from left to right and from top to bottom:
+A module imports only from the modules before it, in this order:
 
 data: settings, ucf101, clips, puppets, archive, damage, video, cache, augmentation, batches,
     pipeline
@@ -9,10 +9,10 @@ experiment: recipes, records, checkpoints, memory, evaluation, training
 application: playback, annotation, predict, camera, export, saliency
 pictures: plots, diagrams, timeline
 
-Any of them may use the two small supports: atomic (whole files, locks) and hashing.
+Any of them may use two supports: atomic (complete files, locks) and hashing.
 """
 
 import os
 
-# TensorFlow reports what it found of the machine on every start; only its warnings are for a reader.
+# Hide TensorFlow's report about the machine on every start, and keep its warnings.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

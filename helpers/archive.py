@@ -1,11 +1,12 @@
-"""From a ZIP, on the web or on disk, to files. Taught in the chapter *Load video*.
+"""Clips from a ZIP, on the web or on disk, to folders. Taught in the chapter *Load video*.
 
-A ZIP ends with its table of contents, which says where each member lies. A server that answers byte
-ranges so hands out the table and the members asked for, and nothing else.
+A ZIP ends with its table of contents, which states the position of each member. A server that
+supports byte ranges therefore has to send only the table and the requested members.
 """
 
 import contextlib
 import lzma
+import os
 import pathlib
 import shlex
 import shutil
@@ -14,21 +15,21 @@ import time
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import remotezip
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ProxyError, SSLError
 from tqdm import tqdm
-from urllib3.util import Retry
 
 from helpers import puppets
 from helpers.atomic import atomic_write, locked
 from helpers.clips import as_url, is_table, is_video, read_split, visible_files
-from helpers.settings import project_root
+from helpers.settings import Settings, project_root
 from helpers.ucf101 import (
-    FORM,
+    NAME_FORM,
     base_name,
     files_by_class,
     get_class,
@@ -38,13 +39,24 @@ from helpers.ucf101 import (
     split_by_table,
 )
 
-ATTEMPTS = 4
-PAUSE = 1.0
+_Path = str | os.PathLike[str]
+_Members = dict[str, zipfile.ZipInfo]  # by the clip's name, without folders
+_Split = Callable[[Collection[str], Mapping[str, int], int], dict[str, list[str]]]
+_Result = TypeVar("_Result")
+
+# Seconds until a server that sends nothing counts as unreachable.
 TIMEOUT = 30
-# What a connection, and what zipfile and its decompressors make of a damaged ZIP: places before its
-# beginning or beyond all numbers (ValueError, OverflowError), what they can't unpack
-# (RuntimeError), or its end (EOFError). requests' are OSErrors.
-FAILURES = (
+# The unit of the pauses between attempts, in seconds.
+PAUSE = 1.0
+# The pauses after a request that failed. The second attempt follows at once, because the server may
+# only have closed an idle connection.
+_PAUSES_AFTER_REQUEST = (0, 2, 4, 8)
+# The pauses after a response that broke off or was damaged, and after errors of TLS or a proxy.
+_PAUSES_AFTER_RESPONSE = (1, 2, 4)
+# What a bad connection or a damaged ZIP raises. From zipfile and its decompressors come ValueError
+# and OverflowError for invalid positions, RuntimeError for members that they can't unpack, and
+# EOFError. The errors of requests are OSErrors.
+_FAILURES = (
     OSError,
     urllib3.exceptions.HTTPError,
     remotezip.RemoteZipError,
@@ -59,7 +71,7 @@ FAILURES = (
 )
 
 
-def list_files(source):
+def list_files(source: _Path) -> list[str]:
     """List the clips in a ZIP without fetching them.
 
     Args:
@@ -67,147 +79,151 @@ def list_files(source):
 
     Returns:
         The members' names in the ZIP's order. Folders and files that are not named like clips are
-        left out, videos among them with a warning, and so are clips of a name that another one has.
+        skipped, and so are clips that have the name of an earlier one. A warning reports skipped
+        videos and clips.
 
     Raises:
         OSError: The ZIP can't be reached or read.
     """
     with _open_zip(source) as archive:
-        return [info.filename for info in _clips(source, archive).values()]
+        return [info.filename for info in _find_clips(source, archive).values()]
 
 
-def download_ucf101_subset(source, num_classes, splits, download_dir, *, split_by="group", seed=0):
+def download_ucf101_subset(
+    source: _Path,
+    num_classes: int,
+    splits: Mapping[str, int],
+    download_dir: _Path,
+    *,
+    split_by: _Path = "group",
+    seed: int = 0,
+) -> dict[str, pathlib.Path]:
     """Fetch some clips of some classes and sort them into splits.
 
-    Clips that are there already, whole and unharmed, are not fetched again; a folder holds one
-    split, and another one needs another folder. A file stands under its name only once all of it is
-    there and its checksum is right. Of two processes that fetch into one folder, the second waits
-    for the first.
+    Clips that are already there and intact are not fetched again. A folder holds one split; use
+    another folder for another split. A file appears under its name only when it is complete and
+    its checksum is right. If two processes fetch into one folder, the second waits for the first.
 
     Args:
         source: URL or path of the ZIP.
-        num_classes: How many classes, the first ones by name; with a .csv file, the first of those
-            that it names.
-        splits: How many clips of each class a split gets, such as `{"train": 30, "val": 10, "test":
-            10}`.
+        num_classes: How many classes, the first ones in alphabetical order. If `split_by` is a
+            table, only the classes of its clips count.
+        splits: Clips per class of each split, such as `{"train": 30, "val": 10, "test": 10}`.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
-        split_by: `"group"` (no two splits share a group of a class), `"clip"` (as the tutorial
-            does), or the path of a table (.csv, .tsv or .txt) that names the clips of each split
-            (see `helpers.ucf101.read_split`).
+        split_by: `"group"` (no two splits share a group of a class), `"clip"` (at random, as in the
+            tutorial), or the path of a table (.csv, .tsv or .txt) that lists the clips of each
+            split, as in `helpers.clips.read_split`.
         seed: Seed of the split.
 
     Returns:
         The folders by split.
 
     Raises:
-        ValueError: `split_by` is none of these, fewer than one class or clip are asked for, the ZIP
-            has too few classes, clips or groups, or none named like a clip, or `download_dir` holds
-            clips of another split.
-        OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder lacks
-            space for the clips or can't be written to.
+        ValueError: `split_by` is none of these, `num_classes` or a split is smaller than 1, the ZIP
+            contains no clips or too few classes, clips or groups, or `download_dir` contains clips
+            of another split.
+        OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder can't be
+            written to or has too little space.
     """
-    split, named = _split_method(split_by)
+    split, listed = _split_method(split_by)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
-        clips = _clips(source, archive)
+        clips = _find_clips(source, archive)
         if not clips:
             raise ValueError(_explain_no_clips(source, archive))
-        if named is not None:
-            clips = _choose(clips, named, source, split_by)
-        plan = _plan(
-            source if named is None else f"Of what {split_by} names, {source}",
-            clips,
-            num_classes,
-            splits,
-            split,
-            seed,
-        )
+        origin = str(source)
+        if listed is not None:
+            clips = _keep_listed(clips, listed, source, split_by)
+            origin = f"{source}, limited to the clips in {split_by},"
+        chosen = _choose_classes(clips, num_classes, splits, origin)
         targets = {
             download_dir / name / get_class(file) / file: clips[file]
-            for name, files in plan.items()
+            for name, files in split(chosen, splits, seed).items()
             for file in files
         }
         with _explain_write_errors(download_dir), locked(download_dir):
             _remove_temp_files(download_dir, splits)
-            _refuse_strays(download_dir, splits, targets)
-            missing = {
-                target: info for target, info in targets.items() if not _is_whole(target, info)
-            }
-            _check_space(source, download_dir, missing.values())
-            size = sum(info.compress_size for info in missing.values())
-            with tqdm(
-                total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing
-            ) as progress:
-                for target, info in missing.items():
-                    _fetch(source, archive, info, target)
-                    progress.update(info.compress_size)
+            _refuse_other_clips(download_dir, splits, targets)
+            _fetch_missing(source, archive, targets, download_dir)
     return {name: download_dir / name for name in splits}
 
 
-def zip_source(settings):
-    """Return the ZIP that a run of the book works on: UCF101's URL or path, or the puppets, drawn if they are missing.
+def zip_source(settings: Settings) -> str | pathlib.Path:
+    """Return the URL or path of a run's ZIP, and draw the puppets first if theirs is missing.
 
     Args:
-        settings: What `helpers.settings.current()` returns.
+        settings: The settings of the run, for example from `helpers.settings.current`.
     """
-    return (
-        puppets.write_zip(project_root() / "data" / "puppets.zip", clips=2)
-        if settings.dataset == "puppets"
-        else settings.zip
-    )
+    if settings.dataset == "puppets":
+        return puppets.write_zip(project_root() / "data" / "puppets.zip", clips=2)
+    return settings.zip
 
 
-def fetch_clips(settings):
-    """Get the clips that a run of the book works on: draw or fetch what is missing.
+def fetch_clips(settings: Settings) -> dict[str, pathlib.Path]:
+    """Fetch the clips of a run, and draw the puppets first if they are missing.
 
     Args:
-        settings: What `helpers.settings.current()` returns.
+        settings: The settings of the run, for example from `helpers.settings.current`.
 
     Returns:
         The folders by split, as from `download_ucf101_subset`.
     """
-    folder = project_root() / "data" / settings.clips_name
-    choice = {"split_by": settings.split_by, "seed": settings.seed}
     return download_ucf101_subset(
-        zip_source(settings), settings.num_classes, settings.splits, folder, **choice
+        zip_source(settings),
+        settings.num_classes,
+        settings.splits,
+        project_root() / "data" / settings.clips_name,
+        split_by=settings.split_by,
+        seed=settings.seed,
     )
 
 
-def _split_method(split_by):
-    """Return the function that splits, its arguments those of `split_by_group`, and the clips that it knows, or None for all."""
+def _split_method(split_by: _Path) -> tuple[_Split, set[str] | None]:
+    """Return the function that splits, and the clips of its table, or None if it has no table."""
     if is_table(split_by):
         table = read_split(split_by)
         return lambda files, splits, seed: split_by_table(files, splits, table), set(table)
-    ways = {"group": split_by_group, "clip": split_by_clip}
-    if split_by not in ways:
-        raise ValueError(
-            f'split_by (in a shell --split) is "group", "clip" or the path of a .csv file, not {split_by!r}.'
-        )
-    return ways[split_by], None
+    if split_by == "group":
+        return split_by_group, None
+    if split_by == "clip":
+        return split_by_clip, None
+    raise ValueError(
+        f'split_by (in a shell --split) must be "group", "clip" or the path of a .csv file, '
+        f"not {split_by!r}."
+    )
+
+
+# The ZIP.
 
 
 @contextlib.contextmanager
-def _open_zip(source):
-    """Open a ZIP, trying again after failures that may pass."""
+def _open_zip(source: _Path) -> Iterator[zipfile.ZipFile]:
+    """Open a ZIP on the web or on disk."""
     if not _is_url(source):
         _check_file(source)
-    with contextlib.ExitStack() as stack:
-        yield stack.enter_context(_try_again(source, lambda: _connect(source, stack)))
+        with _retry(source, lambda: zipfile.ZipFile(source)) as archive:
+            yield archive
+        return
+    with requests.Session() as session:
+        options = {"session": session, "fetcher": _CompleteRanges, "timeout": TIMEOUT}
+        with _retry(source, lambda: remotezip.RemoteZip(str(source), **options)) as archive:
+            yield archive
 
 
-def _check_file(source):
-    """Raise an OSError in a sentence where a ZIP's path names none."""
+def _check_file(source: _Path) -> None:
+    """Raise an OSError that explains what to do if a path is not that of a file."""
     path = pathlib.Path(source)
     if as_url(source):
-        way_out = "download the ZIP and set UCF101_ZIP to its path"
         raise OSError(
-            f"{source} is a URL that can't be read from, for only http:// and https:// can; {way_out}."
+            f"{source} can't be read, because its address does not begin with http:// or "
+            "https://; download the ZIP and set UCF101_ZIP to its path."
         )
     if path.is_dir():
-        beside = path.resolve().with_name(f"{path.resolve().name}.zip")
-        to_zip = shlex.join(["python", "-m", "zipfile", "-c", str(beside), str(source)])
+        target = path.resolve().with_name(f"{path.resolve().name}.zip")
+        command = shlex.join(["python", "-m", "zipfile", "-c", str(target), str(source)])
         raise IsADirectoryError(
-            f"{source} is a folder, not a ZIP; make one of it by {to_zip} and set UCF101_ZIP to {shlex.quote(str(beside))}."
+            f"{source} is a folder, not a ZIP; make a ZIP of it with {command} "
+            f"and set UCF101_ZIP to {shlex.quote(str(target))}."
         )
     if not path.is_file():
         raise FileNotFoundError(
@@ -215,213 +231,257 @@ def _check_file(source):
         )
 
 
-def _connect(source, stack):
-    if not _is_url(source):
-        return zipfile.ZipFile(source)
-    session = stack.enter_context(requests.Session())
-    # A server may ask to be left alone for hours: better be told. `other`, encryption and proxies,
-    # is left to `_try_again`.
-    retry = Retry(
-        ATTEMPTS,
-        other=0,
-        backoff_factor=PAUSE,
-        status_forcelist=(429, 500, 502, 503, 504),
-        raise_on_status=False,
-        respect_retry_after_header=False,
-    )
-    session.mount("http://", HTTPAdapter(max_retries=retry))
-    session.mount("https://", HTTPAdapter(max_retries=retry))
-    return remotezip.RemoteZip(str(source), session=session, fetcher=_WholeRanges, timeout=TIMEOUT)
-
-
-class _WholeRanges(remotezip.RemoteFetcher):
-    """Takes in a range before any of it is used: a stream that breaks off at once can't be asked for again."""
+class _CompleteRanges(remotezip.RemoteFetcher):
+    """Reads each byte range completely before use, so that a broken one can be fetched again."""
 
     def fetch(self, data_range, stream=False):
         first, last = data_range
         if last is not None and not 0 <= first <= last:
-            # A server would answer with the whole ZIP.
-            raise zipfile.BadZipFile("the table of contents names a place that is none")
+            # A server would ignore this range and send the complete ZIP.
+            raise zipfile.BadZipFile("its table of contents states an impossible position")
         return super().fetch(data_range, stream=False)
 
 
-def _try_again(source, action):
-    """Return the action's result; after a failure on the web, pause twice as long each time and try again."""
-    for attempt in range(ATTEMPTS):
+def _retry(source: _Path, action: Callable[[], _Result], member: str = "") -> _Result:
+    """Return an action's result, and repeat it after failures that may pass.
+
+    Raises:
+        OSError: The failure is final or occurred too often. The message explains what to do.
+    """
+    failures = 0
+    while True:
         try:
             return action()
-        except remotezip.RangeNotSupported as error:
-            message = f"{source} is a page, or can't be read in parts: its server ignores byte ranges. Download the ZIP and give its path."
-            raise OSError(message) from error
-        except FAILURES as error:
-            if attempt == ATTEMPTS - 1 or not _is_url(source) or _is_final(error):
-                raise OSError(f"{source} can't be read {_cause_and_way_out(error)}") from error
-            time.sleep(PAUSE * 2**attempt)
+        except _FAILURES as error:
+            pauses = _pauses(error) if _is_url(source) else ()
+            if failures >= len(pauses):
+                raise OSError(_explain_read_error(source, error, member)) from error
+            time.sleep(PAUSE * pauses[failures])
+            failures += 1
 
 
-def _is_final(error):
-    """Return whether trying again is no use: a certificate doesn't mend, and urllib3's Retry has tried again already.
+def _pauses(error: Exception) -> tuple[int, ...]:
+    """Return the pauses before further attempts to read from the web, or none if all would fail."""
+    if isinstance(error, remotezip.RangeNotSupported) or _is_certificate_error(error):
+        return ()
+    # remotezip replaces the errors of requests by its own.
+    cause = error.__context__ if isinstance(error, remotezip.RemoteIOError) else error
+    if isinstance(cause, requests.HTTPError):
+        status = cause.response.status_code
+        return _PAUSES_AFTER_REQUEST if status == 429 or status >= 500 else ()
+    if isinstance(cause, (SSLError, ProxyError)):
+        return _PAUSES_AFTER_RESPONSE
+    if isinstance(cause, (requests.ConnectionError, requests.Timeout)):
+        return _PAUSES_AFTER_REQUEST
+    # Other errors of requests, such as an invalid address, do not pass.
+    return () if isinstance(cause, requests.RequestException) else _PAUSES_AFTER_RESPONSE
 
-    Retry is for asking, but for encryption and proxies, and not for the answer on its way.
-    """
-    asking = error.__context__
-    retried = isinstance(asking, requests.RequestException) and not isinstance(
-        asking, (SSLError, ProxyError)
-    )
-    return retried or _is_certificate(error)
 
-
-def _is_certificate(error):
-    return "CERTIFICATE_VERIFY_FAILED" in str(error)
-
-
-def _cause_and_way_out(error):
-    if _is_certificate(error):
+def _explain_read_error(source: _Path, error: Exception, member: str) -> str:
+    """Return what happened to which ZIP, or to which member of it, and what to do."""
+    if isinstance(error, remotezip.RangeNotSupported):
         return (
-            f"because its server's certificate can't be trusted ({error}); see that this machine's clock is right, or "
-            "download the ZIP in another way and give its path."
+            f"{source} can't be read in parts, because it is a web page or its server ignores byte "
+            "ranges; download the ZIP and give its path."
+        )
+    if _is_certificate_error(error):
+        return (
+            f"{source} can't be read because its server's certificate can't be trusted ({error}); "
+            "check this machine's clock, or download the ZIP by other means and give its path."
         )
     cause = str(error) or "it ends too early"
     if cause == "File is not a zip file":
-        cause = "it is no ZIP, such as a web page, or only part of one"
-    return f"({cause}); check the address, or the path, and the connection, or get the ZIP anew; then run this again."
+        cause = "it is not a complete ZIP, but perhaps a web page"
+    name = f"{source}, member {member}," if member else source
+    remedy = "check the address and the connection" if _is_url(source) else "check the path"
+    return f"{name} can't be read ({cause}); {remedy}, or use another ZIP, then run this again."
 
 
-def _is_url(source):
+def _is_certificate_error(error: Exception) -> bool:
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _is_url(source: _Path) -> bool:
     return str(source).lower().startswith(("http://", "https://"))
 
 
-def _clips(source, archive):
-    """Return the ZIP's clips by name, without folders: `{name: ZipInfo}`. Of two with one name the first counts, with a warning."""
-    clips, doubles = {}, []
+# The choice of clips.
+
+
+def _find_clips(source: _Path, archive: zipfile.ZipFile) -> _Members:
+    """Return the ZIP's clips by name, the first of each name, and warn of skipped videos."""
+    clips: _Members = {}
+    duplicates, others = [], []
     for info in archive.infolist():
-        if is_clip(info.filename) and clips.setdefault(base_name(info.filename), info) is not info:
-            doubles.append(info.filename)
-    if doubles:
+        if is_clip(info.filename):
+            if clips.setdefault(base_name(info.filename), info) is not info:
+                duplicates.append(info.filename)
+        elif is_video(info.filename):
+            others.append(info.filename)
+    if duplicates:
         warnings.warn(
-            f"{len(doubles)} clips in {source} are passed over, for one before has the same name, such as {doubles[0]!r}.",
+            f"{source}: skipped clips that have the name of an earlier one ({len(duplicates)}), "
+            f"such as {duplicates[0]!r}.",
             stacklevel=4,
         )
-    others = [name for name in archive.namelist() if is_video(name) and not is_clip(name)]
     if clips and others:
         warnings.warn(
-            f"{len(others)} videos in {source} are passed over, for they are not named like {FORM}, such as {others[0]!r}.",
+            f"{source}: skipped videos that are not named like {NAME_FORM} ({len(others)}), "
+            f"such as {others[0]!r}.",
             stacklevel=4,
         )
     return clips
 
 
-def _explain_no_clips(source, archive):
-    """Return what is wrong with a ZIP in which nothing is named like a clip."""
+def _explain_no_clips(source: _Path, archive: zipfile.ZipFile) -> str:
+    """Return why a ZIP contains no clips, and what to do."""
     files = [name for name in archive.namelist() if not name.endswith("/")]
     if not files:
         return f"{source} is an empty ZIP; set UCF101_ZIP to another one."
     example = next(filter(is_video, files), files[0])
     return (
-        f"{source} has {len(files)} files, but none is named like a clip of UCF101, {FORM} (one is {example!r}); rename them so, "
-        "clips of one recording with one group, and zip them anew, or set UCF101_ZIP to another ZIP."
+        f"{source} has {len(files)} files, but none is named like a clip of UCF101, {NAME_FORM} "
+        f"(one is {example!r}); rename the clips in this form, with one group number for each "
+        "recording, and make a new ZIP, or set UCF101_ZIP to another ZIP."
     )
 
 
-def _choose(clips, named, source, table):
-    """Return the clips that a table names."""
-    missing = sorted(named - set(clips))
-    if len(missing) == len(named):
+def _keep_listed(clips: _Members, listed: set[str], source: _Path, table: _Path) -> _Members:
+    """Return the clips that a table lists, and warn of those that the ZIP lacks."""
+    missing = sorted(listed - set(clips))
+    if len(missing) == len(listed):
         raise ValueError(
-            f"None of the {len(named)} clips that {table} names, such as {missing[0]!r}, is in {source}, which has such as "
-            f"{min(clips)!r}; name clips of this ZIP, or set UCF101_ZIP to another one."
+            f"None of the {len(listed)} clips in {table}, such as {missing[0]!r}, is in {source}, "
+            f"which contains {min(clips)!r} and others; list clips of this ZIP, or set UCF101_ZIP "
+            "to another one."
         )
     if missing:
         warnings.warn(
-            f"{source} lacks {len(missing)} of the {len(named)} clips that {table} names, such as {missing[0]!r}.",
+            f"{source} lacks {len(missing)} of the {len(listed)} clips in {table}, such as "
+            f"{missing[0]!r}.",
             stacklevel=3,
         )
-    return {name: info for name, info in clips.items() if name in named}
+    return {name: info for name, info in clips.items() if name in listed}
 
 
-def _plan(source, clips, num_classes, splits, split, seed):
-    """Return the names by split, of a source that has these clips."""
+def _choose_classes(
+    clips: Iterable[str], num_classes: int, splits: Mapping[str, int], origin: str
+) -> list[str]:
+    """Return the clips of the first classes.
+
+    Args:
+        clips: Names of clips.
+        num_classes: How many classes.
+        splits: Clips per class of each split, which are checked here.
+        origin: Where the clips are from, for messages.
+    """
     if min([num_classes, *splits.values()]) < 1:
         raise ValueError(
-            f"num_classes and what each split gets are at least 1, not {num_classes} and {splits}."
+            f"num_classes and the clips of each split must be at least 1, "
+            f"not {num_classes} and {splits}."
         )
     by_class = files_by_class(clips)
     if len(by_class) < num_classes:
-        found = f"{source} has clips of {len(by_class)} class{'es' * (len(by_class) > 1)}, but {num_classes} are asked for"
+        remedy = "ask for fewer (with num_classes, or in a shell with --classes N)"
         if len(by_class) == 1:
-            raise ValueError(
-                f"{found}; a network needs at least two to tell apart: add clips of another class, or take another ZIP."
-            )
+            remedy = "a network needs at least two classes to distinguish, so add another one"
         raise ValueError(
-            f"{found}; ask for fewer (num_classes, in a shell --classes N), or take another ZIP."
+            f"{origin} has clips of {len(by_class)} class{'es' * (len(by_class) > 1)}, but "
+            f"{num_classes} are requested; {remedy}, or use another ZIP."
         )
-    chosen = [file for class_name in list(by_class)[:num_classes] for file in by_class[class_name]]
-    return split(chosen, splits, seed)
+    return [file for name in list(by_class)[:num_classes] for file in by_class[name]]
 
 
-def _refuse_strays(download_dir, splits, targets):
-    """Refuse a folder that holds other clips: they would be trained on or, worse, tested on unseen."""
-    strays = {
-        path for name in splits for path in visible_files(download_dir / name) if is_video(path)
-    } - set(targets)
-    if strays:
+# The folder.
+
+
+def _refuse_other_clips(
+    download_dir: pathlib.Path, splits: Iterable[str], targets: Iterable[pathlib.Path]
+) -> None:
+    """Refuse a folder that contains clips of another split, which would be used unnoticed."""
+    found = (path for name in splits for path in visible_files(download_dir / name))
+    others = set(filter(is_video, found)) - set(targets)
+    if others:
         raise ValueError(
-            f"{download_dir} holds {len(strays)} clips that are not in this split, such as {min(strays).name}; "
-            "delete the folder or choose another."
+            f"{download_dir} holds {len(others)} clips that are not in this split, such as "
+            f"{min(others).name}; delete the folder or choose another."
         )
 
 
-def _remove_temp_files(download_dir, splits):
-    """Remove what a process that was killed has left of a file."""
+def _remove_temp_files(download_dir: pathlib.Path, splits: Iterable[str]) -> None:
+    """Remove the temporary files of a process that was killed."""
     for name in splits:
         for temp_path in (download_dir / name).glob("*/.temp*"):
             temp_path.unlink()
 
 
-def _check_space(source, download_dir, missing):
+def _fetch_missing(
+    source: _Path,
+    archive: zipfile.ZipFile,
+    targets: Mapping[pathlib.Path, zipfile.ZipInfo],
+    download_dir: pathlib.Path,
+) -> None:
+    """Fetch the clips that are missing or damaged, and show the progress."""
+    missing = {path: info for path, info in targets.items() if not _is_intact(path, info)}
+    _check_space(source, download_dir, missing.values())
+    size = sum(info.compress_size for info in missing.values())
+    with tqdm(
+        total=size, unit="B", unit_scale=True, desc="fetching", disable=not missing
+    ) as progress:
+        for path, info in missing.items():
+            _fetch(source, archive, info, path)
+            progress.update(info.compress_size)
+
+
+def _is_intact(path: pathlib.Path, info: zipfile.ZipInfo) -> bool:
+    """Return whether a file has the size and the checksum that the ZIP states."""
+    if not path.is_file() or path.stat().st_size != info.file_size:
+        return False
+    return zlib.crc32(path.read_bytes()) == info.CRC
+
+
+def _check_space(
+    source: _Path, download_dir: pathlib.Path, missing: Iterable[zipfile.ZipInfo]
+) -> None:
     needed, free = sum(info.file_size for info in missing), shutil.disk_usage(download_dir).free
     if needed > free:
         raise OSError(
-            f"The clips of {source} need {needed / 1e9:,.2f} GB, and {download_dir} has {free / 1e9:,.2f} GB free; free space "
-            "there or choose another download_dir."
+            f"The clips of {source} need {needed / 1e9:,.2f} GB, but {download_dir} has only "
+            f"{free / 1e9:,.2f} GB free; free space there or choose another download_dir."
         )
 
 
 @contextlib.contextmanager
-def _explain_write_errors(download_dir):
-    """Tell what the operating system says of a folder (its errors have a number), and the way out."""
+def _explain_write_errors(download_dir: pathlib.Path) -> Iterator[None]:
+    """Add the folder and what to do to the operating system's errors, which have a number."""
     try:
         yield
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(
-            f"{download_dir} can't be written to ({error.strerror}); free space there, see that you may write there, or "
-            "choose another download_dir."
+            f"{download_dir} can't be written to ({error.strerror}); free space there, check its "
+            "permissions, or choose another download_dir."
         ) from error
 
 
-def _is_whole(path, info):
-    """Return whether the file has the size and the checksum that the ZIP gives."""
-    if not path.is_file() or path.stat().st_size != info.file_size:
-        return False
-    return zlib.crc32(path.read_bytes()) == info.CRC
-
-
-def _fetch(source, archive, info, target):
-    """Write a member to its place once all of it is here and its checksum is right."""
-    content = _try_again(
-        f"{source}, member {base_name(info.filename)},", lambda: _read(archive, info)
-    )
-    with atomic_write(target) as temp_path:
+def _fetch(
+    source: _Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: pathlib.Path
+) -> None:
+    """Fetch a member, check it, and write it to a file."""
+    content = _retry(source, lambda: _read(archive, info), base_name(info.filename))
+    with atomic_write(path) as temp_path:
         temp_path.write_bytes(content)
 
 
-def _read(archive, info):
-    """Return what is in a member. It may unpack to far more than the ZIP says: zipfile stops there, if asked bit by bit."""
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return a member's content after checking its size and checksum."""
     with archive.open(info) as member:
-        # Reading to the end checks the checksum.
+        # In small steps, because a damaged or malicious member may unpack to far more than its
+        # stated size; zipfile then stops. At the end it checks the checksum.
         content = b"".join(iter(lambda: member.read(1 << 12), b""))
     if len(content) != info.file_size:
-        raise zipfile.BadZipFile(f"it has {len(content)} bytes, and the ZIP says {info.file_size}")
+        raise zipfile.BadZipFile(
+            f"it has {len(content)} bytes, but the table of contents states {info.file_size}"
+        )
     return content

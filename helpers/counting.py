@@ -1,42 +1,59 @@
-"""How many parameters and multiply-adds convolutions have. Taught in the chapter *Count parameters*."""
+"""Parameters and multiply-adds of convolutions. Taught in the chapter *Count parameters*."""
 
-import collections
+from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 import keras
 
-Row = collections.namedtuple("Row", "name kind output parameters multiply_adds")
+
+class Row(NamedTuple):
+    """A row of `layer_table`: a layer's name, class, output shape without the batch, and costs."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
 
 
-def conv3d_parameters(in_channels, out_channels, kernel_size, bias=True):
+def conv3d_parameters(
+    in_channels: int, out_channels: int, kernel_size: Sequence[int], bias: bool = True
+) -> int:
     """Count the parameters of a 3D convolution.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output, one filter each.
-        kernel_size: `(time, height, width)` of a filter. A 2D convolution is `(1, height, width)`.
+        kernel_size: `(time, height, width)` of a filter; `(1, height, width)` for a 2D convolution.
         bias: Whether each filter adds a bias.
 
     Returns:
-        `time * height * width * in_channels * out_channels`, and `out_channels` more with biases.
+        `time * height * width * in_channels * out_channels`, plus `out_channels` with biases.
     """
     return prod(kernel_size) * in_channels * out_channels + bias * out_channels
 
 
-def conv2plus1d_parameters(in_channels, out_channels, kernel_size, mid_channels=None, bias=True):
+def conv2plus1d_parameters(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Sequence[int],
+    mid_channels: int | None = None,
+    bias: bool = True,
+) -> int:
     """Count the parameters of a (2+1)D convolution: one over space, then one over time.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        kernel_size: `(time, height, width)` of the 3D convolution that it stands in for.
-        mid_channels: Channels between the two convolutions; `out_channels` where none are given, as
-            in the TensorFlow tutorial. The paper takes `mid_channels(in_channels, out_channels,
+        kernel_size: `(time, height, width)` of the 3D convolution that it replaces.
+        mid_channels: Channels between the two convolutions; default: `out_channels`, as in the
+            TensorFlow tutorial. The paper uses `mid_channels(in_channels, out_channels,
             kernel_size)`.
         bias: Whether each filter of both convolutions adds a bias.
 
     Returns:
-        The sum of both convolutions' parameters.
+        The sum over both convolutions.
     """
     if mid_channels is None:
         mid_channels = out_channels
@@ -46,11 +63,11 @@ def conv2plus1d_parameters(in_channels, out_channels, kernel_size, mid_channels=
     return spatial + temporal
 
 
-def mid_channels(in_channels, out_channels, kernel_size):
-    """Return the paper's M: the width between the two convolutions at which (2+1)D costs what 3D costs.
+def mid_channels(in_channels: int, out_channels: int, kernel_size: Sequence[int]) -> int:
+    """Return the paper's M: the mid channels with which (2+1)D has as many parameters as 3D.
 
-    Rounded down, so that without biases the (2+1)D convolution never has more parameters than the 3D one
-    (Tran et al. 2018, section 3.5).
+    M is rounded down, so without biases the (2+1)D convolution never has more parameters than the
+    3D one (Tran et al. 2018, section 3.5).
 
     Args:
         in_channels: Channels of the input.
@@ -65,8 +82,12 @@ def mid_channels(in_channels, out_channels, kernel_size):
     return max(1, volume // (height * width * in_channels + time * out_channels))
 
 
-def conv3d_multiply_adds(in_channels, out_channels, kernel_size, output_size):
-    """Count the multiplications of a 3D convolution, each with the addition that takes it in; biases are not counted.
+def conv3d_multiply_adds(
+    in_channels: int, out_channels: int, kernel_size: Sequence[int], output_size: Sequence[int]
+) -> int:
+    """Count the multiply-adds of a 3D convolution for one clip, without biases.
+
+    A multiply-add is a multiplication and the addition of its result to a sum.
 
     Args:
         in_channels: Channels of the input.
@@ -75,62 +96,65 @@ def conv3d_multiply_adds(in_channels, out_channels, kernel_size, output_size):
         output_size: `(time, height, width)` of the output.
 
     Returns:
-        The multiply-adds for one clip. Each weight is used once for each place of the output.
+        The number of weights times the number of output positions, as each weight is used once at
+        each position.
     """
     return conv3d_parameters(in_channels, out_channels, kernel_size, bias=False) * prod(output_size)
 
 
 def conv2plus1d_multiply_adds(
-    in_channels, out_channels, kernel_size, output_size, mid_channels=None, strides=(1, 1, 1)
-):
-    """Count the multiply-adds of a (2+1)D convolution.
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Sequence[int],
+    output_size: Sequence[int],
+    mid_channels: int | None = None,
+    strides: Sequence[int] = (1, 1, 1),
+) -> int:
+    """Count the multiply-adds of a (2+1)D convolution for one clip, without biases.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        kernel_size: `(time, height, width)` of the 3D convolution that it stands in for.
+        kernel_size: `(time, height, width)` of the 3D convolution that it replaces.
         output_size: `(time, height, width)` of the output.
-        mid_channels: Channels between the two convolutions; `out_channels` where none are given.
-        strides: `(time, height, width)`. The first convolution strides over space only, and so
-            works on every frame.
+        mid_channels: Channels between the two convolutions; default: `out_channels`.
+        strides: `(time, height, width)`. The spatial convolution has strides over space only, so
+            it processes every frame of the input.
 
     Returns:
-        The multiply-adds of both convolutions for one clip whose frames the strides divide.
+        The sum over both convolutions, if the temporal stride divides the number of frames.
     """
     if mid_channels is None:
         mid_channels = out_channels
     time, height, width = kernel_size
-    frames, *area = output_size
+    n_frames, *area = output_size
     spatial = conv3d_multiply_adds(
-        in_channels, mid_channels, (1, height, width), (frames * strides[0], *area)
+        in_channels, mid_channels, (1, height, width), (n_frames * strides[0], *area)
     )
     return spatial + conv3d_multiply_adds(mid_channels, out_channels, (time, 1, 1), output_size)
 
 
-def layer_table(model):
-    """Count what every layer of a network has and does, from its sizes alone.
+def layer_table(model: keras.Model) -> list[Row]:
+    """Count the parameters and multiply-adds of each layer from its configuration alone.
 
-    A layer that is made of others has a row for each of them. Multiply-adds are counted of
-    convolutions and dense layers; beside them, those of normalisations and additions are few.
+    A layer that consists of others has a row for each of them. Only convolutions and dense layers
+    have multiply-adds; normalisations and additions need few in comparison.
 
     Args:
-        model: A network of `helpers.models`; it need not hold any weights.
+        model: A network of `helpers.models`; its weights are not needed.
 
     Returns:
-        A list of `Row(name, kind, output, parameters, multiply_adds)`: the layer's name, its
-        class's, the shape of the output without the batch, its parameters (those that are not
-        trained, too), and its multiply-adds for one clip.
+        `Row(name, kind, output, parameters, multiply_adds)` for each layer: its name, its class,
+        the shape of its output without the batch, its parameters, trainable or not, and its
+        multiply-adds for one clip.
     """
-    chain = [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.Add))
-    ]
-    return [row for layer in chain for row in _rows(layer, layer.name, layer.input.shape)]
+    without_weights = keras.layers.InputLayer, keras.layers.Add
+    counted = [layer for layer in model.layers if not isinstance(layer, without_weights)]
+    return [row for layer in counted for row in _rows(layer, layer.name, layer.input.shape)]
 
 
-def _rows(layer, name, shape):
-    """Return the rows of a layer that takes a shape, or of the layers inside it."""
+def _rows(layer: keras.layers.Layer, name: str, shape: tuple) -> list[Row]:
+    """Return the row of a layer with this input shape, or the rows of the layers inside it."""
     if hasattr(layer, "seq"):
         rows = []
         for part in layer.seq.layers:
@@ -142,12 +166,12 @@ def _rows(layer, name, shape):
     return [Row(name, type(layer).__name__, output, parameters, multiply_adds)]
 
 
-def _count(layer, channels, output):
+def _count(layer: keras.layers.Layer, channels: int, output: tuple) -> tuple[int, int]:
+    """Return the parameters and multiply-adds of a layer with these input channels and output."""
     if isinstance(layer, keras.layers.Conv3D):
         sizes = channels, layer.filters, layer.kernel_size
-        return conv3d_parameters(*sizes, bias=layer.use_bias), conv3d_multiply_adds(
-            *sizes, output[:-1]
-        )
+        parameters = conv3d_parameters(*sizes, bias=layer.use_bias)
+        return parameters, conv3d_multiply_adds(*sizes, output[:-1])
     if isinstance(layer, keras.layers.Dense):
         return (channels + 1) * layer.units, channels * prod(output)
     if isinstance(layer, keras.layers.BatchNormalization):

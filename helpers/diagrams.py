@@ -1,7 +1,8 @@
-"""Schematic pictures of convolutions and networks. Used in the chapters *Count parameters* and *Build the model*."""
+"""Diagrams of convolutions and networks. Used in *Count parameters* and *Build the model*."""
 
 import itertools
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import keras
 import matplotlib.pyplot as plt
@@ -11,9 +12,12 @@ from matplotlib.patches import FancyArrowPatch, Polygon
 
 from helpers.plots import BLUE, GREY, INK, ORANGE, use_style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw_convolutions():
-    """Draw what one output of a 2D, a 3D and a (2+1)D convolution sees of a video.
+
+def draw_convolutions() -> "Figure":
+    """Draw the receptive field of one output of a 2D, a 3D and a (2+1)D convolution.
 
     Returns:
         The figure.
@@ -23,8 +27,10 @@ def draw_convolutions():
     panels = {
         "2D: 9 pixels of one frame": {2: (square, ORANGE)},
         "3D: 27 pixels, of three frames": dict.fromkeys((1, 2, 3), (square, ORANGE)),
-        "(2+1)D, first: 9 pixels of one frame": {2: (square, ORANGE)},
-        "(2+1)D, then: 3 of those results, one a frame": {t: ([(2, 2)], BLUE) for t in (1, 2, 3)},
+        "(2+1)D, step 1: 9 pixels of one frame": {2: (square, ORANGE)},
+        "(2+1)D, step 2: 3 of these results, one per frame": {
+            t: ([(2, 2)], BLUE) for t in (1, 2, 3)
+        },
     }
     figure, axes = plt.subplots(2, 2, figsize=(9, 4.2))
     for axis, (title, seen) in zip(axes.flat, panels.items()):
@@ -39,7 +45,7 @@ def draw_convolutions():
 
 
 def _draw_frame(axis, time, seen, colour):
-    """Draw a frame of 5 x 5 pixels in oblique view, with the seen pixels filled."""
+    """Draw a frame of 5 x 5 pixels in an oblique view, with the pixels of the field filled."""
     for row, column in itertools.product(range(5), range(5)):
         fill = colour if (row, column) in seen else "white"
         corners = np.array([(0, 0), (0.44, 0.14), (0.44, 0.74), (0, 0.6)]) + (
@@ -49,27 +55,27 @@ def _draw_frame(axis, time, seen, colour):
         axis.add_patch(Polygon(corners, facecolor=fill, edgecolor=INK, linewidth=0.7))
 
 
-def explore_convolutions():
-    """Show a figure to be operated: what a convolution of chosen kernel and channels costs, and what one of its outputs sees.
+def explore_convolutions() -> HTML:
+    """Show an interactive figure of the cost and the receptive field of a convolution.
 
-    Its script repeats the formulas of `helpers.counting`, so that it works on a page without a kernel.
+    The reader chooses kernel size and channels. The figure's script repeats the formulas of
+    `helpers.counting`, so it works on a page without a kernel.
 
     Returns:
-        An `IPython.display.HTML` that holds the whole figure.
+        An `IPython.display.HTML` that contains the figure.
     """
     return HTML(
         (pathlib.Path(__file__).parent / "assets" / "explorer.html").read_text(encoding="utf-8")
     )
 
 
-def draw_network(model):
-    """Draw a network as a column of volumes, with its shortcuts at the left.
+def draw_network(model: keras.Model) -> "Figure":
+    """Draw a network as a column of volumes, with its shortcuts on the left.
 
-    A row holds the layers up to the next fork of the way, where a residual block begins, or to the
-    end of the volumes.
+    A row contains the layers up to the beginning of the next residual block, or to the last volume.
 
     Args:
-        model: A functional `keras.Model` of videos.
+        model: A functional network for videos.
 
     Returns:
         The figure.
@@ -93,7 +99,7 @@ def draw_network(model):
         )
         axis.text(4.2, y + 0.05, _wrap(layers), va="center", fontsize=8.5)
         if shortcut is not None:
-            style = {
+            style: dict[str, Any] = {
                 "arrowstyle": "-|>",
                 "mutation_scale": 9,
                 "color": BLUE,
@@ -109,25 +115,28 @@ def draw_network(model):
 
 
 def _rows(model):
-    """Return the network's rows: the layers of its main branch, and those of the shortcut around them or None."""
+    """Return `(layers, shortcut)` of each row: its layers on the main branch, and those around it.
+
+    The shortcut is None where there is none.
+    """
     maker = {id(layer.output): layer for layer in model.layers}
     sources = {
         layer: [maker[id(x)] for x in keras.tree.flatten(layer.input)] for layer in model.layers[1:]
     }
     used = [source for layer in sources for source in sources[layer]]
 
-    def way_back_to_fork(layer):
-        return [] if used.count(layer) > 1 else [*way_back_to_fork(sources[layer][0]), layer]
+    def path_from_fork(layer):
+        return [] if used.count(layer) > 1 else [*path_from_fork(sources[layer][0]), layer]
 
     shortcuts = {
-        layer: way_back_to_fork(sources[layer][0])
+        layer: path_from_fork(sources[layer][0])
         for layer in sources
         if isinstance(layer, keras.layers.Add)
     }
-    aside = {layer for way in shortcuts.values() for layer in way}
-    rows = [[]]
+    on_shortcuts = {layer for path in shortcuts.values() for layer in path}
+    rows: list[list] = [[]]
     for layer in model.layers:
-        if layer in aside:
+        if layer in on_shortcuts:
             continue
         if rows[-1] and (
             used.count(rows[-1][-1]) > 1 or isinstance(layer, keras.layers.GlobalAveragePooling3D)
@@ -140,7 +149,14 @@ def _rows(model):
 
 
 def _draw_volume(axis, y, shape, largest):
-    """Draw an output `(batch, time, height, width, channels)` as a stack of frames, or logits as a bar."""
+    """Draw an output as a stack of frames, or logits as a bar.
+
+    Args:
+        axis: Axes to draw into.
+        y: Vertical position.
+        shape: `(batch, time, height, width, channels)`, or the shape of logits.
+        largest: The shape of the network's input.
+    """
     if len(shape) != 5:
         axis.add_patch(
             Polygon(
@@ -165,9 +181,9 @@ def _draw_volume(axis, y, shape, largest):
 
 
 def _label(layer):
-    """Return how a diagram calls a layer."""
+    """Return the name of a layer in a diagram."""
     config = layer.get_config()
-    kinds = {"2plus1d": "(2+1)D", "3d": "3D", "2d": "2D"}
+    kind = {"2plus1d": "(2+1)D", "3d": "3D", "2d": "2D"}.get(config.get("conv"))
     kernel = "×".join(map(str, config.get("kernel_size", ())))
     strides = config.get("strides", (1, 1, 1))
     stride = f", stride {'×'.join(map(str, strides))}" if max(strides) > 1 else ""
@@ -177,7 +193,7 @@ def _label(layer):
         "Conv2Plus1D": f"(2+1)D convolution {kernel}{stride}",
         "Conv3D": f"convolution {kernel}{stride}",
         "BatchNormalization": "batch norm",
-        "ResidualMain": f"2 × [{kinds.get(config.get('conv'))} convolution {kernel}, layer norm] with a ReLU between",
+        "ResidualMain": f"2 × [{kind} convolution {kernel}, layer norm] with a ReLU between",
         "ResizeVideo": "resize",
         "Project": "project",
         "Add": "add",

@@ -1,6 +1,9 @@
-"""How good a network is, and where it errs. Taught in the chapter *Evaluate*."""
+"""Measure how good a network is, and where it errs. Taught in the chapter *Evaluate*."""
 
+import os
 import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -10,20 +13,26 @@ from helpers.probabilities import get_probabilities
 from helpers.ucf101 import get_class, get_group
 from helpers.video import clips_from_video_file
 
-# From how many clips a video is judged.
+if TYPE_CHECKING:
+    from helpers.batches import ClipBatches
+
+# Numbers of clips per video over which `evaluate` averages probabilities.
 CLIPS_PER_VIDEO = (1, 2, 3, 5, 10)
+# Orders of frames, see `reorder_frames`.
 ORDERS = ("forwards", "backwards", "shuffled", "one frame")
 
 
-def get_actual_predicted_labels(model, dataset):
-    """Return the true and the predicted class of every clip, in one pass over the data set.
+def get_actual_predicted_labels(
+    model: keras.Model, dataset: Iterable
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the actual and the predicted class of every clip, in one pass over the data set.
 
-    One pass, because a data set that shuffles comes in another order the next time: labels of one
-    pass and predictions of another belong to different clips.
+    A data set that shuffles has another order in each pass, so the labels of one pass and the
+    predictions of another would belong to different clips.
 
     Args:
-        model: A network of logits.
-        dataset: Batches `(frames, labels)`; any iterable of them.
+        model: A network of one output per class.
+        dataset: An iterable of batches `(frames, labels)`.
 
     Returns:
         `(actual, predicted)`: int arrays `(n_clips,)`, in the order of the pass.
@@ -32,15 +41,15 @@ def get_actual_predicted_labels(model, dataset):
     return actual, probabilities.argmax(axis=-1)
 
 
-def predict_probabilities(model, dataset):
-    """Return the true class and the probabilities of every clip, in one pass over the data set.
+def predict_probabilities(model: keras.Model, dataset: Iterable) -> tuple[np.ndarray, np.ndarray]:
+    """Return the actual class and the probabilities of every clip, in one pass over the data set.
 
     Args:
-        model: A network of logits.
-        dataset: Batches `(frames, labels)`; any iterable of them.
+        model: A network of one output per class.
+        dataset: An iterable of batches `(frames, labels)`.
 
     Returns:
-        `(actual, probabilities)`: int `(n_clips,)` and float `(n_clips, n_classes)`, in the order
+        `(actual, probabilities)`: int `(n_clips,)` and float32 `(n_clips, n_classes)`, in the order
         of the pass.
     """
     actual, probabilities = [], []
@@ -50,48 +59,53 @@ def predict_probabilities(model, dataset):
     return np.concatenate(actual).astype(int), np.concatenate(probabilities)
 
 
-def predict_clips(model, files, n_clips, sampling):
-    """Return the probabilities of several clips of each video, taken at even distances; their mean is the video's.
+def predict_clips(
+    model: keras.Model,
+    files: Iterable[str | os.PathLike[str]],
+    n_clips: int,
+    sampling: Mapping[str, Any],
+) -> np.ndarray:
+    """Return the probabilities of several evenly spaced clips of each video.
 
-    As the paper does with ten (Tran et al. 2018, section 4.1).
+    Their mean is the prediction for the video, as in the paper, which takes ten clips (Tran et al.
+    2018, section 4.1).
 
     Args:
-        model: A network of logits.
+        model: A network of one output per class.
         files: Video files.
-        n_clips: Clips a video.
-        sampling: `n_frames`, `output_size` and `frame_step`, as in `helpers.settings.Settings.sampling`.
+        n_clips: Clips per video.
+        sampling: `n_frames`, `output_size` and `frame_step`, as in
+            `helpers.settings.Settings.sampling`.
 
     Returns:
-        float `(n_videos, n_clips, n_classes)`.
+        float32 `(n_videos, n_clips, n_classes)`.
 
     Raises:
         VideoReadError: A file can't be read.
     """
-    return np.stack(
-        [
-            get_probabilities(model, clips_from_video_file(file, n_clips, **sampling))
-            for file in files
-        ]
-    )
+    videos = (clips_from_video_file(file, n_clips, **sampling) for file in files)
+    return np.stack([get_probabilities(model, clips) for clips in videos])
 
 
-def reorder_frames(frames, order, seed=0):
-    """Show a network's clips in another order of frames, to see whether the order matters to it.
+def reorder_frames(
+    frames: np.ndarray, order: str, seed: int | np.random.Generator = 0
+) -> np.ndarray:
+    """Change the order of a batch's frames, to test whether it matters to a network.
 
     Args:
         frames: `(batch, n_frames, height, width, 3)`.
-        order: One of `ORDERS`: as they are, from the last to the first, at random, or the middle
-            one again and again.
-        seed: What `numpy.random.default_rng` takes; each clip is shuffled in a way of its own.
+        order: One of `ORDERS`: `"forwards"` as they are, `"backwards"` from the last to the first,
+            `"shuffled"` at random, or `"one frame"`, the middle one repeated.
+        seed: Seed or generator of the shuffling; each clip gets an order of its own.
 
     Returns:
-        Frames of the same shape.
+        An array of the same shape.
 
     Raises:
-        ValueError: There is no such order.
+        ValueError: `order` is none of `ORDERS`.
     """
     if order not in ORDERS:
-        raise ValueError(f"order is one of {', '.join(ORDERS)}, not {order!r}.")
+        raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}.")
     frames = np.asarray(frames)
     n_frames = frames.shape[1]
     if order == "shuffled":
@@ -102,138 +116,162 @@ def reorder_frames(frames, order, seed=0):
     return frames[:, ::-1] if order == "backwards" else frames
 
 
-def reorder_dataset(dataset, order, seed=0):
-    """Give the batches of a data set with their frames in another order, as in `reorder`."""
+def reorder_dataset(
+    dataset: Iterable, order: str, seed: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Return an iterator over a data set's batches with their frames reordered.
+
+    Args:
+        dataset: An iterable of batches `(frames, labels)`.
+        order: One of `ORDERS`, as in `reorder_frames`.
+        seed: Seed of the shuffling.
+    """
     rng = np.random.default_rng(seed)
     return ((reorder_frames(frames, order, rng), labels) for frames, labels in dataset)
 
 
-def group_names(files, sharing=()):
-    """Return the group that each clip was cut from, by class and number, such as `"PullUps 7"`.
+def group_names(
+    files: Iterable[str | os.PathLike[str]], sharing: Iterable[Sequence[str]] = ()
+) -> list[str]:
+    """Return the group of each clip as class and number, such as `"PullUps 7"`.
 
     Args:
         files: Clips.
-        sharing: Sets of classes that share their groups, such as `helpers.puppets.PAIRS`; these are
-            named together, as in `"SitDown+StandUp 7"`.
+        sharing: Sets of classes that share their groups, such as `helpers.puppets.PAIRS`; they get
+            a common name, such as `"SitDown+StandUp 7"`.
     """
     together = {name: "+".join(names) for names in sharing for name in names}
     return [f"{together.get(get_class(file), get_class(file))} {get_group(file)}" for file in files]
 
 
-def bootstrap_accuracy(right, groups, *, level=0.95, samples=10_000, seed=0):
-    """Return between which bounds an accuracy would lie, had other groups been drawn to test on.
+def bootstrap_accuracy(
+    correct: Sequence[bool] | np.ndarray,
+    groups: Sequence[Any] | np.ndarray,
+    *,
+    level: float = 0.95,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return a bootstrap confidence interval for the accuracy, resampling whole groups.
 
-    Groups are drawn with replacement, as many as there are, again and again (the bootstrap: Efron
-    1979); a group comes with all its clips, for these succeed and fail together. Where all clips
-    are right, or none is, every draw is like that, and the bounds say nothing.
+    Groups are drawn with replacement, as many as there are (Efron 1979). A group is drawn with all
+    its clips, because their outcomes are correlated. If all clips are classified correctly, or
+    none, the interval is a single point and shows no uncertainty.
 
     Args:
-        right: Whether each clip was named rightly, `(n_clips,)`.
+        correct: Whether each clip was classified correctly, `(n_clips,)`.
         groups: The group of each clip, `(n_clips,)`, from `group_names`.
-        level: The share of the draws that lie within the bounds.
-        samples: Draws.
-        seed: Seed of the draws.
+        level: Confidence level: the share of the samples inside the interval.
+        samples: Number of bootstrap samples.
+        seed: Seed of the resampling.
 
     Returns:
-        `(low, high)`: two accuracies.
+        `(low, high)`: the bounds of the interval.
     """
     _, numbers = np.unique(groups, return_inverse=True)
-    hits, sizes = np.bincount(numbers, weights=right), np.bincount(numbers)
+    hits, sizes = np.bincount(numbers, weights=correct), np.bincount(numbers)
     drawn = np.random.default_rng(seed).integers(len(sizes), size=(samples, len(sizes)))
     accuracies = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return tuple(np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2]).tolist())
+    low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return low, high
 
 
-def reliability_bins(right, confidence, n_bins=10):
-    """Sort predictions by their confidence into bins, and return how sure they were and how many were right (Guo et al. 2017).
+def reliability_bins(
+    correct: Sequence[bool] | np.ndarray, confidence: Sequence[float] | np.ndarray, n_bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean confidence and accuracy of predictions in bins of confidence (Guo et al. 2017).
 
     Args:
-        right: Whether each clip was named rightly, `(n_clips,)`.
-        confidence: The probability of the class named, `(n_clips,)`.
-        n_bins: Bins of equal width from 0 to 1; those that stay empty are left out.
+        correct: Whether each clip was classified correctly, `(n_clips,)`.
+        confidence: The probability of the predicted class, `(n_clips,)`.
+        n_bins: Number of bins of equal width from 0 to 1; empty bins are omitted.
 
     Returns:
-        `(confidence, accuracy, n_clips)`: three arrays, a value for each bin.
+        `(confidence, accuracy, n_clips)`: three arrays with one value per bin.
     """
-    right, confidence = np.asarray(right, float), np.asarray(confidence)
+    correct, confidence = np.asarray(correct, float), np.asarray(confidence)
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
     filled = counts > 0
-    means = [
-        np.bincount(bins, weights=values, minlength=n_bins)[filled] / counts[filled]
-        for values in (confidence, right)
-    ]
-    return *means, counts[filled]
+
+    def mean(values):
+        return np.bincount(bins, weights=values, minlength=n_bins)[filled] / counts[filled]
+
+    return mean(confidence), mean(correct), counts[filled]
 
 
-def calculate_classification_metrics(actual, predicted, labels):
+def calculate_classification_metrics(
+    actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, labels: Sequence[str]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Return precision and recall of every class.
 
-    Precision is the share of a class's predictions that are right; it is undefined, and given as
-    nan with a warning, for a class that is never predicted. Recall is the share of a class's clips
-    that are found; it is nan where there are none.
+    Precision is the share of a class's predictions that are correct. For a class that is never
+    predicted it is undefined: nan, with a warning. Recall is the share of a class's clips that are
+    found; it is nan for a class without clips.
 
     Args:
-        actual: True classes as numbers `(n_clips,)`.
-        predicted: Predicted classes as numbers `(n_clips,)`.
+        actual: Actual classes as numbers, `(n_clips,)`.
+        predicted: Predicted classes as numbers, `(n_clips,)`.
         labels: Names of the classes, by number.
 
     Returns:
-        `(precision, recall)`: floats by name.
+        `(precision, recall)`: two dictionaries from class name to score.
     """
     numbers = range(len(labels))
     precision, recall, _, _ = precision_recall_fscore_support(
         actual, predicted, labels=numbers, zero_division=np.nan
     )
-    never = [
-        label for i, label in enumerate(labels) if i not in set(np.asarray(predicted).tolist())
-    ]
-    if never:
-        warnings.warn(
-            f"Precision is undefined (nan) for what is never predicted: {', '.join(never)}.",
-            stacklevel=2,
-        )
+    found = set(np.asarray(predicted).tolist())
+    if never := [label for number, label in enumerate(labels) if number not in found]:
+        message = f"Precision is undefined (nan) for classes never predicted: {', '.join(never)}."
+        warnings.warn(message, stacklevel=2)
     return dict(zip(labels, precision.tolist())), dict(zip(labels, recall.tolist()))
 
 
-def evaluate(model, test, thorough=False):
-    """Return what becomes of the test set."""
+def evaluate(model: keras.Model, test: "ClipBatches", thorough: bool = False) -> dict[str, Any]:
+    """Evaluate a compiled network on the test clips.
+
+    Args:
+        model: A compiled network.
+        test: Batches of the test clips.
+        thorough: Whether to evaluate it also with frames in other orders, and with several clips
+            per video.
+
+    Returns:
+        A part of a record in JSON types, with `test` for loss and accuracy, `class_names`,
+        `confusion_matrix` (actual by predicted), and one value per clip in `clips` (file names),
+        `probabilities`, `actual` and `predicted`. With `thorough` also `orders`, the accuracy by
+        order of frames, and `several_clips`, the accuracy by number of clips per video.
+    """
     actual, probabilities = predict_probabilities(model, test)
     predicted = probabilities.argmax(axis=-1)
+    scores = model.evaluate(test, verbose=0, return_dict=True)
+    numbers = range(len(test.class_names))
     return {
-        "test": {
-            name: float(value)
-            for name, value in model.evaluate(test, verbose=0, return_dict=True).items()
-        },
+        "test": {name: float(value) for name, value in scores.items()},
         **(_evaluate_thoroughly(model, test, actual, probabilities) if thorough else {}),
         "class_names": test.class_names,
         "clips": [file.name for file in test.files],
         "probabilities": probabilities.round(4).tolist(),
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
-        "confusion_matrix": confusion_matrix(
-            actual, predicted, labels=range(len(test.class_names))
-        ).tolist(),
+        "confusion_matrix": confusion_matrix(actual, predicted, labels=numbers).tolist(),
     }
 
 
 def _evaluate_thoroughly(model, test, actual, probabilities):
-    """Return the accuracy with frames in other orders, and with several clips a video."""
+    """Return the accuracies with frames in other orders, and with several clips per video."""
 
     def accuracy(probabilities):
         return float(np.mean(probabilities.argmax(axis=-1) == actual))
 
-    # Forwards, and from one clip, which is the middle, it has been judged already.
-    orders = {
-        order: accuracy(predict_probabilities(model, reorder_dataset(test, order))[1])
-        for order in ORDERS[1:]
-    }
-    clips = {
-        str(n): accuracy(predict_clips(model, test.files, n, test.sampling).mean(axis=1))
-        for n in CLIPS_PER_VIDEO[1:]
-    }
-    judged = accuracy(probabilities)
-    return {
-        "orders": {ORDERS[0]: judged} | orders,
-        "several_clips": {str(CLIPS_PER_VIDEO[0]): judged} | clips,
-    }
+    # The data set itself has the frames forwards, and one clip per video, its middle.
+    orders = {ORDERS[0]: accuracy(probabilities)}
+    for order in ORDERS[1:]:
+        reordered = reorder_dataset(test, order)
+        orders[order] = accuracy(predict_probabilities(model, reordered)[1])
+    several_clips = {str(CLIPS_PER_VIDEO[0]): accuracy(probabilities)}
+    for n_clips in CLIPS_PER_VIDEO[1:]:
+        clips = predict_clips(model, test.files, n_clips, test.sampling)
+        several_clips[str(n_clips)] = accuracy(clips.mean(axis=1))
+    return {"orders": orders, "several_clips": several_clips}

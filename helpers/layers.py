@@ -1,60 +1,60 @@
-"""The blocks that the networks are made of, in plain Keras 3. Taught in the chapter *Build the model*.
+"""Layers and blocks of the networks, in plain Keras 3. Taught in the chapter *Build the model*.
 
-Videos are `(batch, time, height, width, channels)` throughout. Every layer is registered with Keras, so a saved model
-loads wherever this module has been imported.
+Videos have the shape `(batch, time, height, width, channels)` throughout. Every layer is registered
+with Keras, so a saved model can be loaded wherever this module has been imported.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from einops import rearrange
-from keras import ops
+from keras import KerasTensor, ops
 
-# Keras's default of 0.99 needs hundreds of steps to forget the initial statistics; a short run has
-# a few dozen.
+# With Keras's default of 0.99, hundreds of steps pass before the initial statistics are forgotten.
+# A short run has a few dozen steps.
 BATCH_NORM_MOMENTUM = 0.9
 
 
-def batch_norm(name=None):
-    """Return a batch normalisation that settles within a short run."""
+def batch_norm(name: str | None = None) -> "BatchNorm":
+    """Return a batch normalisation whose moving averages converge within a short run."""
     return BatchNorm(momentum=BATCH_NORM_MOMENTUM, name=name)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation of videos: under TensorFlow one operation, where Keras's own reads and writes the video a dozen times.
+    """Batch normalisation of videos, in training one fused operation of TensorFlow.
 
-    The numbers are the same. Args are those of `keras.layers.BatchNormalization`; what the one operation can't do, Keras's own does.
+    Keras's own layer reads and writes the video a dozen times. The results are the same. Takes the
+    arguments of `keras.layers.BatchNormalization`; for those that the fused operation doesn't
+    support, and under other backends, Keras's own code runs.
     """
 
-    def call(self, video, training=None, mask=None):
+    def call(
+        self, video: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None
+    ) -> KerasTensor:
         if not (training and self.trainable and mask is None and self._is_fused(video)):
             return super().call(video, training=training, mask=mask)
-        import tensorflow as tf  # what is fused has no name in keras.ops
+        import tensorflow as tf  # keras.ops has no fused batch normalisation
 
         frames = rearrange(video, "b t h w c -> (b t) h w c")
         frames, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             frames, self.gamma, self.beta, epsilon=self.epsilon
         )
-        # Divided by n - 1, where Keras divides by n.
+        # TensorFlow's variance is divided by n - 1, Keras's by n.
         count = ops.cast(ops.prod(ops.shape(frames)[:-1]), variance.dtype)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance * (count - 1) / count)
         return rearrange(frames, "(b t) h w c -> b t h w c", t=video.shape[1])
 
     def _is_fused(self, video):
-        """Return whether TensorFlow has one operation for this video and the layer's arguments."""
-        plain = (
-            self.scale
-            and self.center
-            and not self.synchronized
-            and not getattr(self, "renorm", False)
-        )
-        shape = len(video.shape) == 5 and video.shape[1] is not None and self.axis in (-1, 4)
-        return (
-            keras.backend.backend() == "tensorflow"
-            and plain
-            and shape
-            and self.variable_dtype == "float32"
-        )
+        """Return whether the fused operation supports this video and the layer's arguments."""
+        if keras.backend.backend() != "tensorflow" or self.variable_dtype != "float32":
+            return False
+        if self.synchronized or getattr(self, "renorm", False):
+            return False
+        is_video = len(video.shape) == 5 and video.shape[1] is not None
+        return self.scale and self.center and is_video and self.axis in (-1, 4)
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))
@@ -62,37 +62,39 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="helpers")
 class LayerNorm(keras.layers.LayerNormalization):
-    """Layer normalisation over the channels, in fewer steps than Keras's own: for few channels that is quicker.
+    """Layer normalisation over the channels, in fewer steps than Keras's own layer.
 
-    The numbers are the same. The means are no matrix products, which a GPU may round to 10 bits (TF32).
+    That is faster for few channels. The results are the same. The means are not computed as matrix
+    products, which a GPU may round to 10 bits (TF32).
 
-    Args are those of `keras.layers.LayerNormalization`; over other axes, or in part, Keras's own does it.
+    Takes the arguments of `keras.layers.LayerNormalization`; for other axes, or without scale or
+    centre, Keras's own code runs.
     """
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         if self.gamma is None or self.beta is None or self.axis not in ([-1], [len(x.shape) - 1]):
             return super().call(x)
         x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-        return ops.cast(
-            centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta,
-            self.compute_dtype,
-        )
+        x = centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+        return ops.cast(x, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class VideoConv(keras.layers.Conv3D):
-    """A 3D convolution that computes a flat kernel as what it is: same weights, same numbers, less time.
+    """A 3D convolution that computes flat kernels in 2D: same weights, same results, less time.
 
-    A `(1, height, width)` kernel looks at one frame at a time: a 2D convolution over all frames of the batch. A `(time, 1, 1)`
-    kernel looks at one pixel at a time: a 1D convolution along time, here a 2D one over a picture that is one pixel a column
-    and one frame a row. Only a kernel that reaches over both is computed as a 3D convolution.
+    A `(1, height, width)` kernel looks at one frame at a time, which is a 2D convolution of all
+    frames of the batch. A `(time, 1, 1)` kernel looks at one pixel at a time, which is a 1D
+    convolution along time, here computed as a 2D convolution of an image with one frame per row and
+    one pixel per column. Only other kernels are computed as 3D convolutions.
 
-    Args are those of `keras.layers.Conv3D`; with dilation, groups or the channels first, every kernel is computed as Keras does.
+    Takes the arguments of `keras.layers.Conv3D`. With dilation, groups or channels first, Keras's
+    own code runs for every kernel.
     """
 
-    def call(self, video):
+    def call(self, video: KerasTensor) -> KerasTensor:
         if self.groups > 1 or max(self.dilation_rate) > 1 or self.data_format == "channels_first":
             return super().call(video)
         kernel_time, *kernel_area = self.kernel_size
@@ -109,81 +111,75 @@ class VideoConv(keras.layers.Conv3D):
         return super().call(video)
 
     def _convolve(self, images, kernel, strides):
-        images = ops.conv(
-            images, kernel, strides=strides, padding=self.padding, data_format="channels_last"
-        )
+        options = {"padding": self.padding, "data_format": "channels_last"}
+        images = ops.conv(images, kernel, strides=strides, **options)
         images = images + self.bias if self.use_bias else images
         return images if self.activation is None else self.activation(images)
 
 
 class _Chain(keras.layers.Layer):
-    """A layer that is a chain of others, `seq`."""
+    """A layer that calls others one after the other, its `seq`."""
 
     def _chain(self, *layers):
         self.seq = keras.Sequential(layers)
         self.seq.trainable = self.trainable
-        # All in its own precision: a saved layer may be made anew under another global policy.
+        # All parts have this layer's precision: it may be loaded under another global policy.
         for layer in self.seq._flatten_layers():
             layer.dtype_policy = self.dtype_policy
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.seq.build(input_shape)
 
-    def call(self, x, training=None):
+    def call(self, x: KerasTensor, training: bool | None = None) -> KerasTensor:
         return self.seq(x, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return self.seq.compute_output_shape(input_shape)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class Conv2Plus1D(_Chain):
-    """A 3D convolution taken apart: first over space, then over time.
+    """A 3D convolution split in two: a spatial convolution, then a temporal one.
 
-    As the tutorial writes it, `Conv2Plus1D(filters, kernel_size, padding)`, the two convolutions
-    follow each other directly. The paper's has M filters in the middle, and a batch normalisation
-    and a ReLU between the two (Tran et al. 2018, section 3.5); there the biases go, because the
-    normalisation takes them out again.
+    In the tutorial's form, `Conv2Plus1D(filters, kernel_size, padding)`, the second directly
+    follows the first. The paper's form has M channels between the two, and a batch normalisation
+    and a ReLU (Tran et al. 2018, section 3.5). Its convolutions have no biases, because the
+    normalisation would remove them again.
 
     Args:
         filters: Channels of the output.
         kernel_size: `(time, height, width)`.
         padding: `"same"` or `"valid"`.
-        mid_channels: Channels between the two convolutions; `filters` where none are given.
+        mid_channels: Channels between the two convolutions, the paper's M; default: `filters`.
         strides: `(time, height, width)`.
-        normalized: Whether a batch normalisation and a ReLU stand between the two convolutions.
+        normalized: Whether to put a batch normalisation and a ReLU between the two convolutions.
     """
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        padding,
+        filters: int,
+        kernel_size: Sequence[int],
+        padding: str,
         *,
-        mid_channels=None,
-        strides=(1, 1, 1),
-        normalized=False,
-        **kwargs,
-    ):
+        mid_channels: int | None = None,
+        strides: Sequence[int] = (1, 1, 1),
+        normalized: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
-        self.mid_channels, self.strides, self.normalized = (
-            filters if mid_channels is None else mid_channels,
-            tuple(strides),
-            normalized,
-        )
-        time, height, width = self.kernel_size
+        self.mid_channels = filters if mid_channels is None else mid_channels
+        self.strides, self.normalized = tuple(strides), normalized
+        (time, *area), (stride_time, *stride_area) = self.kernel_size, self.strides
         common = {"padding": padding, "use_bias": not normalized}
         between = [batch_norm(), keras.layers.ReLU()] if normalized else []
         self._chain(
-            VideoConv(
-                self.mid_channels, (1, height, width), strides=(1, *self.strides[1:]), **common
-            ),
+            VideoConv(self.mid_channels, (1, *area), strides=(1, *stride_area), **common),
             *between,
-            VideoConv(filters, (time, 1, 1), strides=(self.strides[0], 1, 1), **common),
+            VideoConv(filters, (time, 1, 1), strides=(stride_time, 1, 1), **common),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
@@ -196,15 +192,22 @@ class Conv2Plus1D(_Chain):
 
 @keras.saving.register_keras_serializable(package="helpers")
 class ResidualMain(_Chain):
-    """The main branch of the tutorial's residual block: convolution, layer normalisation, ReLU, and once more without ReLU.
+    """The main branch of the tutorial's residual block.
+
+    Two convolutions, each with a layer normalisation after it; a ReLU follows the first pair only.
 
     Args:
         filters: Channels of the output.
         kernel_size: `(time, height, width)` of both convolutions.
-        conv: `"2plus1d"`, `"3d"` or `"2d"`: what the convolutions are.
+        conv: Kind of both convolutions: `"2plus1d"`, `"3d"` or `"2d"`.
+
+    Raises:
+        ValueError: `conv` is none of the three.
     """
 
-    def __init__(self, filters, kernel_size, conv="2plus1d", **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: Sequence[int], conv: str = "2plus1d", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.conv = filters, tuple(kernel_size), conv
         self._chain(
@@ -215,7 +218,7 @@ class ResidualMain(_Chain):
             LayerNorm(),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
@@ -225,78 +228,76 @@ class ResidualMain(_Chain):
 
 @keras.saving.register_keras_serializable(package="helpers")
 class Project(_Chain):
-    """Give the shortcut the main branch's channels: a dense layer, then normalisation.
+    """Give a shortcut the channels of its main branch: a dense layer, then normalisation.
 
     Args:
         units: Channels of the output.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
         self._chain(keras.layers.Dense(units), LayerNorm())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class ResizeVideo(keras.layers.Layer):
-    """Resize every frame of a video, by bilinear interpolation.
+    """Resize every frame of a video by bilinear interpolation.
 
-    At half the size that is the mean of each 2 by 2 pixels, which is quicker found as such, above
-    all its gradient.
+    For half the height and width, that is the mean of every 2 × 2 pixels. Computed as an average
+    pooling, it and especially its gradient are faster.
 
     Args:
         height: Height of the output in pixels.
         width: Width of the output in pixels.
     """
 
-    def __init__(self, height, width, **kwargs):
+    def __init__(self, height: int, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.height, self.width = height, width
-        self.resizing = keras.layers.Resizing(
-            height, width, data_format="channels_last", dtype=self.dtype_policy
-        )
+        options = {"data_format": "channels_last", "dtype": self.dtype_policy}
+        self.resizing = keras.layers.Resizing(height, width, **options)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.resizing.build((None, *input_shape[2:]))
 
-    def call(self, video):
-        video = ops.cast(video, self.compute_dtype)  # the mean of whole numbers need not be one
+    def call(self, video: KerasTensor) -> KerasTensor:
+        video = ops.cast(video, self.compute_dtype)  # the mean of integers may be a fraction
         if tuple(video.shape[2:4]) == (2 * self.height, 2 * self.width):
-            return ops.average_pool(
-                video, (1, 2, 2), strides=(1, 2, 2), data_format="channels_last"
-            )
+            size = (1, 2, 2)
+            return ops.average_pool(video, size, strides=size, data_format="channels_last")
         images = rearrange(video, "b t h w c -> (b t) h w c")
         return rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, time, _, _, channels = input_shape
         return (batch, time, self.height, self.width, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"height": self.height, "width": self.width}
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class SubtractMean(keras.layers.Layer):
-    """Subtract from each frame the mean of the clip's frames: what stands still goes, and what moves stays."""
+    """Subtract the mean over a clip's frames from each frame: only what moves remains."""
 
-    def call(self, video):
+    def call(self, video: KerasTensor) -> KerasTensor:
         return video - ops.mean(video, axis=1, keepdims=True)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
 
-def tutorial_conv(filters, kernel_size, conv):
-    """Return one of the tutorial's convolutions, with biases and the input's size.
+def tutorial_conv(filters: int, kernel_size: Sequence[int], conv: str) -> keras.layers.Layer:
+    """Return one of the tutorial's convolutions: with biases and `"same"` padding.
 
     Args:
         filters: Channels of the output.
-        kernel_size: `(time, height, width)`.
-        conv: `"2plus1d"`, `"3d"` or `"2d"` (each frame by itself).
+        kernel_size: `(time, height, width)`; `"2d"` uses height and width only.
+        conv: `"2plus1d"`, `"3d"`, or `"2d"` (each frame on its own).
 
     Raises:
         ValueError: `conv` is none of the three.
@@ -307,17 +308,21 @@ def tutorial_conv(filters, kernel_size, conv):
         return VideoConv(filters, kernel_size, padding="same")
     if conv == "2d":
         return VideoConv(filters, (1, *kernel_size[1:]), padding="same")
-    raise ValueError(f'conv is "2plus1d", "3d" or "2d", not {conv!r}.')
+    raise ValueError(f'conv must be "2plus1d", "3d" or "2d", not {conv!r}.')
 
 
-def add_residual_block(input, filters, kernel_size, conv="2plus1d"):
-    """Add the tutorial's residual block: the main branch's output plus the input, projected where the channels differ.
+def add_residual_block(
+    input: KerasTensor, filters: int, kernel_size: Sequence[int], conv: str = "2plus1d"
+) -> KerasTensor:
+    """Add the tutorial's residual block: the main branch plus the shortcut.
+
+    The shortcut is the input, projected if its number of channels differs from `filters`.
 
     Args:
         input: Symbolic tensor `(batch, time, height, width, channels)`.
         filters: Channels of the output.
         kernel_size: `(time, height, width)` of the main branch's convolutions.
-        conv: What they are, as in `ResidualMain`.
+        conv: Their kind, as in `ResidualMain`.
 
     Returns:
         Symbolic tensor `(batch, time, height, width, filters)`.

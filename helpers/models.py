@@ -1,6 +1,12 @@
-"""The networks, from videos of uint8 frames to logits. Taught in the chapter *Build the model*."""
+"""The networks: from uint8 videos to logits. Taught in the chapter *Build the model*."""
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import keras
+from keras import KerasTensor
 
 from helpers.counting import mid_channels
 from helpers.layers import (
@@ -16,21 +22,33 @@ from helpers.layers import (
 
 
 def build_tutorial_model(
-    num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False
-):
-    """Build the network of TensorFlow's tutorial *Video classification with a 3D convolutional neural network*.
+    num_classes: int = 10,
+    n_frames: int = 10,
+    height: int = 224,
+    width: int = 224,
+    conv: str = "2plus1d",
+    *,
+    subtract_mean: bool = False,
+) -> keras.Model:
+    """Build the network of TensorFlow's tutorial on video classification.
+
+    The tutorial is *Video classification with a 3D convolutional neural network*.
 
     Args:
         num_classes: Number of logits.
-        n_frames: Frames a clip.
+        n_frames: Frames per clip.
         height: Height of a frame in pixels; halved four times.
         width: Width of a frame in pixels; halved four times.
-        conv: `"2plus1d"` (the tutorial's), `"3d"`, `"mc3"` (3D in the stem and the first stage, 2D after them), or `"2d"`, which
-            sees each frame by itself.
-        subtract_mean: Whether the clip's mean picture is subtracted from each frame first.
+        conv: Kind of the convolutions: `"2plus1d"` (the tutorial's), `"3d"`, `"mc3"` (3D in the
+            stem and the first stage, 2D in the others), or `"2d"` (each frame on its own).
+        subtract_mean: Whether to subtract the clip's mean frame from each frame first.
 
     Returns:
-        A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
+        A network from uint8 `(batch, n_frames, height, width, 3)` to float32 logits
+        `(batch, num_classes)`.
+
+    Raises:
+        ValueError: `conv` is none of the four.
     """
     inputs, x = _input_frames((n_frames, height, width, 3), subtract_mean)
     x = tutorial_conv(16, (3, 7, 7), _stage_conv(conv, 0))(x)
@@ -45,136 +63,176 @@ def build_tutorial_model(
 
 
 def build_small_resnet(
-    num_classes=10, n_frames=10, height=224, width=224, conv="2plus1d", *, subtract_mean=False
-):
-    """Build the book's own network: the tutorial's widths, one block each, made of the paper's block.
+    num_classes: int = 10,
+    n_frames: int = 10,
+    height: int = 224,
+    width: int = 224,
+    conv: str = "2plus1d",
+    *,
+    subtract_mean: bool = False,
+) -> keras.Model:
+    """Build the book's own network: the tutorial's widths with one of the paper's blocks each.
 
-    The paper's M is rounded down to a multiple of 16: processors work on 16 channels at once, and an odd one costs as much.
+    The paper's M is rounded down to a multiple of 16. Processors compute 16 channels at once, so 17
+    would take as long as 32.
 
-    Args and returns are those of `build_tutorial_model`.
+    Arguments, return value and errors are those of `build_tutorial_model`.
     """
-    sizes = (n_frames, height, width, 3)
-    return _build_resnet(
-        "small_resnet", conv, num_classes, sizes, 16, 1, multiple=16, subtract_mean=subtract_mean
-    )
+    shape = (n_frames, height, width, 3)
+    widths = {"filters": 16, "blocks": 1, "multiple": 16}
+    return _build_resnet("small_resnet", shape, num_classes, conv, subtract_mean, **widths)
 
 
 def build_resnet18(
-    conv="2plus1d", num_classes=400, n_frames=16, height=112, width=112, *, subtract_mean=False
-):
-    """Build one of the paper's 18-layer networks (Tran et al. 2018, table 1), which differ in their convolutions only.
+    conv: str = "2plus1d",
+    num_classes: int = 400,
+    n_frames: int = 16,
+    height: int = 112,
+    width: int = 112,
+    *,
+    subtract_mean: bool = False,
+) -> keras.Model:
+    """Build one of the paper's 18-layer networks (Tran et al. 2018, table 1).
+
+    They differ only in their convolutions: R(2+1)D, R3D, MC3 and R2D.
 
     Args:
-        conv: `"2plus1d"` for R(2+1)D, `"3d"` for R3D, `"mc3"` for MC3 (3D in the stem and the first stage, 2D after
-            them), `"2d"` for 2D convolutions throughout.
+        conv: `"2plus1d"` for R(2+1)D, `"3d"` for R3D, `"mc3"` for MC3 (3D in the stem and the
+            first stage, 2D in the others), or `"2d"` for R2D.
         num_classes: Number of logits.
-        n_frames: Frames a clip.
+        n_frames: Frames per clip.
         height: Height of a frame in pixels.
         width: Width of a frame in pixels.
-        subtract_mean: Whether the clip's mean picture is subtracted from each frame first.
+        subtract_mean: Whether to subtract the clip's mean frame from each frame first.
 
     Returns:
-        A `keras.Model` from uint8 `(batch, n_frames, height, width, 3)` to logits `(batch, num_classes)`.
+        A network from uint8 `(batch, n_frames, height, width, 3)` to float32 logits
+        `(batch, num_classes)`.
+
+    Raises:
+        ValueError: `conv` is none of the four.
     """
-    sizes = (n_frames, height, width, 3)
-    return _build_resnet(
-        f"resnet18_{conv}", conv, num_classes, sizes, 64, 2, multiple=1, subtract_mean=subtract_mean
-    )
+    shape = (n_frames, height, width, 3)
+    widths = {"filters": 64, "blocks": 2, "multiple": 1}
+    return _build_resnet(f"resnet18_{conv}", shape, num_classes, conv, subtract_mean, **widths)
 
 
 def _input_frames(shape, subtract_mean):
-    """Return the input of uint8 frames, and what the first layer gets."""
+    """Return the symbolic input, and the tensor that the first convolution receives."""
     inputs = keras.Input(shape, dtype="uint8", name="frames")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     return inputs, SubtractMean(name="moving")(x) if subtract_mean else x
 
 
-def _build_resnet(
-    name, conv, num_classes, input_shape, filters, blocks, *, multiple, subtract_mean
-):
-    """Build a video ResNet: a strided stem, four stages that double the channels, the average, the logits.
+def _build_resnet(name, shape, num_classes, conv, subtract_mean, *, filters, blocks, multiple):
+    """Build a video ResNet: a strided stem, four stages, global average pooling, and the logits.
 
-    The channels between space and time are a multiple of `multiple`.
+    Args:
+        name: Name of the network.
+        shape: `(n_frames, height, width, 3)` of a clip.
+        num_classes: Number of logits.
+        conv: As in `build_resnet18`.
+        subtract_mean: As in `build_resnet18`.
+        filters: Channels of the stem and the first stage; each further stage doubles them.
+        blocks: Blocks per stage.
+        multiple: The mid channels are rounded down to a multiple of this number.
     """
-    inputs, x = _input_frames(input_shape, subtract_mean)
 
     def round_down(channels):
         return max(1, channels // multiple) * multiple
 
-    # The paper's stem of 64 channels has 45 between its convolutions; a smaller one keeps that ratio.
-    stem = {"conv": _stage_conv(conv, 0), "mid_channels": round_down(filters * 45 // 64)}
-    x = paper_conv(filters, (3, 7, 7), strides=(1, 2, 2), name="stem", **stem)(x)
-    x = keras.layers.ReLU(name="stem_relu")(batch_norm(name="stem_norm")(x))
-    for stage in range(1, 5):
-        for block in range(1, blocks + 1):
-            width = filters * 2 ** (stage - 1)
-            x = add_paper_block(
-                x,
-                width,
-                conv=_stage_conv(conv, stage),
-                # Both convolutions of a block take the M of its first.
-                mid_channels=round_down(mid_channels(x.shape[-1], width, (3, 3, 3))),
-                stride=2 if stage > 1 and block == 1 else 1,
-                name=f"stage{stage}_block{block}",
-            )
+    inputs, x = _input_frames(shape, subtract_mean)
+    x = paper_conv(
+        filters,
+        (3, 7, 7),
+        conv=_stage_conv(conv, 0),
+        # The paper's stem has 45 mid channels for its 64 filters; a smaller stem keeps the ratio.
+        mid_channels=round_down(filters * 45 // 64),
+        strides=(1, 2, 2),
+        name="stem",
+    )(x)
+    x = keras.layers.ReLU(name="stem_relu")(batch_norm("stem_norm")(x))
+    for stage, block in itertools.product(range(1, 5), range(1, blocks + 1)):
+        width = filters * 2 ** (stage - 1)
+        x = add_paper_block(
+            x,
+            width,
+            conv=_stage_conv(conv, stage),
+            # As in the paper, both convolutions of a block have the M of the first.
+            mid_channels=round_down(mid_channels(x.shape[-1], width, (3, 3, 3))),
+            stride=2 if stage > 1 and block == 1 else 1,
+            name=f"stage{stage}_block{block}",
+        )
     x = keras.layers.GlobalAveragePooling3D(name="average")(x)
     outputs = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
 
 
 def _stage_conv(conv, stage):
-    """Return the convolution of a stage; the stem is stage 0."""
+    """Return the kind of convolution in a stage; the stem is stage 0."""
     if conv not in ("2plus1d", "3d", "mc3", "2d"):
-        raise ValueError(f'conv is "2plus1d", "3d", "mc3" or "2d", not {conv!r}.')
+        raise ValueError(f'conv must be "2plus1d", "3d", "mc3" or "2d", not {conv!r}.')
     if conv == "mc3":
         return "3d" if stage <= 1 else "2d"
     return conv
 
 
-def paper_conv(filters, kernel_size, *, conv, mid_channels, strides, name):
-    """Return one of the paper's convolutions, without biases: a batch normalisation follows it.
+def paper_conv(
+    filters: int,
+    kernel_size: Sequence[int],
+    *,
+    conv: str,
+    mid_channels: int,
+    strides: Sequence[int],
+    name: str,
+) -> keras.layers.Layer:
+    """Return one of the paper's convolutions: without biases, because a normalisation follows it.
 
     Args:
         filters: Channels of the output.
-        kernel_size: `(time, height, width)`; `"2d"` takes height and width only.
+        kernel_size: `(time, height, width)`; `"2d"` uses height and width only.
         conv: `"2plus1d"`, `"3d"` or `"2d"`.
-        mid_channels: Channels between the spatial and the temporal convolution of `"2plus1d"`.
-        strides: `(time, height, width)`; `"2d"` takes height and width only.
+        mid_channels: Channels between the two convolutions of `"2plus1d"`, the paper's M.
+        strides: `(time, height, width)`; `"2d"` uses height and width only.
         name: The layer's name.
     """
     if conv == "2d":
         kernel_size, strides = (1, *kernel_size[1:]), (1, *strides[1:])
-    common = {"padding": "same", "strides": strides, "name": name}
+    options: dict[str, Any] = {"strides": strides, "padding": "same"}
     if conv == "2plus1d":
-        middle = {"mid_channels": mid_channels, "normalized": True}
-        return Conv2Plus1D(filters, kernel_size, **common, **middle)
-    return VideoConv(filters, kernel_size, use_bias=False, **common)
+        options |= {"mid_channels": mid_channels, "normalized": True}
+        return Conv2Plus1D(filters, kernel_size, name=name, **options)
+    return VideoConv(filters, kernel_size, use_bias=False, name=name, **options)
 
 
-def add_paper_block(input, filters, *, conv, mid_channels, stride, name):
+def add_paper_block(
+    input: KerasTensor, filters: int, *, conv: str, mid_channels: int, stride: int, name: str
+) -> KerasTensor:
     """Add the residual block of He et al. (2016) with video convolutions: ReLU after the addition.
 
     Args:
         input: Symbolic tensor `(batch, time, height, width, channels)`.
         filters: Channels of the output.
         conv: `"2plus1d"`, `"3d"` or `"2d"`.
-        mid_channels: Channels between the spatial and the temporal convolution of `"2plus1d"`.
-        stride: Stride of time, height and width; `"2d"` takes it for height and width only.
+        mid_channels: Channels between the two convolutions of `"2plus1d"`, the paper's M.
+        stride: Stride over time, height and width; `"2d"` uses it over height and width only.
         name: Prefix of the layers' names.
 
     Returns:
-        Symbolic tensor `(batch, time / stride, height / stride, width / stride, filters)`.
+        Symbolic tensor `(batch, time / stride, height / stride, width / stride, filters)`, rounded
+        up; `"2d"` keeps the time.
     """
     strides = (1 if conv == "2d" else stride, stride, stride)
-    options = {"conv": conv, "mid_channels": mid_channels}
-    x = paper_conv(filters, (3, 3, 3), strides=strides, name=f"{name}_conv1", **options)(input)
-    x = keras.layers.ReLU(name=f"{name}_relu1")(batch_norm(f"{name}_norm1")(x))
-    x = paper_conv(filters, (3, 3, 3), strides=(1, 1, 1), name=f"{name}_conv2", **options)(x)
+    convolve = partial(paper_conv, conv=conv, mid_channels=mid_channels)
+    shortcut = x = input
+    x = convolve(filters, (3, 3, 3), strides=strides, name=f"{name}_conv1")(x)
+    x = batch_norm(f"{name}_norm1")(x)
+    x = keras.layers.ReLU(name=f"{name}_relu1")(x)
+    x = convolve(filters, (3, 3, 3), strides=(1, 1, 1), name=f"{name}_conv2")(x)
     x = batch_norm(f"{name}_norm2")(x)
-    shortcut = input
     if shortcut.shape != x.shape:
-        projection = VideoConv(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")
-        shortcut = batch_norm(f"{name}_shortcut_norm")(projection(shortcut))
-    return keras.layers.ReLU(name=f"{name}_relu2")(
-        keras.layers.add([shortcut, x], name=f"{name}_add")
-    )
+        options = {"strides": strides, "use_bias": False}
+        project = VideoConv(filters, 1, name=f"{name}_shortcut", **options)
+        shortcut = batch_norm(f"{name}_shortcut_norm")(project(shortcut))
+    x = keras.layers.add([shortcut, x], name=f"{name}_add")
+    return keras.layers.ReLU(name=f"{name}_relu2")(x)

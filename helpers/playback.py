@@ -1,208 +1,222 @@
-"""A video as it plays, and a video written. Taught in the chapter *Try your own video*.
+"""Read a video once from start to end, and write a video. Taught in *Try your own video*.
 
-`helpers.video` reads a few frames of a clip by their numbers. Here a video of any length goes by
-once, and each frame comes with the second at which it is shown, for cameras differ in frames a
-second, and phones change theirs on the way.
+`helpers.video` reads a few frames of a clip by their numbers. This module reads a video of any
+length once, and yields each frame with its time, because frame rates differ between cameras and may
+vary within a video.
 """
 
 import collections
 import itertools
 import os
 import pathlib
+from collections.abc import Iterable, Iterator
 
 import cv2
+import numpy as np
 
 from helpers import video
 from helpers.atomic import atomic_write, locked
 from helpers.clips import as_url
 from helpers.video import VideoReadError
 
-# Frames a second of the puppets and of most clips of UCF101 (the others have 30): what a frame step
-# in training stands for.
+# Frames per second of the puppets and of most clips of UCF101 (the others have 30): the frame rate
+# that a frame step in training refers to.
 FPS = 25
-# From one frame to the next a time stamp moves on by so many seconds at least; by fewer, or
-# backwards, it is wrong.
+# Time stamps that advance by less than this many seconds, or go backwards, are wrong.
 _SHORTEST = 0.001
-# A camera that records motion only may pause for minutes; what is said to be a longer pause is a
-# wrong time stamp.
+# A motion-triggered camera may pause for minutes; a longer pause is a wrong time stamp.
 _LONGEST = 600
 _A_DAY = 86_400
-# A video that ends before this share of its length is looked into.
-_MOST = 0.9
-# What a written video is coded in, by the end of its name.
-_CODES = {".mp4": "mp4v", ".avi": "MJPG"}
+# A video that ends before this fraction of its declared length is checked for damage.
+_COMPLETE = 0.9
+# Codecs of written videos by file extension.
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 class Playback:
-    """A video's frames from the first to the last, decoded once. Iterating yields the second at which each one is shown.
+    """The frames of a video, decoded once. Iterating yields the time of each frame in seconds.
 
     Args:
-        path: A video of any kind that OpenCV reads.
+        path: A video in any container format that OpenCV reads.
 
     Attributes:
-        usual: Seconds from one frame to the next, by the header; 1/25 where it says nothing that makes sense.
-        count: Frames so far.
-        last: The second at which the latest one is shown.
-        size: `(height, width)` in pixels of the picture looked at last, upright, its pixels square.
-        notes: Sentences on what is odd about the video, complete at its end.
+        nominal_step: Seconds per frame according to the header; 1/25 if the header is implausible.
+        n_frames: Frames read so far.
+        time: When the latest frame is shown, in seconds.
+        size: `(height, width)` in pixels of the latest retrieved frame, upright, with square
+            pixels.
+        notes: Sentences about irregularities of the video; complete once iteration has ended.
 
     Raises:
-        VideoReadError: It can't be opened or decoded, its first frames are lost, or, at its end, it is damaged.
+        VideoReadError: The video can't be opened or decoded, its first frames are lost, or, at its
+            end, it turns out to be damaged.
     """
 
-    def __init__(self, path):
-        self.path, self.notes = pathlib.Path(path), []
-        # Whether its first frames are lost, or can't be shown.
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = pathlib.Path(path)
+        self.notes: list[str] = []
+        # Raises an error if the first frames are lost or can't be converted.
         video.read_frames(path, lambda length: range(min(length, 2)), (4, 4), to_end=False)
         self.capture = video.open_video(path)
         self.aspect = video.pixel_aspect(self.capture)
         rate = self.capture.get(cv2.CAP_PROP_FPS)
-        self.usual = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= 10 else 1 / FPS
-        # Of a time lapse each frame is shown for long, and the header knows.
+        self.nominal_step = 1 / rate if _SHORTEST <= 1 / max(rate, 1e-9) <= 10 else 1 / FPS
+        # Each frame of a time lapse is shown for long, and the header contains its rate.
         self._longest = max(_LONGEST, min(2 / max(rate, 1e-9), _A_DAY))
-        self.count, self.last, self.size = 0, 0.0, None
-        self._steps, self._jumps, self._stuck = collections.Counter(), [], []
+        self.n_frames, self.time = 0, 0.0
+        self.size: tuple[int, int] | None = None
+        self._steps: collections.Counter[float] = collections.Counter()
+        self._jumps: list[tuple[float, float]] = []
+        self._stuck: list[tuple[int, float]] = []
 
     @property
-    def length(self):
-        """How many seconds the frames so far last, the latest one as long as most of them."""
-        return self.last + self.step
+    def length(self) -> float:
+        """The duration of the frames read so far, in seconds."""
+        return self.time + self.step
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[float]:
         before = None
         while self.capture.grab():
             stamp = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if self.count:
-                self.last += self._believe(stamp - before)
-            before, self.count = stamp, self.count + 1
-            yield self.last
+            if self.n_frames:
+                self.time += self._plausible_step(stamp - before)
+            before, self.n_frames = stamp, self.n_frames + 1
+            yield self.time
         self._end()
 
-    def picture(self):
-        """Return the present frame as it is shown, uint8 RGB `(height, width, 3)`."""
-        there, frame = self.capture.retrieve()
-        if not there:
+    def frame(self) -> np.ndarray:
+        """Return the current frame as a player shows it, uint8 RGB `(height, width, 3)`."""
+        decoded, frame = self.capture.retrieve()
+        if not decoded:
             raise VideoReadError(
-                f"{self.path} can't be decoded at frame {self.count - 1}; {video.REMEDY}."
+                f"{self.path} can't be decoded at frame {self.n_frames - 1}; {video.REMEDY}."
             )
         if self.aspect != 1:
-            frame = cv2.resize(
-                frame,
-                (max(1, round(frame.shape[1] * self.aspect)), frame.shape[0]),
-                interpolation=cv2.INTER_AREA,
-            )
+            width = max(1, round(frame.shape[1] * self.aspect))
+            frame = cv2.resize(frame, (width, frame.shape[0]), interpolation=cv2.INTER_AREA)
         self.size = frame.shape[:2]
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
-    def previous_frame(self):
-        """Return the frame before the present one as it is shown; the video is decoded once more up to there."""
-        pictures, _ = video.read_frames(
-            self.path, lambda length: [self.count - 2], self.size, to_end=False
-        )
-        return pictures[0]
+    def previous_frame(self) -> np.ndarray:
+        """Return the frame before the current one; this decodes the video again up to there."""
+        assert self.size is not None, "the current frame must have been retrieved"
+        previous = self.n_frames - 2
+        frames, _ = video.read_frames(self.path, lambda length: [previous], self.size, to_end=False)
+        return frames[0]
 
-    def read(self, n_frames, output_size):
-        """Return the whole video as one clip, uint8 RGB `(n_frames, *output_size, 3)`, its frames spread evenly from first to last."""
-        return video.frames_from_video_file(
-            self.path, n_frames, output_size, self.count + 1, start=0
-        )
+    def read_all(self, n_frames: int, output_size: tuple[int, int]) -> np.ndarray:
+        """Return the complete video as one clip, its frames evenly spaced from first to last.
+
+        Args:
+            n_frames: Frames in the clip.
+            output_size: `(height, width)` in pixels.
+
+        Returns:
+            uint8 RGB `(n_frames, *output_size, 3)`.
+        """
+        step = self.n_frames + 1
+        return video.frames_from_video_file(self.path, n_frames, output_size, step, start=0)
 
     @property
-    def step(self):
-        """How many seconds most of the frames so far are shown for, or should be by the header."""
-        ((step, _),) = self._steps.most_common(1) or [(self.usual, 0)]
-        return self.usual if abs(step - self.usual) < _SHORTEST else step
+    def step(self) -> float:
+        """Seconds for which most of the frames so far are shown, or the nominal step."""
+        ((step, _),) = self._steps.most_common(1) or [(self.nominal_step, 0)]
+        return self.nominal_step if abs(step - self.nominal_step) < _SHORTEST else step
 
-    def _believe(self, step):
-        """Return the seconds from one frame to the next: what the time stamps say, or the usual where they can't be right."""
+    def _plausible_step(self, step):
+        """Return the seconds between two frames: by the time stamps, if these are plausible."""
         if _SHORTEST <= step <= self._longest:
             self._steps[round(step, 4)] += 1
             return step
         if step > self._longest:
-            self._jumps.append((self.last, step))
+            self._jumps.append((self.time, step))
         else:
-            self._stuck.append((self.count, self.last))
+            self._stuck.append((self.n_frames, self.time))
         return self.step
 
     def _end(self):
         declared = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        # Where a file tells no number of frames, OpenCV makes one up from duration and rate, which
+        # If a file declares no number of frames, OpenCV computes one from duration and rate, which
         # may be nonsense.
-        seconds = declared * min(self.usual, 1 / max(self.capture.get(cv2.CAP_PROP_FPS), 1e-9))
+        rate = self.capture.get(cv2.CAP_PROP_FPS)
+        seconds = declared * min(self.nominal_step, 1 / max(rate, 1e-9))
         self.capture.release()
-        # Frames may be hidden, such as those before the beginning of a trimmed video; then the
-        # header is right.
-        short = (
-            self.length < _MOST * seconds
-            and video.check_decoded(self.path, self.count) < _MOST * declared
+        # A trimmed video hides the frames before its beginning; then the header is right.
+        is_short = (
+            self.length < _COMPLETE * seconds
+            and video.check_decoded(self.path, self.n_frames) < _COMPLETE * declared
         )
-        if short and not self._jumps and round(seconds, 1) != round(self.length, 1):
+        if is_short and not self._jumps and round(seconds, 1) != round(self.length, 1):
             self.notes.append(
-                f"Its header speaks of {seconds:.1f} s; its frames last {self.length:.1f} s."
+                f"The header declares {seconds:.1f} s, but the frames last {self.length:.1f} s."
             )
         self.notes += self._repairs()
-        if self.count == 1:
-            self.notes.append("It has one frame only, in which nothing can move.")
+        if self.n_frames == 1:
+            self.notes.append("The video has only one frame, in which nothing can move.")
 
     def _repairs(self):
-        """Return sentences on the time stamps that were not believed."""
-        # Of some healthy files the last frame has no stamp.
+        """Return sentences about the time stamps that were ignored."""
+        # In some healthy files the last frame has no time stamp.
         stuck = [
             second
             for number, second in self._stuck
-            if number < self.count - 1 or len(self._stuck) > 1
+            if number < self.n_frames - 1 or len(self._stuck) > 1
         ]
-        if len(stuck) > self.count / 10 or len(self._jumps) > max(3, self.count / 10):
-            return [
-                f"Its time stamps make no sense; so it is taken to show {1 / self.step:.0f} frames a second."
-            ]
+        few = self.n_frames / 10
+        if len(stuck) > few or len(self._jumps) > max(3, few):
+            rate = f"{1 / self.step:.0f} frames per second"
+            return [f"The time stamps are implausible, so {rate} are assumed."]
         notes = [
-            f"After {second:.1f} s its time stamps jump ahead by {step:.0f} s; this is left out, because a pause of more than {self._longest:.0f} s "
-            "is taken for a mistake in the file."
+            f"After {second:.1f} s the time stamps jump ahead by {step:.0f} s. This is ignored, "
+            f"because a pause of more than {self._longest:.0f} s is probably an error in the file."
             for second, step in self._jumps
         ]
         if stuck:
-            times = f"Of its {self.count} time stamps {len(stuck)} can't be right, the first after {stuck[0]:.1f} s, for time doesn't move on there"
             notes.append(
-                f"{times}; a frame of such a stamp is taken to follow after {self.step:.3f} s."
+                f"{len(stuck)} of the {self.n_frames} time stamps are wrong, the first after "
+                f"{stuck[0]:.1f} s, because time doesn't advance there. Such a frame is shown "
+                f"{self.step:.3f} s after the previous one."
             )
         return notes
 
 
-def check_target(path, source=None):
-    """Make sure that a video can be called so, before there is work to lose.
+def check_target(
+    path: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+) -> None:
+    """Check that a video can be written to a path, before the work of computing it.
 
     Args:
-        path: What the video is to be called.
+        path: The video to write.
         source: The video that it is made from.
 
     Raises:
-        ValueError: The name doesn't end in `.mp4` or `.avi`, or is that of the source or of a
-            folder.
+        ValueError: The path doesn't end in `.mp4` or `.avi`, or is the source or a folder.
     """
     path = pathlib.Path(path)
     if url := as_url(path):
         raise ValueError(f"{url} is a web address; name a file on this machine.")
-    if path.suffix.lower() not in _CODES or path.is_dir():
+    if path.suffix.lower() not in _CODECS or path.is_dir():
         raise ValueError(
-            f"{path} can't be written; name a file that ends in {' or '.join(_CODES)}."
+            f"{path} can't be written; name a file that ends in {' or '.join(_CODECS)}."
         )
     if source and path.exists() and path.samefile(source):
-        raise ValueError(f"{path} is the video itself; give its copy another name.")
+        raise ValueError(f"{path} is the source video; choose another name for the copy.")
 
 
-def constant_frame_rate(timed, fps):
-    """Repeat frames, or leave some out, so that at an even rate each is shown at its time.
+def constant_frame_rate(
+    timed: Iterable[tuple[float, np.ndarray]], fps: float
+) -> Iterator[np.ndarray]:
+    """Repeat or drop frames so that, at a constant frame rate, each is shown at its time.
 
     Args:
-        timed: Pairs of the second at which a frame is shown and the frame, in their order, from
-            second 0 on.
-        fps: Frames a second.
+        timed: Pairs of a frame's time in seconds and the frame, in order, from second 0 on.
+        fps: Frames per second.
 
     Yields:
         Frames.
     """
-    before, written = None, 0
+    before: np.ndarray = np.empty(0)
+    written = 0
     for second, frame in timed:
         for _ in range(int(second * fps + 0.5) - written):
             yield before
@@ -211,53 +225,60 @@ def constant_frame_rate(timed, fps):
     yield before
 
 
-def write_video(path, frames, fps=FPS):
-    """Write a video that is there whole or not at all.
+def write_video(
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float = FPS
+) -> None:
+    """Write a video file, completely or not at all.
 
     Args:
-        path: A name that ends in `.mp4` or `.avi`.
-        frames: uint8 RGB frames `(height, width, 3)` of one size, any iterable of at least one.
-        fps: Frames a second.
+        path: A path that ends in `.mp4` or `.avi`.
+        frames: At least one uint8 RGB frame `(height, width, 3)`; all have the same size.
+        fps: Frames per second.
 
     Raises:
-        ValueError: The name ends otherwise, or is a folder's; there are no frames, or they differ
-            in size.
+        ValueError: The path ends otherwise, or is a folder; there are no frames, or their sizes
+            differ.
         OSError: The file can't be written.
     """
     path, frames = pathlib.Path(path), iter(frames)
     check_target(path)
     first = next(frames, None)
     if first is None:
-        raise ValueError(f"{path} can't be written; there are no frames to write.")
+        raise ValueError(f"{path} can't be written, because there are no frames.")
     try:
         with locked(path.parent), atomic_write(path) as temp_path:
             _write(path, temp_path, itertools.chain([first], frames), fps, first.shape[:2])
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(f"{path} can't be written ({error.strerror}); write elsewhere.") from error
+        raise OSError(
+            f"{path} can't be written ({error.strerror}); choose another folder."
+        ) from error
 
 
 def _write(path, temp_path, frames, fps, size):
-    """Write a video to its temp_path."""
-    place, (height, width) = os.fsencode(temp_path.absolute()), size
-    code = cv2.VideoWriter_fourcc(*_CODES[path.suffix.lower()])
-    writer, written = (
-        cv2.VideoWriter(place, cv2.CAP_FFMPEG, code, round(fps, 2), (width, height)),
-        0,
-    )
+    """Write frames to the temporary file of a video."""
+    target, (height, width) = os.fsencode(temp_path.absolute()), size
+    code = cv2.VideoWriter_fourcc(*_CODECS[path.suffix.lower()])
+    options = code, round(fps, 2), (width, height)
+    writer, written = cv2.VideoWriter(target, cv2.CAP_FFMPEG, *options), 0
     if not writer.isOpened():
         raise OSError(
-            f"{path} can't be written: frames of {width} x {height} pixels, {fps:.4g} a second, can't be coded, or there is no room; write elsewhere."
+            f"{path} can't be written: either frames of {width} x {height} pixels at {fps:.4g} per "
+            "second can't be encoded, or the disk is full; choose another folder."
         )
     for frame in frames:
-        if frame.shape[:2] != size:  # OpenCV would leave it out without a word
+        if frame.shape[:2] != size:  # OpenCV would drop the frame silently.
             raise ValueError(
-                f"{path} can't be written: frame {written} has {frame.shape[1]} x {frame.shape[0]} pixels, not {width} x {height}; make them alike."
+                f"{path} can't be written: frame {written} has {frame.shape[1]} x "
+                f"{frame.shape[0]} pixels, not {width} x {height}; resize the frames to one size."
             )
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
     writer.release()
-    # OpenCV says nothing when a disk is full.
-    if cv2.VideoCapture(place, cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT) != written:
-        raise OSError(f"{path} can't be written whole; make room there, or write elsewhere.")
+    # OpenCV reports no error if the disk is full.
+    copy = cv2.VideoCapture(target, cv2.CAP_FFMPEG)
+    if copy.get(cv2.CAP_PROP_FRAME_COUNT) != written:
+        raise OSError(
+            f"{path} can't be written completely; free disk space, or choose another folder."
+        )

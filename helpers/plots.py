@@ -1,11 +1,15 @@
-"""The book's pictures. They are opaque, so that they read on a dark page, and use colours that print in grey and that
-colour-blind readers can tell apart (Okabe and Ito).
+"""The book's plots and images. Used in every chapter.
+
+They are opaque, so that they read on a dark page, and use colours that remain distinct in grey and
+for colour-blind readers (Okabe and Ito).
 """
 
 import base64
 import html
 import io
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +17,13 @@ import seaborn as sns
 from IPython.display import HTML
 from PIL import Image
 from sklearn.metrics import confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from helpers.predict import Prediction
+    from helpers.timeline import Timeline
 
 BLUE, ORANGE, GREEN, GREY, PAPER, INK = (
     "#0072B2",
@@ -44,18 +55,20 @@ STYLE = {
 }
 
 
-def use_style():
-    """Draw all that follows in the book's style."""
+def use_style() -> None:
+    """Use the book's style for all following plots."""
     plt.rcParams.update(STYLE)
 
 
-def plot_film_strip(clips, titles=None, columns=None):
-    """Show clips as strips of frames, one strip a row.
+def plot_film_strip(
+    clips: Sequence[np.ndarray], titles: Sequence[str] | None = None, columns: int | None = None
+) -> "Figure":
+    """Plot clips as film strips, one per row.
 
     Args:
-        clips: uint8 frames `(n_frames, height, width, 3)`, a list of them.
+        clips: A list of clips, uint8 frames `(n_frames, height, width, 3)`.
         titles: A title for each strip.
-        columns: Show so many frames, evenly chosen; all of them where not given.
+        columns: Number of evenly chosen frames; all of them by default.
 
     Returns:
         The figure.
@@ -88,17 +101,19 @@ def plot_film_strip(clips, titles=None, columns=None):
     return figure
 
 
-def show_animation(frames, description, fps=10, width=None):
-    """Show frames as a moving picture that plays three times.
+def show_animation(
+    frames: np.ndarray, description: str, fps: float = 10, width: int | None = None
+) -> HTML:
+    """Show frames as an animation that plays three times.
 
     Args:
         frames: uint8 `(n_frames, height, width, 3)`.
-        description: What it shows, for readers who can't see it.
-        fps: Frames a second.
-        width: Width on the page in pixels; the frames' own where none is given.
+        description: Alternative text for readers who can't see it.
+        fps: Frames per second.
+        width: Width on the page in pixels; by default that of the frames.
 
     Returns:
-        An `IPython.display.HTML` that holds the picture itself.
+        An `IPython.display.HTML` that contains the animation.
     """
     data = base64.b64encode(encode_gif(frames, fps)).decode()
     width = width or frames.shape[2]
@@ -107,8 +122,17 @@ def show_animation(frames, description, fps=10, width=None):
     )
 
 
-def encode_gif(frames, fps=10, loops=2):
-    """Return frames `(n_frames, height, width, 3)` as the bytes of a GIF that repeats `loops` times; 0 is for ever."""
+def encode_gif(frames: np.ndarray, fps: float = 10, loops: int = 2) -> bytes:
+    """Encode frames as a GIF.
+
+    Args:
+        frames: uint8 `(n_frames, height, width, 3)`.
+        fps: Frames per second.
+        loops: Number of repetitions; 0 repeats forever.
+
+    Returns:
+        The bytes of the file.
+    """
     palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)])).quantize(128)
     images = [
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
@@ -121,11 +145,13 @@ def encode_gif(frames, fps=10, loops=2):
     return file.getvalue()
 
 
-def plot_timelines(timelines):
-    """Plot timelines below each other on one scale: a row for each kind of work and thread, a bar from begin to end.
+def plot_timelines(timelines: Mapping[str, "Timeline"]) -> "Figure":
+    """Plot timelines below each other on one time scale.
+
+    Each kind of work in each thread has a row, and each span a bar from its beginning to its end.
 
     Args:
-        timelines: `helpers.timeline.Timeline` by title.
+        timelines: Timelines by title.
 
     Returns:
         The figure.
@@ -148,7 +174,7 @@ def plot_timelines(timelines):
         squeeze=False,
         height_ratios=[len(own) + 0.5 for own in rows],
     )
-    # Bars stay apart, and the shortest are still seen.
+    # Keep bars apart, and the shortest ones visible.
     sliver = 0.002 * max(line.length for line in timelines.values())
     for axis, (title, line), own in zip(axes.flat, timelines.items(), rows):
         zero = min(begin for _, _, begin, _ in line.spans)
@@ -164,19 +190,19 @@ def plot_timelines(timelines):
     return figure
 
 
-def plot_frame_choices(choices, length):
-    """Plot which frames of a clip are chosen: a row of marks for each choice.
+def plot_frame_choices(choices: Mapping[str, Sequence[int]], length: int) -> "Axes":
+    """Plot which frames of a clip are chosen, with a row of marks for each choice.
 
     Args:
-        choices: Numbers of frames, by label.
-        length: Frames that the clip has.
+        choices: Frame numbers by label.
+        length: Frames in the clip.
 
     Returns:
         The axes.
     """
     use_style()
     _, axis = plt.subplots(figsize=(9, 0.7 + 0.35 * len(choices)))
-    for row, (label, numbers) in enumerate(choices.items()):
+    for row, numbers in enumerate(choices.values()):
         axis.plot(
             np.array(numbers),
             np.full(len(numbers), row),
@@ -192,16 +218,16 @@ def plot_frame_choices(choices, length):
 
 
 def _name_rows(axis, names):
-    """Name the rows 0, 1, 2, ... of a plot, the first at the top."""
+    """Label the rows 0, 1, 2, ... of a plot, the first at the top."""
     axis.set(yticks=range(len(names)), yticklabels=list(names), ylim=(len(names) - 0.4, -0.6))
     axis.tick_params(axis="y", length=0)
 
 
-def plot_history(history):
-    """Plot loss and accuracy by epoch, of the training and the validation set.
+def plot_history(history: Any) -> "Figure":
+    """Plot loss and accuracy of the training and validation sets against the epoch.
 
     Args:
-        history: What `keras.Model.fit` returns, or its attribute `history`: lists by metric.
+        history: The history from `keras.Model.fit`, or lists by metric.
 
     Returns:
         The figure.
@@ -219,13 +245,17 @@ def plot_history(history):
     return figure
 
 
-def plot_seeds(runs, metric="accuracy", axis=None):
-    """Plot a metric by epoch for groups of runs: a line for the mean, a band from the lowest to the highest seed.
+def plot_seeds(
+    runs: Mapping[str, Sequence[dict]], metric: str = "accuracy", axis: "Axes | None" = None
+) -> "Axes":
+    """Plot a metric against the epoch for groups of runs.
+
+    A line shows the mean, and a band extends from the lowest to the highest seed.
 
     Args:
-        runs: Lists of records by label; a record is what `helpers.training` saves.
-        metric: A name in the records' history.
-        axis: Where to draw; a new figure where not given.
+        runs: Lists of records (from `helpers.records`) by label.
+        metric: A metric in the records' history.
+        axis: Axes to plot into; a new figure by default.
 
     Returns:
         The axes.
@@ -250,8 +280,8 @@ def plot_seeds(runs, metric="accuracy", axis=None):
 
 
 def _plot_by_epoch(axis, values, label, marker):
-    """Plot a value for each epoch from 1 on; return the line."""
-    marker = marker if len(values) <= 20 else None  # more marks would run together
+    """Plot one value per epoch, from 1 on; return the line."""
+    marker = marker if len(values) <= 20 else None  # more markers would overlap
     (line,) = axis.plot(
         np.arange(len(values)) + 1, values, marker=marker, markersize=3, label=label
     )
@@ -260,12 +290,12 @@ def _plot_by_epoch(axis, values, label, marker):
     return line
 
 
-def plot_scores(scores, label):
-    """Plot scores of several seeds by what was done: a row of dots for each, and a line at their mean.
+def plot_scores(scores: Mapping[str, Sequence[float]], label: str) -> "Axes":
+    """Plot groups of scores, such as those of several seeds, as rows of dots with their mean.
 
     Args:
-        scores: Lists of numbers by label; rows come in this order.
-        label: What the numbers are.
+        scores: Lists of numbers by label, in the order of the rows.
+        label: The label of the numbers' axis.
 
     Returns:
         The axes.
@@ -283,13 +313,15 @@ def plot_scores(scores, label):
     return axis
 
 
-def plot_confusion_matrix(actual, predicted, labels, title):
-    """Plot how many clips of each class (rows) were given each class (columns).
+def plot_confusion_matrix(
+    actual: Sequence[int], predicted: Sequence[int], labels: Sequence[str], title: str
+) -> "Axes":
+    """Plot how many clips of each class (rows) were predicted as each class (columns).
 
     Args:
-        actual: True classes as numbers `(n_clips,)`.
-        predicted: Predicted classes as numbers `(n_clips,)`.
-        labels: Names of the classes, by number.
+        actual: True class indices `(n_clips,)`.
+        predicted: Predicted class indices `(n_clips,)`.
+        labels: Names of the classes by index.
         title: Title of the plot.
 
     Returns:
@@ -297,7 +329,7 @@ def plot_confusion_matrix(actual, predicted, labels, title):
     """
     use_style()
     counts = confusion_matrix(actual, predicted, labels=range(len(labels)))
-    # Of many classes no number could be read: shades alone, and names as small as they must be.
+    # With many classes numbers would be illegible: shades only, and small names.
     many = len(labels) > 30
     size = 10 if many else 2.2 + 0.45 * len(labels)
     _, axis = plt.subplots(figsize=(size + 0.6, size))
@@ -326,12 +358,12 @@ def plot_confusion_matrix(actual, predicted, labels, title):
     return axis
 
 
-def plot_precision_recall(precision, recall):
-    """Plot precision and recall by class; a class without one of them gets no mark for it.
+def plot_precision_recall(precision: Mapping[str, float], recall: Mapping[str, float]) -> "Axes":
+    """Plot precision and recall by class; an undefined value (nan) has no marker.
 
     Args:
         precision: Floats by class.
-        recall: Floats by class, the same ones.
+        recall: Floats by class, for the same classes.
 
     Returns:
         The axes.
@@ -358,13 +390,15 @@ def plot_precision_recall(precision, recall):
     return axis
 
 
-def plot_reliability(confidence, accuracy, n_clips):
-    """Plot how many predictions are right by how sure the network was; on the diagonal its probabilities mean what they say.
+def plot_reliability(
+    confidence: Sequence[float], accuracy: Sequence[float], n_clips: Sequence[int]
+) -> "Axes":
+    """Plot a reliability diagram: accuracy against confidence, with the diagonal of calibration.
 
     Args:
         confidence: Mean confidence by bin.
-        accuracy: Share of right predictions by bin.
-        n_clips: Clips by bin; a mark's area grows with them, and its number stands beside it.
+        accuracy: Fraction of correct predictions by bin.
+        n_clips: Clips by bin; a marker's area grows with their number, which is printed beside it.
 
     Returns:
         The axes.
@@ -380,20 +414,22 @@ def plot_reliability(confidence, accuracy, n_clips):
         xlim=(0, 1.04),
         ylim=(-0.04, 1.06),
         xlabel="confidence",
-        ylabel="share that is right",
+        ylabel="fraction correct",
         aspect="equal",
     )
     axis.figure.tight_layout()
     return axis
 
 
-def plot_against(scores, xlabel, ylabel):
-    """Plot scores of several seeds against what was varied: a dot for each, a line through their means.
+def plot_against(
+    scores: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str
+) -> "Axes":
+    """Plot scores of several seeds against a variable: a dot for each, a line through the means.
 
     Args:
-        scores: By label, lists of scores by the value of what was varied.
-        xlabel: What was varied.
-        ylabel: What the scores are.
+        scores: By label, lists of scores by the value of the variable.
+        xlabel: Label of the variable.
+        ylabel: Label of the scores.
 
     Returns:
         The axes.
@@ -412,12 +448,14 @@ def plot_against(scores, xlabel, ylabel):
     return axis
 
 
-def plot_over_time(prediction, actions=()):
-    """Plot how likely each class is over time: a row for each class, the darker the likelier.
+def plot_over_time(
+    prediction: "Prediction", actions: Iterable[tuple[float, float, str]] = ()
+) -> "Axes":
+    """Plot the probability of each class over time, with a row per class; darker is more likely.
 
     Args:
-        prediction: What `helpers.predict.predict_video` returns.
-        actions: What is known to happen: `(begin, end, class name)` in seconds. It is framed.
+        prediction: A prediction from `helpers.predict.predict_video`.
+        actions: The true actions, outlined: `(begin, end, class name)` with times in seconds.
 
     Returns:
         The axes.
@@ -427,7 +465,7 @@ def plot_over_time(prediction, actions=()):
     figure, axis = plt.subplots(figsize=(9, 1.2 + 0.28 * len(names)))
     rows = np.arange(len(names) + 1) - 0.5
     shades = axis.pcolormesh(
-        prediction.borders,
+        prediction.boundaries,
         rows,
         prediction.probabilities.T,
         cmap="Blues",
@@ -437,39 +475,29 @@ def plot_over_time(prediction, actions=()):
         linewidth=1,
     )
     _name_rows(axis, names)
-    axis.set_ylim(len(names) - 0.5, -0.5)  # no room above and below
+    axis.set_ylim(len(names) - 0.5, -0.5)  # no margin above and below
     for begin, end, name in actions:
-        place = (begin, names.index(name) - 0.5)
-        axis.add_patch(
-            plt.Rectangle(
-                place,
-                end - begin,
-                1,
-                fill=False,
-                edgecolor=ORANGE,
-                linewidth=2,
-                clip_on=False,
-                zorder=3,
-            )
-        )
+        corner = (begin, names.index(name) - 0.5)
+        style = {"fill": False, "edgecolor": ORANGE, "linewidth": 2, "clip_on": False, "zorder": 3}
+        axis.add_patch(plt.Rectangle(corner, end - begin, 1, **style))
     axis.set(xlabel="seconds", xlim=(0, prediction.length))
     figure.colorbar(shades, ax=axis, label="probability", pad=0.02).outline.set_visible(False)
     figure.tight_layout()
     return axis
 
 
-def overlay_map(frames, maps, top=None):
-    """Colour frames where a map is high: frames in pale grey, the map in orange, a dark line where it reaches half its top.
+def overlay_map(frames: np.ndarray, maps: np.ndarray, top: float | None = None) -> np.ndarray:
+    """Overlay a map in orange on frames in pale grey, with a dark contour at half of its maximum.
 
     Args:
         frames: uint8 `(..., height, width, 3)`.
         maps: float `(..., height, width)`, 0 or more.
-        top: The value of full colour; where not given, what one pixel in a hundred exceeds.
+        top: The value of full colour; by default the value that one pixel in a hundred exceeds.
 
     Returns:
-        uint8 frames like `frames`.
+        uint8 frames in the shape of `frames`.
     """
-    # In steps, as on a map with contours: such pictures take fewer bytes.
+    # Discrete steps make smaller files than a continuous scale.
     strength = (
         np.round(12 * np.clip(maps / (top or np.quantile(maps, 0.99) or 1), 0, 1))[..., None] / 12
     )
@@ -485,8 +513,10 @@ def overlay_map(frames, maps, top=None):
     return np.where(edge[..., None], 40, shown).round().astype(np.uint8)
 
 
-def plot_filters(rows):
-    """Plot spatial filters as pictures: no weight is grey, a positive one brightens its colour; each filter has its own scale.
+def plot_filters(rows: Mapping[str, np.ndarray]) -> "Figure":
+    """Plot spatial filters as images, each with its own scale.
+
+    A weight of zero is grey; a positive weight brightens its colour.
 
     Args:
         rows: Kernels `(height, width, 3, n_filters)` by label.
@@ -511,11 +541,14 @@ def plot_filters(rows):
     return figure
 
 
-def plot_temporal_filters(rows):
-    """Plot temporal filters as curves over the frames that they weigh: a panel for each output channel, a curve for each input.
+def plot_temporal_filters(rows: Mapping[str, np.ndarray]) -> "Figure":
+    """Plot temporal filters as curves over the frames.
+
+    Each output channel has a panel and each input channel a curve. In each panel, the curve that is
+    strongest in the first row is bold.
 
     Args:
-        rows: Kernels `(time, n_inputs, n_outputs)` by label; in each panel the curve that is strongest in the first of them is drawn bold.
+        rows: Kernels `(time, n_inputs, n_outputs)` by label.
 
     Returns:
         The figure.

@@ -1,7 +1,8 @@
-"""A trained network at work on any video. Taught in the chapter *Try your own video*; from a shell, `python -m helpers.predict --help`.
+"""Apply a trained network to any video. Taught in *Try your own video*.
 
-The network gets frames as far apart in time as those it was trained on, whatever the video's frame rate, in windows that
-overlap by half. Frames are decoded once, one after the other, and let go: a long video takes time, but no more memory.
+From a shell, see `python -m helpers.predict --help`. The network gets frames at the time interval
+that it was trained with, whatever the video's frame rate, in windows that overlap by half. Frames
+are decoded once, in order, and released afterwards: a long video takes time, but no more memory.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import os
 import pathlib
 import sys
 import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import keras
@@ -25,184 +28,207 @@ from helpers.clips import as_url
 from helpers.playback import FPS, Playback
 from helpers.probabilities import get_probabilities, last_activation
 
-# Where so many seconds lie between two frames, the camera paused.
+# A gap of more seconds between two frames means that the camera paused.
 _PAUSE = 1
 CAVEAT = (
-    "The network always names one of its {} classes, whatever a video shows, and knows only videos like those it was trained on; "
-    "a probability says how the classes compare, not whether one of them is there."
+    "The network always predicts one of its {} classes, whatever the video shows, and knows only "
+    "videos like those it was trained on. A probability compares the classes with each other; it "
+    "doesn't show whether any of them is there."
 )
 
 
 class ModelError(ValueError):
-    """A file that can't be used as a network for videos. The message names it and says what to do."""
+    """A file that can't be used as a network for videos. The message names it and a remedy."""
 
 
 @dataclasses.dataclass
 class Classifier:
-    """A network of logits, or of their softmax, with what it doesn't know itself.
+    """A network with the facts that its file doesn't contain.
 
     Args:
-        model: Takes uint8 RGB clips `(batch, n_frames, height, width, 3)` and returns logits
-            `(batch, n_classes)`, or their softmax.
-        class_names: The classes' names, by number; "class 0", "class 1", ... where it is None.
-        apart: Seconds from one frame of a clip to the next in training.
+        model: A network from uint8 RGB clips `(batch, n_frames, height, width, 3)` to logits
+            `(batch, n_classes)` or their softmax.
+        class_names: Names of the classes by index; None stands for "class 0", "class 1", ...
+        frame_interval: Seconds between two frames of a clip in training.
 
     Raises:
-        ModelError: The network takes or returns something else, or has another number of classes;
-            or its frames aren't apart.
+        ModelError: The network has other inputs or outputs, or another number of classes, or the
+            interval isn't positive.
     """
 
     model: keras.Model
-    class_names: list
-    apart: float
+    class_names: list[str]
+    frame_interval: float
 
     def __post_init__(self):
-        gives = _check_clips_to_logits(self.model)
-        self.class_names = list(self.class_names or (f"class {i}" for i in range(gives[-1])))
-        if gives[-1] != len(self.class_names):
+        n_classes = _check_clips_to_logits(self.model)[-1]
+        self.class_names = list(self.class_names or (f"class {i}" for i in range(n_classes)))
+        if n_classes != len(self.class_names):
             raise ModelError(
-                f"A model of {gives[-1]} classes needs as many names, not {len(self.class_names)}; name them in its order."
+                f"A model of {n_classes} classes needs as many names, not {len(self.class_names)}; "
+                "list them in its order."
             )
-        if not self.apart > 0:
+        if not self.frame_interval > 0:
             raise ModelError(
-                f"Frames can't be {self.apart} s apart; take a frame step of 1 or more."
+                f"Frames can't be {self.frame_interval} s apart; use a frame step of 1 or more."
             )
 
     @property
-    def n_frames(self):
-        """Frames that the network takes at once."""
+    def n_frames(self) -> int:
+        """The number of frames in a clip."""
         return self.model.input_shape[1]
 
     @property
-    def output_size(self):
-        """`(height, width)` in pixels of the frames that it takes."""
+    def output_size(self) -> tuple[int, int]:
+        """The size of a frame in pixels, `(height, width)`."""
         return self.model.input_shape[2:4]
 
-    def probabilities(self, clips):
-        """Return the probabilities of the classes of uint8 clips `(batch, n_frames, height, width, 3)`: float32 `(batch, n_classes)`.
+    def probabilities(self, clips: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes.
+
+        Args:
+            clips: uint8 RGB `(batch, n_frames, height, width, 3)`.
+
+        Returns:
+            float32 `(batch, n_classes)`.
 
         Raises:
-            ModelError: What the network says is not finite.
+            ModelError: The network's outputs are not finite.
         """
         probabilities = get_probabilities(self.model, np.asarray(clips))
         if not np.isfinite(probabilities).all():
             raise ModelError(
-                "The network's logits are not finite, for its weights were lost in training; take another model."
+                "The network's logits are not finite, because training diverged; use another model."
             )
         return probabilities
 
 
 def _shape(model, end):
-    """Return the shape of a network's `"input"` or `"output"`, or the shapes as they are held, in a list or under names; None where it has none."""
-    held = getattr(model, end, None)  # a sequential network knows its shapes only
-    return (
-        getattr(model, f"{end}_shape", None)
-        if held is None
-        else keras.tree.map_structure(lambda tensor: tensor.shape, held)
-    )
+    """Return the shape of a network's `"input"` or `"output"`, or None if it has none.
+
+    A network with several inputs or outputs has a list or a dictionary of shapes.
+    """
+    tensors = getattr(model, end, None)
+    if tensors is None:  # A sequential network knows its shapes only.
+        return getattr(model, f"{end}_shape", None)
+    return keras.tree.map_structure(lambda tensor: tensor.shape, tensors)
 
 
 def _check_clips_to_logits(model):
-    """Return the shape of a network's outputs; raise a ModelError unless it takes clips as they are and gives logits or their softmax."""
+    """Return the shape of a network's output if it maps uint8 clips to logits or their softmax.
+
+    Raises:
+        ModelError: It doesn't.
+    """
     takes, gives = _shape(model, "input"), _shape(model, "output")
-    clips = (
-        isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3 and None not in takes[1:]
-    )
-    if not clips or not isinstance(gives, tuple) or len(gives) != 2:
+    is_clip = isinstance(takes, tuple) and len(takes) == 5 and takes[-1] == 3
+    if not is_clip or None in takes[1:] or not isinstance(gives, tuple) or len(gives) != 2:
         raise ModelError(
-            f"A model from {takes} to {gives} is no network from clips of one size to logits; take one of this book's."
+            f"A model from {takes} to {gives} is not a network from clips of one size to logits; "
+            "use one of this book's."
         )
     if (dtype := model.inputs[0].dtype) != "uint8":
         raise ModelError(
-            f'A model that takes {dtype} may want pixels from 0 to 1 or to 255; put keras.Input({takes[1:]}, dtype="uint8") before it, '
-            "and a keras.layers.Rescaling to the range that it was trained on, and save the two as one model."
+            f"A model that takes {dtype} may expect pixels from 0 to 1 or from 0 to 255; put "
+            f'keras.Input({takes[1:]}, dtype="uint8") before it, and a keras.layers.Rescaling to '
+            "the range that it was trained on, and save the two as one model."
         )
     if gives[-1] == 1:
         raise ModelError(
-            "A model of one output has no logit for each class, and softmax would always be 1; take one of two outputs or more."
+            "A model with one output has no logit for each class, and its softmax would always be "
+            "1; use a model with two outputs or more."
         )
     end = last_activation(model)
     if "sigmoid" in end:
         raise ModelError(
-            f"A model that ends in a {end} judges each class by itself, and this takes one class of several; take one of logits."
+            f"A model that ends in a {end} rates each class independently, but this function "
+            "predicts one class of several; use a model that returns logits."
         )
-    if any(
-        word in end for word in ("tanh", "exponential", "sparsemax", "unitnormalization", " or ")
-    ):
+    if any(word in end for word in ("tanh", "exponential", "sparsemax", "unitnormal", " or ")):
         raise ModelError(
-            f"A model that ends in {end} gives neither logits nor their softmax; take one of logits."
+            f"A model that ends in {end} returns neither logits nor their softmax; use a model "
+            "that returns logits."
         )
     return gives
 
 
 @dataclasses.dataclass
 class Prediction:
-    """What a network makes of a video.
+    """A network's prediction for a video.
 
     Args:
-        class_names: The classes' names, by number.
-        seconds: When each window's first and last frame are shown, `(n_windows, 2)`.
+        class_names: Names of the classes by index.
+        seconds: Times of each window's first and last frame, `(n_windows, 2)`.
         probabilities: Softmax of each window, `(n_windows, n_classes)`.
-        n_frames: Frames that the video has.
-        length: How many seconds they last.
+        n_frames: Frames in the video.
+        length: Duration of the video in seconds.
         size: `(height, width)` of a frame in pixels, upright.
-        notes: Sentences on what is odd about the video.
+        notes: Sentences about irregularities of the video.
     """
 
-    class_names: list
+    class_names: list[str]
     seconds: np.ndarray
     probabilities: np.ndarray
     n_frames: int
     length: float
-    size: tuple
-    notes: list
+    size: tuple[int, int]
+    notes: list[str]
 
     @property
-    def borders(self):
-        """The seconds at which a window's word begins to count and the last one's ends, `(n_windows + 1,)`: halfway between windows' middles."""
+    def boundaries(self) -> np.ndarray:
+        """The times between which each window counts, `(n_windows + 1,)`, in seconds.
+
+        They lie halfway between the middles of neighbouring windows.
+        """
         middles = self.seconds.mean(axis=1)
         return np.concatenate([[0], (middles[1:] + middles[:-1]) / 2, [self.length]])
 
-    def top(self, k=3, window=None):
-        """Return the `k` likeliest classes as pairs of name and probability: in the mean over the video, or in one window."""
-        shares = self.probabilities.mean(axis=0) if window is None else self.probabilities[window]
-        # Of equal ones the first comes first, on every machine.
-        return [
-            (self.class_names[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")[:k]
-        ]
+    def top(self, k: int = 3, window: int | None = None) -> list[tuple[str, float]]:
+        """Return the `k` most likely classes as pairs of name and probability.
 
-    def spans(self):
-        """Return `(begin, end, name, probability)` of each span over which one class stays the likeliest, with its mean probability there."""
+        Args:
+            k: Number of classes.
+            window: Index of a window; None takes the mean over the complete video.
+        """
+        values = self.probabilities
+        values = values.mean(axis=0) if window is None else values[window]
+        # Ties go to the class that comes first, on every machine.
+        order = np.argsort(-values, kind="stable")[:k]
+        return [(self.class_names[i], float(values[i])) for i in order]
+
+    def spans(self) -> list[tuple[float, float, str, float]]:
+        """Return the spans of time over which one class stays the most likely.
+
+        Returns:
+            `(begin, end, name, probability)` of each span: seconds, and the mean probability of the
+            class over the span.
+        """
         spans, first = [], 0
         for best, windows in itertools.groupby(self.probabilities.argmax(axis=1)):
             after = first + len(list(windows))
-            share = float(self.probabilities[first:after, best].mean())
-            spans.append(
-                (
-                    float(self.borders[first]),
-                    float(self.borders[after]),
-                    self.class_names[best],
-                    share,
-                )
-            )
+            mean = float(self.probabilities[first:after, best].mean())
+            begin, end = float(self.boundaries[first]), float(self.boundaries[after])
+            spans.append((begin, end, self.class_names[best], mean))
             first = after
         return spans
 
 
-def load(path, class_names=None, frame_step=None):
-    """Load a saved network; the names of its classes and the distance of its frames come from the record beside it.
+def load(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str] | None = None,
+    frame_step: float | None = None,
+) -> Classifier:
+    """Load a saved network, with class names and frame step from the record beside it.
 
     Args:
-        path: A `.keras` file, or the folder of a run, whose last model is taken.
-        class_names: The classes' names, where not the record's; numbered ones where there are neither.
-        frame_step: Frames from one frame that the network takes to the next, at 25 a second, where not the record's.
-
-    Returns:
-        A `Classifier`.
+        path: A `.keras` file, or the folder of a run, from which the latest model is loaded.
+        class_names: Names of the classes; by default those of the record, or numbers.
+        frame_step: Frames from one sampled frame to the next at 25 frames per second; by default
+            that of the record.
 
     Raises:
-        ModelError: It can't be loaded, is no network for videos, has another number of classes, or nothing says how far
-            apart its frames are.
+        ModelError: The file can't be loaded, is not a network for videos, or has another number of
+            classes, or the frame step is unknown.
     """
     path = pathlib.Path(path)
     file = path / LAST if path.is_dir() else path
@@ -211,10 +237,11 @@ def load(path, class_names=None, frame_step=None):
         frame_step = record["settings"].get("frame_step")
     if frame_step is None:
         raise ModelError(
-            f"{file} has no {RECORD} beside it that says how far apart its frames are; say it with --frame-step, and --classes."
+            f"{file} has no {RECORD} beside it that contains the frame step; give it with "
+            "--frame-step, and the class names with --classes."
         )
     try:
-        return Classifier(model, class_names or record["class_names"], frame_step / FPS)
+        return Classifier(model, list(class_names or record["class_names"]), frame_step / FPS)
     except ModelError as error:
         raise ModelError(f"{file} can't be used: {error}") from None
 
@@ -222,11 +249,11 @@ def load(path, class_names=None, frame_step=None):
 def _load_model(file):
     if not file.exists() and (url := as_url(file)):
         raise ModelError(
-            f"{url} is a web address; download the model, and its {RECORD}, and name the file."
+            f"{url} is a web address; download the model and its {RECORD}, and name the file."
         )
     if not file.is_file():
         raise ModelError(
-            f"{file} is not there; name a .keras file, or the folder of a run that has a {LAST}."
+            f"{file} does not exist; name a .keras file, or the folder of a run with a {LAST}."
         )
     try:
         return keras.models.load_model(file, compile=False)
@@ -240,156 +267,173 @@ def _load_model(file):
         zipfile.BadZipFile,
     ) as error:
         raise ModelError(
-            f"{file} can't be loaded: it is damaged, no .keras file, or of another version of Keras; train and save it anew."
+            f"{file} can't be loaded: it is damaged, not a .keras file, or from another version of "
+            "Keras; train and save the model again."
         ) from error
 
 
 def _read_record(file):
-    """Return the record's settings and class names, as far as there are any."""
+    """Return the settings and the class names in a record; empty ones if there is no file."""
     try:
         record = json.loads(file.read_text()) if file.exists() else {}
         settings, names = dict(record.get("settings", {})), record.get("class_names", [])
-        if (
-            not isinstance(names, list)
-            or not all(isinstance(name, str) for name in names)
-            or not settings.get("frame_step", 1) >= 1
-        ):
-            raise ValueError("it says what makes no sense")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the class names are not a list of strings")
+        if not settings.get("frame_step", 1) >= 1:
+            raise ValueError("the frame step is less than 1")
     except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{file} is damaged; delete it, and say what it should have said with --frame-step and --classes."
+            f"{file} is damaged; delete it, and give its contents with --frame-step and --classes."
         ) from error
     return {"settings": settings, "class_names": names}
 
 
-def predict_video(classifier, path, batch_size=8, *, hop=None):
-    """Say which class a video shows, window by window.
+def predict_video(
+    classifier: Classifier,
+    path: str | os.PathLike[str],
+    batch_size: int = 8,
+    *,
+    hop: int | None = None,
+) -> Prediction:
+    """Predict the class of a video, window by window.
 
-    A window is as many frames as the network takes, as far apart as in training. Unless told
-    otherwise the next one begins half a window later; the last one ends with the video. A video
-    shorter than a window is one window, sampled evenly from its first frame to its last.
+    A window has as many frames as the network takes, at the same time interval as in training. The
+    last window ends with the video. A video shorter than a window is one window, sampled evenly
+    from its first frame to its last.
 
     Args:
-        classifier: What `load` returns.
-        path: A video of any kind that OpenCV reads. Sound is ignored; rotation as phones note it is
-            heeded.
-        batch_size: Windows that the network works on at once.
-        hop: By how many of its frames, 1 or more, a window begins after the one before; half of
-            them where not given.
-
-    Returns:
-        A `Prediction`.
+        classifier: A network, from `load`.
+        path: A video in any container format that OpenCV reads. Sound is ignored; rotation noted by
+            phones is applied.
+        batch_size: Windows that the network processes together.
+        hop: Frames of a window, 1 or more, from the beginning of one window to that of the next;
+            half of a window's frames by default.
 
     Raises:
         VideoReadError: The file can't be opened or decoded, or is damaged.
-        ModelError: What the network says is not finite.
+        ModelError: The network's outputs are not finite.
         ValueError: The hop is less than 1.
     """
     if hop is None:
         hop = max(1, classifier.n_frames // 2)
     if hop < 1:
-        raise ValueError(
-            f"A window can't begin {hop} frames after the one before; take a hop of 1 or more."
-        )
+        raise ValueError(f"A hop of {hop} frames is too small; use 1 or more.")
     frames = Playback(path)
-    windows = _windows(frames, classifier, hop)
+    windows = iter(_SlidingWindow(frames, classifier, hop))
     seconds, probabilities = [], []
     while batch := list(itertools.islice(windows, batch_size)):
         seconds += [span for span, _ in batch]
         probabilities.append(classifier.probabilities([clip for _, clip in batch]))
-    about = {
-        "n_frames": frames.count,
+    facts: dict[str, Any] = {
+        "n_frames": frames.n_frames,
         "length": frames.length,
         "size": frames.size,
         "notes": frames.notes,
     }
-    return Prediction(
-        classifier.class_names, np.array(seconds), np.concatenate(probabilities), **about
-    )
+    arrays = np.array(seconds), np.concatenate(probabilities)
+    return Prediction(classifier.class_names, *arrays, **facts)
 
 
-def _windows(frames, classifier, hop):
-    """Yield `((begin, end), clip)` of each window of a video."""
-    n_frames, size, apart = classifier.n_frames, classifier.output_size, classifier.apart
-    taken, recent, before, newest, latest, pauses = (
-        0,
-        collections.deque(maxlen=n_frames),
-        0.0,
-        None,
-        None,
-        False,
-    )
-    for second in frames:
-        # Each moment gets the frame nearest to it; where frames are rarer than moments, one serves
-        # several.
-        due = int((second + frames.step / 2 * (frames.count > 1)) / apart) + 1 - taken
-        picture = video.letterbox(frames.picture(), size) if due > 0 or pauses else None
-        # While the camera pauses, the frame before the pause is shown.
-        paused = second - before > _PAUSE
-        until = second if paused else (before + second) / 2
-        if (
-            paused and not pauses
-        ):  # a camera that pauses once may do so again: from now on each frame is kept until the next one
-            latest, pauses = video.letterbox(frames.previous_frame(), size), True
-        at_hand = paused or newest == frames.count - 1
+class _SlidingWindow:
+    """Samples a video at the network's frame interval, and iterates over overlapping windows.
+
+    A moment gets the frame nearest to it. If the video has fewer frames than moments, one frame
+    serves several moments. While the camera pauses, the frame before the pause is used.
+    """
+
+    def __init__(self, playback, classifier, hop):
+        self.playback, self.hop, self.interval = playback, hop, classifier.frame_interval
+        self.n_frames, self.size = classifier.n_frames, classifier.output_size
+        self.recent: collections.deque = collections.deque(maxlen=self.n_frames)
+        self.n_sampled, self.newest, self.has_paused = 0, None, False
+        self.previous_time, self.previous_frame = 0.0, None
+
+    def __iter__(self) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+        """Yield `((begin, end), clip)` of each window."""
+        for second in self.playback:
+            for sample in self._sample(second):
+                self.recent.append(sample)
+                self.n_sampled += 1
+                if self.n_sampled >= self.n_frames and not self._beyond_window():
+                    yield self._window()
+        if self.n_sampled < self.n_frames:
+            yield self._complete_video()
+        elif self._beyond_window():
+            yield self._window()
+
+    def _sample(self, second):
+        """Yield `(time, frame)` of each moment that is due when a frame is shown."""
+        count = self.playback.n_frames
+        tolerance = self.playback.step / 2 * (count > 1)
+        due = int((second + tolerance) / self.interval) + 1 - self.n_sampled
+        frame = self._resize(self.playback.frame()) if due > 0 or self.has_paused else None
+        pauses = second - self.previous_time > _PAUSE
+        if pauses and not self.has_paused:
+            # A camera that pauses once may do so again: from now on each frame is kept.
+            self.previous_frame = self._resize(self.playback.previous_frame())
+            self.has_paused = True
+        until = second if pauses else (self.previous_time + second) / 2
+        is_at_hand = pauses or self.newest == count - 1
         for _ in range(due):
-            moment = taken * apart
-            if recent and at_hand and moment < until:
-                recent.append((moment, latest if paused else recent[-1][1]))
+            moment = self.n_sampled * self.interval
+            if self.recent and is_at_hand and moment < until:
+                yield moment, self.previous_frame if pauses else self.recent[-1][1]
             else:
-                recent.append((second, picture))
-                newest = frames.count
-            taken += 1
-            if taken >= n_frames and (taken - n_frames) % hop == 0:
-                yield _window(recent)
-        before, latest = second, picture
-    if taken < n_frames:
-        if frames.count > 1:
-            span = (n_frames - 1) * apart
-            frames.notes.append(
-                f"It is shorter than the {span:.1f} s that the network takes; so its frames lie closer together than in training."
+                self.newest = count
+                yield second, frame
+        self.previous_time, self.previous_frame = second, frame
+
+    def _resize(self, frame):
+        return video.letterbox(frame, self.size)
+
+    def _beyond_window(self):
+        """Return how many moments have been sampled since the latest window."""
+        return (self.n_sampled - self.n_frames) % self.hop
+
+    def _window(self):
+        span = self.recent[0][0], self.recent[-1][0]
+        return span, np.stack([frame for _, frame in self.recent])
+
+    def _complete_video(self):
+        """Return a video that is shorter than a window as one window."""
+        if self.playback.n_frames > 1:
+            span = (self.n_frames - 1) * self.interval
+            self.playback.notes.append(
+                f"The video is shorter than the {span:.1f} s that the network takes, so its frames "
+                "are closer together than in training."
             )
-        yield (0, frames.last), frames.read(n_frames, size)
-    elif (taken - n_frames) % hop:
-        yield _window(recent)
-
-
-def _window(recent):
-    return (recent[0][0], recent[-1][0]), np.stack([picture for _, picture in recent])
+        return (0, self.playback.time), self.playback.read_all(self.n_frames, self.size)
 
 
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.predict",
         usage="%(prog)s MODEL VIDEO [VIDEO ...] [options]",
-        description="Say which class each video shows, and when. Any container that OpenCV reads will do; sound is ignored.",
+        description="Print the predicted class over time for each video, in any container format "
+        "that OpenCV reads. Sound is ignored.",
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a .keras file, or the folder of a run below runs/")
+    add("model", metavar="MODEL", help="a .keras file, or the folder of a run in runs/")
     add("videos", nargs="+", metavar="VIDEO", help="one or more videos")
-    add(
-        "--top",
-        type=int,
-        default=3,
-        metavar="K",
-        help="how many classes to name (default: %(default)s)",
-    )
+    add("--top", type=int, default=3, metavar="K", help="classes to print (default: %(default)s)")
     add(
         "--annotate",
         metavar="FILE",
-        help="write a copy of the video with the classes drawn in, .mp4 or .avi, without sound; for one VIDEO",
+        help="write a copy of the video, .mp4 or .avi, with the classes drawn in and without "
+        "sound; for one VIDEO",
     )
     add(
         "--classes",
         nargs="+",
         metavar="NAME",
-        help=f"the classes' names in the model's order (default: those of the {RECORD} beside the model)",
+        help=f"class names in the model's order (default: those in the {RECORD} beside the model)",
     )
     add(
         "--frame-step",
         type=int,
         metavar="N",
-        help="frames between those that the model takes, at 25 a second (default: the record's)",
+        help="frames from one sampled frame to the next at 25 frames per second (default: the "
+        "record's)",
     )
     options = parser.parse_intermixed_args(arguments)
     if options.annotate is not None and len(options.videos) > 1:
@@ -399,9 +443,9 @@ def _parse(arguments):
     return options
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Predict from a shell; return the exit status, 1 if a model, a video or a copy failed."""
-    options, said, failed = _parse(arguments), False, False
+    options, predicted, failed = _parse(arguments), False, False
     try:
         classifier = load(options.model, options.classes, options.frame_step)
     except ModelError as error:
@@ -410,12 +454,11 @@ def main(arguments=None):
     for path in options.videos:
         try:
             if options.annotate is not None:
-                check_annotation(
-                    options.annotate, path, classifier.class_names
-                )  # better now than after the whole video
+                # Better now than after the complete video.
+                check_annotation(options.annotate, path, classifier.class_names)
             prediction = predict_video(classifier, path)
             print("\n".join(describe(prediction, path, options.top)), end="\n\n", flush=True)
-            said = True
+            predicted = True
             if options.annotate is not None:
                 annotate(prediction, path, options.annotate, options.top)
         except BrokenPipeError:
@@ -423,48 +466,50 @@ def main(arguments=None):
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr, flush=True)
             failed = True
-    if said:
+    if predicted:
         print(CAVEAT.format(len(classifier.class_names)))
     return int(failed)
 
 
-def describe(prediction, path, top=3):
-    """Return what is to be said about a video, as lines of text.
+def describe(prediction: Prediction, path: str | os.PathLike[str], top: int = 3) -> list[str]:
+    """Return a summary of a prediction as lines of text.
 
     Args:
-        prediction: What `predict_video` returned.
-        path: What the video is called.
-        top: How many classes are named for the whole video.
+        prediction: A prediction, from `predict_video`.
+        path: The video's name in the summary.
+        top: Number of classes listed for the complete video.
     """
     height, width = prediction.size
-    fps, windows = prediction.n_frames / prediction.length, len(prediction.seconds)
-    lines = [
-        f"{path}: {prediction.length:.1f} s, {width} x {height} pixels, {fps:.4g} frames/s, {windows} window{'s' * (windows > 1)}"
-    ]
+    fps, n_windows = prediction.n_frames / prediction.length, len(prediction.seconds)
+    windows = f"{n_windows} window{'s' * (n_windows > 1)}"
+    size = f"{width} x {height} pixels, {fps:.4g} frames/s"
+    lines = [f"{path}: {prediction.length:.1f} s, {size}, {windows}"]
     lines += [f"  {note}" for note in prediction.notes]
     lines += [f"  {probability:.2f}  {name}" for name, probability in prediction.top(top)]
     if len(spans := prediction.spans()) > 1:
-        lines += ["  over time"] + [
-            f"  {begin:6.1f} to {end:6.1f} s  {share:.2f}  {name}"
-            for begin, end, name, share in spans
-        ]
+        lines.append("  over time")
+        for begin, end, name, mean in spans:
+            lines.append(f"  {begin:6.1f} to {end:6.1f} s  {mean:.2f}  {name}")
     return lines
 
 
-if __name__ == "__main__":
-    # What OpenCV and FFmpeg say of a damaged file would stand around the one sentence that tells
-    # it.
+def _run():
+    """Run `main` without the noise of libraries; return the exit status."""
+    # The messages of OpenCV and FFmpeg about a damaged file would surround our own sentence.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(
-            errors="backslashreplace"
-        )  # a file's name may hold what can't be printed
+        # A file's name may contain characters that can't be printed.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        sys.exit(main())
+        return main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # Whoever read has had enough, and Python would write once more as it ends.
+        # The reader has closed the pipe, and Python would write to it once more as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(_run())

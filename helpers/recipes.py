@@ -1,14 +1,17 @@
-"""Which network is trained, and how. Taught in the chapters *Train* and *Improve the recipe*."""
+"""Recipes: a network and its training method. Taught in *Train* and *Improve the recipe*."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from helpers import models
 from helpers.augmentation import Augmentation
+from helpers.settings import Settings
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "small_resnet": models.build_small_resnet,
     "tutorial": models.build_tutorial_model,
     "resnet18": models.build_resnet18,
@@ -17,19 +20,21 @@ NETWORKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Which network is trained, and how; the clips and their sizes are in `helpers.settings.Settings`.
+    """A network and its training method; `helpers.settings.Settings` has the clips and their sizes.
 
     Args:
         network: A key of `NETWORKS`.
-        conv: What its convolutions are: `"2plus1d"`, `"3d"`, `"mc3"` or `"2d"`.
-        learning_rate: Adam's rate; with `cosine` the largest one.
-        cosine: Whether the rate rises over the first tenth of the training and falls along a cosine after it, to nothing.
-        weight_decay: What AdamW takes off each kernel in a step, per rate.
-        label_smoothing: The share of the probability that the loss wants to see spread over all classes.
-        subtract_mean: Whether the network subtracts the clip's mean picture from each frame.
-        augment: Whether training clips are mirrored, cropped and coloured at random.
-        mixed: Whether to compute in 16 bits where that is safe, and keep weights in 32.
-        seed: Seed of weights, order, starts and augmentation.
+        conv: Kind of its convolutions: `"2plus1d"`, `"3d"`, `"mc3"` or `"2d"`.
+        learning_rate: Learning rate of Adam; with `cosine` the maximum.
+        cosine: Whether the learning rate rises over the first tenth of the training, then falls to
+            zero along a cosine.
+        weight_decay: Weight decay of AdamW: a step subtracts this share of each kernel, times the
+            learning rate.
+        label_smoothing: Share of the target probability that is spread over all classes.
+        subtract_mean: Whether the network subtracts the clip's mean frame from each frame.
+        augment: Whether to flip, crop and recolour training clips at random.
+        mixed: Whether to compute in 16 bits where that is safe; weights have 32.
+        seed: Seed of initial weights, order of clips, start frames and augmentation.
     """
 
     network: str = "small_resnet"
@@ -44,13 +49,13 @@ class Recipe:
     seed: int = 0
 
     @property
-    def name(self):
-        """What the run's folder is called, such as `"small_resnet-2plus1d-0.001-seed0"`."""
+    def name(self) -> str:
+        """Name for folders and messages, such as `"small_resnet-2plus1d-0.001-seed0"`."""
         return f"{self.network}-{self.conv}-{self.learning_rate:g}-seed{self.seed}"
 
     @property
-    def augmentation(self):
-        """What changes the training clips, or None."""
+    def augmentation(self) -> Augmentation | None:
+        """Augmentation of the training clips, or None."""
         return Augmentation() if self.augment else None
 
 
@@ -65,48 +70,64 @@ RECIPES = {
 
 @keras.saving.register_keras_serializable(package="helpers")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits and integer labels, with part of the probability spread over all classes (Szegedy et al. 2016).
+    """Cross-entropy with label smoothing (Szegedy et al. 2016), for logits and integer labels.
 
     Args:
-        label_smoothing: That part, from 0 to 1.
+        label_smoothing: Share of the target probability that is spread over all classes, 0 to 1.
+        name: Name of the loss.
+        **kwargs: Further arguments of `keras.losses.Loss`.
     """
 
-    def __init__(self, label_smoothing=0.0, name="smoothed_crossentropy", **kwargs):
+    def __init__(
+        self, label_smoothing: float = 0.0, name: str = "smoothed_crossentropy", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def call(self, labels, logits):
-        classes = logits.shape[-1]
-        wanted = (
-            ops.one_hot(labels, classes) * (1 - self.label_smoothing)
-            + self.label_smoothing / classes
-        )
-        return ops.categorical_crossentropy(wanted, logits, from_logits=True)
+    def call(self, labels: KerasTensor, logits: KerasTensor) -> KerasTensor:
+        n_classes = logits.shape[-1]
+        share = self.label_smoothing / n_classes
+        targets = ops.one_hot(labels, n_classes) * (1 - self.label_smoothing) + share
+        return ops.categorical_crossentropy(targets, logits, from_logits=True)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
-def build_model(recipe, settings):
-    """Return the recipe's network for the settings' clips, with weights drawn from the recipe's seed."""
+def build_model(recipe: Recipe, settings: Settings) -> keras.Model:
+    """Build the recipe's network for clips of the settings' size.
+
+    Args:
+        recipe: The network, its precision, and the seed of its initial weights.
+        settings: What `helpers.settings.current()` returns.
+
+    Returns:
+        A network that is not compiled yet.
+
+    Raises:
+        ValueError: The network has no convolutions of the recipe's kind.
+    """
     keras.utils.set_random_seed(recipe.seed)
-    before = keras.config.dtype_policy()
+    previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed else "float32")
     try:
         return NETWORKS[recipe.network](
             conv=recipe.conv, subtract_mean=recipe.subtract_mean, **settings.input_size
         )
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(previous_policy)
 
 
-def compile_model(model, recipe, steps=None):
-    """Give a network the recipe's optimiser and loss, and accuracy to watch; return it.
+def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) -> keras.Model:
+    """Compile a network with the recipe's optimiser and loss, and accuracy as its metric.
 
     Args:
-        model: A network of logits.
-        recipe: How it is trained.
-        steps: Batches in the whole training; needed with `cosine` only.
+        model: A network whose outputs are logits.
+        recipe: The training method.
+        steps: Batches in the complete training; needed only with `cosine`.
+
+    Returns:
+        The same network.
     """
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if recipe.label_smoothing:
@@ -115,23 +136,34 @@ def compile_model(model, recipe, steps=None):
     return model
 
 
-def learning_rate_schedule(recipe, steps):
-    """Return the recipe's rate: a number, or with `cosine` what gives the rate of each step.
+def learning_rate_schedule(
+    recipe: Recipe, steps: int | None
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the recipe's learning rate: a number, or with `cosine` a schedule over all steps.
+
+    The schedule rises from a hundredth of the learning rate over the first tenth of the steps, then
+    falls to zero along a cosine (Loshchilov and Hutter 2017).
 
     Args:
-        recipe: How a network is trained.
-        steps: Batches in the whole training; needed with `cosine` only.
+        recipe: The training method.
+        steps: Batches in the complete training; needed only with `cosine`.
+
+    Raises:
+        ValueError: The recipe has a cosine schedule, and `steps` is None.
     """
     rate = recipe.learning_rate
     if not recipe.cosine:
         return rate
-    rising = steps // 10
+    if steps is None:
+        raise ValueError("A cosine schedule depends on the length of the training; pass steps.")
+    warmup = steps // 10
     return keras.optimizers.schedules.CosineDecay(
-        rate / 100, steps - rising, warmup_target=rate, warmup_steps=rising
+        rate / 100, steps - warmup, warmup_target=rate, warmup_steps=warmup
     )
 
 
 def _optimizer(recipe, steps):
+    """Return Adam, or with weight decay AdamW, which spares biases and normalisations."""
     rate = learning_rate_schedule(recipe, steps)
     if not recipe.weight_decay:
         return keras.optimizers.Adam(rate)

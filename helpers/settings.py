@@ -1,8 +1,11 @@
-"""What a run of the book works on, and how long it takes. The only place that reads the environment.
+"""The settings of a run of the book, read from the environment. Taught in the chapter *Load video*.
 
-`BOOK_DATASET` is `puppets`, drawn on the spot, or `ucf101`. `BOOK_RUN` is `short`, minutes on two CPU cores, or `full`,
-the tutorial's sizes. `UCF101_ZIP` names UCF101's ZIP, a URL or a path (`~` is one's home). In Colab the defaults are
-`ucf101`, and `full` where there is a GPU; elsewhere `puppets` and `short`.
+`BOOK_DATASET` is `puppets`, which the book draws itself, or `ucf101`. `BOOK_RUN` is `short`, which
+takes minutes on two CPU cores, or `full`, with the tutorial's sizes. `UCF101_ZIP` is the URL or the
+path of UCF101's ZIP; a leading `~` stands for your home folder. In Colab the defaults are `ucf101`
+and, with a GPU, `full`; everywhere else they are `puppets` and `short`.
+
+No other module reads the environment.
 """
 
 import copy
@@ -12,24 +15,45 @@ import os
 import pathlib
 import shutil
 import subprocess
+from typing import Any
 
 TUTORIAL_ZIP = "https://storage.googleapis.com/thumos14_files/UCF101_videos.zip"
 
-_CHOICES = {
-    ("puppets", "short"): dict(size=64, epochs=6),
-    ("puppets", "full"): dict(size=224, epochs=50, start_step=5),
-    ("ucf101", "short"): dict(
-        size=64, epochs=4, num_classes=3, splits={"train": 16, "val": 6, "test": 6}
-    ),
-    ("ucf101", "full"): dict(size=224, epochs=50, start_step=5),
+_CHOICES: dict[tuple[str, str], dict[str, Any]] = {
+    ("puppets", "short"): {"size": 64, "epochs": 6},
+    ("puppets", "full"): {"size": 224, "epochs": 50, "start_step": 5},
+    ("ucf101", "short"): {
+        "size": 64,
+        "epochs": 4,
+        "num_classes": 3,
+        "splits": {"train": 16, "val": 6, "test": 6},
+    },
+    ("ucf101", "full"): {"size": 224, "epochs": 50, "start_step": 5},
 }
-# Puppets act within two seconds, clips of UCF101 within seven.
+# A puppet's action takes about two seconds, and a clip of UCF101 about seven.
 _FRAME_STEPS = {"puppets": 5, "ucf101": 15}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The sizes of a run: which clips, how they are read, how long the network trains."""
+    """The settings of a run: its clips, how frames are sampled from them, and how long it trains.
+
+    Attributes:
+        dataset: `"puppets"` or `"ucf101"`.
+        run: `"short"` or `"full"`.
+        frame_step: Distance between sampled frames, in frames of the clip.
+        size: Height and width of the network's input, in pixels.
+        epochs: How many times training goes through the training clips.
+        zip: URL or path of UCF101's ZIP.
+        num_classes: How many classes, the first ones in alphabetical order.
+        splits: Clips per class of each split.
+        split_by: `"group"`, `"clip"` or the path of a table, as in
+            `helpers.archive.download_ucf101_subset`.
+        n_frames: How many frames are sampled from a clip.
+        batch_size: Clips per batch.
+        start_step: Distance between the frames at which a training sample may start.
+        seed: Seed of the split and of training.
+    """
 
     dataset: str
     run: str
@@ -38,7 +62,9 @@ class Settings:
     epochs: int
     zip: str = TUTORIAL_ZIP
     num_classes: int = 10
-    splits: dict = dataclasses.field(default_factory=lambda: {"train": 30, "val": 10, "test": 10})
+    splits: dict[str, int] = dataclasses.field(
+        default_factory=lambda: {"train": 30, "val": 10, "test": 10}
+    )
     split_by: str = "group"
     n_frames: int = 10
     batch_size: int = 8
@@ -46,24 +72,33 @@ class Settings:
     seed: int = 0
 
     @property
-    def name(self):
-        """What the run's folders are called, such as `"puppets-short"`."""
+    def name(self) -> str:
+        """The name of the run's folders, such as `"puppets-short"`."""
         return f"{self.dataset}-{self.run}"
 
     @property
-    def clips_name(self):
-        """What the folder of its clips is called, which is the run's name unless other classes, numbers or splits are chosen."""
+    def clips_name(self) -> str:
+        """The name of the folder of the run's clips.
+
+        It is the run's name, followed by the number of classes, the sizes of the splits and the
+        kind of split where they are not the usual ones.
+        """
         usual = Settings(
             self.dataset, self.run, self.frame_step, **_CHOICES[self.dataset, self.run]
         )
-        counts = "-".join(map(str, self.splits.values()))
-        chosen = (self.num_classes, self.splits) != (usual.num_classes, usual.splits)
-        parts = [self.name] + [f"{self.num_classes}x{counts}"] * chosen
-        return "-".join(parts + [pathlib.Path(self.split_by).stem] * (self.split_by != "group"))
+        parts = [self.name]
+        if (self.num_classes, self.splits) != (usual.num_classes, usual.splits):
+            parts.append(f"{self.num_classes}x{'-'.join(map(str, self.splits.values()))}")
+        if self.split_by != "group":
+            parts.append(pathlib.Path(self.split_by).stem)
+        return "-".join(parts)
 
     @property
-    def sampling(self):
-        """How `make_dataset` and `FrameGenerator` read a clip, as keyword arguments."""
+    def sampling(self) -> dict[str, Any]:
+        """How frames are sampled from a clip, as keyword arguments.
+
+        `make_dataset`, `ClipBatches`, `FrameGenerator` and `frames_from_video_file` accept them.
+        """
         return {
             "n_frames": self.n_frames,
             "output_size": (self.size, self.size),
@@ -71,17 +106,17 @@ class Settings:
         }
 
     @property
-    def input_size(self):
-        """What the networks take, as keyword arguments for `helpers.models`."""
+    def input_size(self) -> dict[str, int]:
+        """The sizes of a network's input and output, as keyword arguments for `helpers.models`."""
         sizes = {"n_frames": self.n_frames, "height": self.size, "width": self.size}
         return {"num_classes": self.num_classes} | sizes
 
 
-def current():
+def current() -> Settings:
     """Return the settings that the environment asks for.
 
     Raises:
-        ValueError: A variable has a value that means nothing.
+        ValueError: `BOOK_DATASET` or `BOOK_RUN` has a value that is not one of its choices.
     """
     colab = (
         importlib.util.find_spec("google") is not None
@@ -89,33 +124,39 @@ def current():
     )
     dataset = _choose("BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets")
     run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
-    source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)
+    # Not a pathlib.Path, which would drop one of a URL's slashes.
+    source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)  # noqa: PTH111
     return Settings(
         dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run])
     )
 
 
-def project_root():
-    """Return the folder that `data/` and `runs/` stand in: the repository's, or the current one outside it."""
+def project_root() -> pathlib.Path:
+    """Return the folder that contains `data/` and `runs/`.
+
+    It is the repository's root, which contains `_toc.yml`, if the current folder is in a
+    repository of the book; otherwise it is the current folder.
+    """
     here = pathlib.Path.cwd()
     return next(
         (folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here
     )
 
 
-def _has_gpu():
-    # The program may be there where the GPU is not.
+def _has_gpu() -> bool:
     program = shutil.which("nvidia-smi")
-    return (
-        program is not None
-        and subprocess.run([program, "-L"], capture_output=True, check=False).returncode == 0
-    )
+    if program is None:
+        return False
+    # The program may be installed on a machine without a GPU; it then fails.
+    return subprocess.run([program, "-L"], capture_output=True, check=False).returncode == 0
 
 
-def _choose(variable, choices, default):
+def _choose(variable: str, choices: tuple[str, ...], default: str) -> str:
+    """Return the value of an environment variable, or the default where it is unset or empty."""
     value = os.environ.get(variable) or default
     if value not in choices:
         raise ValueError(
-            f"{variable} is {' or '.join(choices)}, not {value!r}; set it so, or unset it for {default}."
+            f"{variable} must be {' or '.join(choices)}, not {value!r}; "
+            f"set it to one of these, or unset it for {default}."
         )
     return value

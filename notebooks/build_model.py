@@ -45,17 +45,8 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    counting,
-    diagrams,
-    layers,
-    models,
-    plots,
-    records,
-    settings,
-    training,
-)
+from helpers import archive, counting, diagrams, layers, models, plots, records
+from helpers import settings, training
 
 # %% [markdown]
 # ## See the whole network

@@ -12,21 +12,21 @@
 # ---
 
 # %% [markdown]
-# # Evaluate: confusion matrix, precision and recall, confidence intervals, calibration
+# # Evaluate a video classifier: confusion matrix, precision, recall, confidence interval, calibration
 #
-# **What you'll do:** test a trained network on clips that it has never seen, and find out which actions it confuses, and why.
+# **What you'll do:** test a trained network on clips that it has never seen, measure how far you can trust its accuracy, and find out which actions it confuses and why.
 #
 # **What you'll learn**
 #
-# - how to put an error bar beside an accuracy, and make it long enough;
-# - how to match labels and predictions without falling into a trap that the tutorial falls into;
-# - how to classify a clip from several excerpts;
-# - how to read a confusion matrix, of ten classes and of a hundred;
-# - how to measure, with precision and recall, whether a network predicts an action too often or misses it;
-# - how to find out whether its probabilities are calibrated;
-# - how to look at the clips themselves, where the reasons are.
+# - how to put an error bar (standard error or confidence interval) on an accuracy, and how not to make it too short;
+# - how to match labels and predictions, and avoid the tutorial's mistake in doing so;
+# - how to classify a clip from several excerpts (*multi-clip testing*);
+# - how to read a confusion matrix for ten classes and for a hundred;
+# - how to use precision and recall to see whether a network predicts an action too often or misses it;
+# - how to find out whether a network's probabilities are calibrated, that is, whether they can be taken at face value;
+# - how to find the reasons for mistakes by looking at the clips themselves.
 #
-# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, it trains one first: on two CPU cores, a short run takes a minute or two; on a GPU, a full run takes an hour or more.
+# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, the chapter trains one first: a short run takes a minute or two on two CPU cores; a full run takes an hour or more on a GPU.
 
 # %% tags=["hide-input"]
 # Install the book's helpers and their dependencies if they are missing, as they are in Colab.
@@ -44,22 +44,14 @@ import numpy as np
 from IPython.display import Markdown
 from sklearn import metrics
 
-from helpers import (
-    archive,
-    evaluation,
-    plots,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, evaluation, plots, puppets, records, settings
+from helpers import training, video
 from helpers.recipes import RECIPES
 
 # %% [markdown]
 # ## Get a trained network
 #
-# `training.train` loads the network of an earlier run with the same settings, or trains it. `predict_probabilities` applies it once to each test clip.
+# `training.train` loads the network from an earlier run with the same settings. If there is none, it trains one. `predict_probabilities` applies the network once to each test clip and returns the true classes and the predicted probabilities.
 
 # %%
 run = settings.current()
@@ -74,11 +66,11 @@ predicted = probabilities.argmax(axis=1)
 axis = plots.plot_confusion_matrix(actual, predicted, labels, "Test clips")
 
 # %% [markdown]
-# This matrix is the goal of the chapter: each row is an action, and shows which classes its clips were predicted as. Let us get there step by step.
+# This *confusion matrix* is the goal of the chapter. Each row is a true action, and its numbers show how many of that action's clips were predicted as each of the ten. Let's get there step by step.
 #
-# ## Measure the test accuracy
+# ## Measure the test accuracy and its standard error
 #
-# In training, each clip starts at a random frame. For the evaluation, frames come from the middle of the clip and are neither flipped nor cropped. So the same network gets the same score each time.
+# In training, each clip starts at a random frame, and may be flipped and cropped. In evaluation, the frames always come from the middle of the clip, unchanged. Therefore the same network gets the same accuracy each time.
 
 # %% tags=["nbval-check-output"]
 once, again = (
@@ -91,7 +83,7 @@ print("same score in both evaluations:", same)
 print(f"test loss {once['loss']:.2f}, test accuracy {once['accuracy']:.2f}")
 
 # %% [markdown]
-# How much is that number worth? The test set is a sample. Other clips would give another accuracy, and the [standard error](../book/glossary.md#standard-error) estimates how different it would be. For an accuracy $p$ on $n$ clips it is
+# How far can you trust that accuracy? The test set is a sample. On other clips the accuracy would be different, and the [standard error](../book/glossary.md#standard-error) estimates by how much, typically. For an accuracy $p$ on $n$ clips it is
 #
 # $$\sqrt{\frac{p\,(1 - p)}{n}}$$
 
@@ -102,15 +94,15 @@ for accuracy in (0.5, 0.75, 0.9):
     print(f"{accuracy} on {n_clips} clips: ± {error:.2f}")
 
 # %% [markdown]
-# The true accuracy lies within one standard error about two times in three, and within two standard errors about 19 times in 20. Close to 0 and to 1 the formula breaks down. With no mistake on $n$ clips it gives an error of 0, but a network that errs on $3/n$ of all clips
-# passes such a test without a mistake one time in twenty. (The bootstrap in the next section is overconfident there as well: from clips that are nearly all correct, it draws hardly any others.)
+# The true accuracy, which infinitely many clips would give, lies within one standard error of the measured one about two times in three, and within two standard errors about 19 times in 20. For accuracies close to 0 or 1, the formula breaks down. If a network makes no mistake on $n$ clips, the formula gives a standard error of 0. Yet even a network that misclassifies $3/n$ of all clips passes such a test without a mistake one time in twenty (the *rule of three*).
+# (The bootstrap in the next section is overconfident there as well: from clips that are nearly all correct, it draws hardly any others.)
 #
-# ## Compute a bootstrap confidence interval over groups
+# ## Compute a bootstrap confidence interval by resampling groups
 #
-# The formula assumes that clips are independent. They aren't: the clips of a [group](../book/glossary.md#group) show one person in one room, so the network gets most of them right together, or wrong together. Here is the worst case. Copy each test clip nine times, and evaluate the same network on all
-# copies. **Predict:** what happens to the accuracy, and to its error bar?
+# The formula assumes that clips are independent. They aren't: the clips of a [group](../book/glossary.md#group) show one person in one room, so the network tends to get them all right or all wrong. Here is the worst case. Imagine nine copies of each test clip, and evaluate the same network on all of them.
+# **Predict:** what happens to the accuracy, and to its error bar?
 #
-# The *bootstrap* needs no formula. It draws a new test set from the clips at hand, with replacement, so that some clips appear twice and others not at all, and computes the accuracy. It repeats this ten thousand times, and reports the interval that contains 95 % of these accuracies. Suppose a network is right on all clips of 30 groups, and wrong on all clips of 20 others:
+# The *bootstrap* estimates the error without a formula, and it can respect groups. It resamples the test clips: it draws as many clips as there are, with replacement, so that some appear twice and others not at all. Then it computes the accuracy on the new set. It repeats this ten thousand times. The interval that contains the middle 95 in 100 of these accuracies is a *confidence interval*. We can resample single clips or complete groups. Suppose a network is right on all clips of 30 groups, and wrong on all clips of 20 others:
 
 # %% tags=["nbval-check-output"]
 for copies in (1, 9):
@@ -122,7 +114,7 @@ for copies in (1, 9):
         print(f"{copies} per group, drawing {unit:6}: {interval}")
 
 # %% [markdown]
-# Nine copies add no information, yet drawing clips makes the interval three times as narrow. Drawing complete groups is not deceived. Real clips of one group are similar, but not copies. When you draw groups, you need not know how similar they are: the less similar, the closer the interval comes to that of drawing clips. So trust the groups. (On the puppets, the two actions of a pair share their figures and rooms, so *SitDown* 7 and *StandUp* 7 are one group.)
+# Nine copies add no information, yet when clips are resampled, the interval shrinks to a third of its width. Resampling complete groups gives the same interval as before. Real clips of one group are similar, but they aren't copies, so the truth lies in between. If you resample groups, you don't need to know how similar their clips are: the less similar they are, the closer the interval comes to the one for single clips. So trust the groups. (On the puppets, the two actions of a pair share their people and rooms, so group 7 of *SitDown* and group 7 of *StandUp* count as one group.)
 
 # %%
 groups = evaluation.group_names(test_ds.files, sharing=puppets.PAIRS)
@@ -132,7 +124,7 @@ for unit, numbers in (("clips", range(n_clips)), ("groups", groups)):
     low, high = evaluation.bootstrap_accuracy(correct, numbers)
     print(f"drawing {unit:6}: {low:.2f} to {high:.2f}")
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 drawn = records.select_runs(
     records.load_results("puppets-short"), network="small_resnet"
 )
@@ -147,6 +139,7 @@ def bounds(run, numbers):
     return f"{low:.2f} to {high:.2f}"
 
 
+# %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for one in real:
     numbers = range(len(one["clips"])), evaluation.group_names(one["clips"])
@@ -163,7 +156,7 @@ Markdown(
 )
 
 # %% [markdown]
-# A network is a sample, too: it depends on a seed, which sets its initial weights and the order of the clips.
+# A trained network is a sample, too. Its initial weights and the order of its training clips depend on a random seed.
 
 # %% tags=["remove-input", "nbval-check-output"]
 best = records.select_runs(
@@ -187,10 +180,9 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Classify a video from several excerpts
+# ## Classify a clip from several excerpts: multi-clip testing
 #
-# A network sees ten frames. In a long video, that is a glance at the middle. Therefore [the paper](https://arxiv.org/abs/1711.11248) takes ten excerpts from each video, evenly spaced from its beginning to its end, and averages their probabilities. (It calls the excerpts clips, and what we call a clip a video.) This takes ten times the computation. **Predict:** what does
-# it gain on clips that are hardly longer than ten frames at our frame step?
+# The network sees ten frames. In a long video, ten frames from the middle are just a glance. Therefore [Tran et al. 2018](https://arxiv.org/abs/1711.11248), the paper behind (2+1)D convolutions, takes ten excerpts from each video, evenly spaced from its beginning to its end, and averages their probabilities. (The paper, and therefore our function `predict_clips`, calls the excerpts *clips* and what we call a clip a *video*.) That costs ten times the computation. **Predict:** what does it gain if a clip is hardly longer than the ten sampled frames span?
 
 # %%
 excerpts = evaluation.predict_clips(model, test_ds.files, 3, run.sampling)
@@ -214,15 +206,14 @@ Markdown(
 )
 
 # %% [markdown]
-# More excerpts help only if they show something new. On the puppets, one of the three networks gains a few points. On the real clips, even ten excerpts gain no more than the difference between seeds: more than half of these clips are shorter than ten frames at a frame step of 15 require, and all ten excerpts of such a clip are identical. Videos that last
-# minutes are different; the chapter [Try your own video](own_video.ipynb) has some.
+# More excerpts help only if they show something new. On the puppets, one of the three networks gains a few points. On the real clips, even ten excerpts add less than the seeds differ. More than half of these clips are shorter than ten frames at a frame step of 15 span, and all ten excerpts of such a clip are identical. For videos that last minutes, several excerpts matter more; the chapter [Try your own video](own_video.ipynb) uses some.
 #
-# ## Match labels and predictions
+# ## Match labels and predictions of a shuffled data set
 #
-# For everything that follows we need two lists: the true class of each clip, and its predicted class. It seems natural to collect the labels first and then let `model.predict` iterate over the data set. On a
-# test set that works. But the training set is *shuffled again in each pass*, so label 17 then belongs to a different clip than prediction 17.
+# For everything that follows, we need two lists in the same order: the true class and the predicted class of each clip. It seems natural to make two passes over the data set: one to collect the labels, and another with `model.predict`. On a
+# test set that works. But the training set is *shuffled again in each pass*, so label 17 and prediction 17 belong to different clips.
 #
-# **Predict:** suppose we evaluate a perfect model, which is always right, in this way. Which accuracy does it get?
+# **Predict:** suppose that we evaluate a perfect model in this way, one that is always right. What accuracy does it get?
 
 
 # %% tags=["nbval-check-output"]
@@ -232,7 +223,7 @@ def pass_over_labels(dataset):
 
 train_ds = data["train"]
 passes = [pass_over_labels(train_ds) for _ in range(10)]
-# A perfect model's predictions in one pass are that pass's labels.
+# A perfect model predicts exactly the labels of the pass that it sees.
 accuracies = [
     np.mean(labels == predicted)
     for labels, predicted in itertools.pairwise(passes)
@@ -240,33 +231,33 @@ accuracies = [
 print(f"perfect model, evaluated in two passes: {np.mean(accuracies):.2f}")
 
 # %% [markdown]
-# Chance. The tutorial makes its confusion matrix of the training set in this way: it shows noise, whatever the model. `get_actual_predicted_labels` takes labels and
+# It gets no more than chance. The tutorial computes the confusion matrix of its training set in this way, so the matrix shows noise, however good the model is. `get_actual_predicted_labels` takes labels and
 # predictions from the same batch, in one pass, so it doesn't matter whether a data set is shuffled.
 #
 # ## Read the confusion matrix
 #
-# You have seen the matrix of the test clips above. Correct predictions lie on the diagonal. Elsewhere, row and column name the mistake. Look for:
+# You have seen the matrix of the test clips above. Correct predictions lie on the diagonal. Everything off the diagonal is a mistake: the row names the true action, and the column the predicted one. Look for:
 #
-# - **a mirrored pair** of mistakes: two actions that the network can't tell apart. On the puppets, watch the reversed pairs: a mistake there means that the network ignores the order of frames;
+# - **a symmetric pair** of cells: two actions that the network can't tell apart. On the puppets, watch the reversed pairs: many mistakes there mean that the network ignores the order of frames;
 # - **a full column**: an action that it predicts too often;
 # - **an empty column**: an action that it never predicts.
 #
-# On the puppets, a (2+1)D network makes hardly any mistakes. So here is a network that must make them. It was trained on the same clips for as long, but with 2D convolutions, so it processes every frame on
-# its own and averages over them. **Predict:** what does its matrix look like? (In the code, `drawn`, and below it `best` and `real`, are lists of recorded runs, loaded in hidden cells.)
+# A (2+1)D network makes hardly any mistakes on the puppets, so here is one that can't avoid them. It was trained on the same clips for the same number of epochs. But it has 2D convolutions, so it processes each frame on its own and averages over the frames.
+# **Predict:** what does its matrix look like? (In the code, `drawn`, and below it `best` and `real`, are lists of recorded runs, loaded in hidden cells.)
 
-# %% mystnb={"image": {"alt": "Confusion matrix of a network with 2D convolutions on the puppets. The row of an action equals the row of its reverse."}} tags=["nbval-check-output"]
+# %% mystnb={"image": {"alt": "Confusion matrix of a network with 2D convolutions on the puppets. Each action has the same row as its reverse, and all mistakes lie within the five pairs."}} tags=["nbval-check-output"]
 run_2d = records.select_runs(drawn, conv="2d")[0]
 parts = (run_2d[name] for name in ("actual", "predicted", "class_names"))
 axis = plots.plot_confusion_matrix(*parts, "Test clips, 2D convolutions")
 print(f"accuracy {run_2d['test']['accuracy']:.2f}")
 
 # %% [markdown]
-# Compare the rows in pairs: the row of an action equals that of its reverse. The network can tell sitting from leaning, but not sitting down from standing up. The chapter [Load video](load_video.ipynb) proved that it can't: a clip and its reverse contain the same
-# frames, and a network that ignores order gives both the same answer, so at least one of the two is wrong. The accuracy alone would have shown you *that* half of the predictions are wrong. The matrix shows you *which* half, and therefore why.
+# Compare the rows of each pair, such as *SitDown* and *StandUp*: an action has the same row as its reverse. The network can tell sitting from leaning, but not sitting down from standing up. The chapter [Load video](load_video.ipynb) proved that no such network can. A clip and its reverse contain the same frames, so a network that ignores their order gives both the same answer, and at least one of the two is wrong.
+# The accuracy alone would only have told you that half of the predictions were wrong. The matrix shows you *which* half, and that explains why.
 #
-# Real mistakes are less tidy. Here are the recorded networks on the test clips of UCF101, summed over all seeds:
+# Real mistakes are less tidy. Here are the predictions of the recorded runs at 112 pixels on the test clips of UCF101, summed over all seeds:
 
-# %% mystnb={"image": {"alt": "Confusion matrix of ten classes of UCF101 with thirty predictions per row. Most lie on the diagonal; others gather in a few cells off it."}} tags=["nbval-check-output"]
+# %% mystnb={"image": {"alt": "Confusion matrix of ten classes of UCF101 with thirty predictions per row. Most lie on the diagonal; many of the others are concentrated in a few cells."}} tags=["nbval-check-output"]
 truth = np.concatenate([run["actual"] for run in best])
 guessed = np.concatenate([run["predicted"] for run in best])
 classes = best[0]["class_names"]
@@ -278,11 +269,11 @@ for a, b in sorted(set(pairs), key=pairs.count, reverse=True)[:5]:
     print(f"{pairs.count((a, b)):2} × {classes[a]} predicted as {classes[b]}")
 
 # %% [markdown]
-# Three columns are too full: lunges, rope jumping and trampoline jumping. Some of the mistakes make sense: squats, up and down on the spot, are confused with rope jumping. Others don't, from the matrix alone: why should walking on one's hands look like a lunge? The matrix shows where to look; only the clips can show why. (Below we look at those of the puppets.)
+# Three columns are too full: *Lunges*, *JumpRope* and *TrampolineJumping*. Some of the mistakes make sense: squats and rope jumping both go up and down on the spot. Others are puzzling: why should walking on your hands look like a lunge? The matrix shows where to look; only the clips can show why. (Below, we look at the misclassified clips of the puppets.)
 #
-# Here is the training set of the (2+1)D network, in one pass:
+# For comparison, here is the confusion matrix of your network on its training set, from a single pass:
 
-# %% mystnb={"image": {"alt": "Confusion matrix of the training clips, actual actions in rows and predicted ones in columns."}}
+# %% mystnb={"image": {"alt": "Confusion matrix of the training clips: actual actions in rows, predicted actions in columns; most clips lie on the diagonal."}}
 actual_train, predicted_train = evaluation.get_actual_predicted_labels(
     model, train_ds
 )
@@ -301,8 +292,7 @@ Markdown(
 # %% [markdown]
 # ## Read a confusion matrix of 101 classes
 #
-# UCF101 has 101 classes. Their matrix has ten thousand numbers, which nobody reads. It needs shades instead. Because a single spot off the diagonal is easily missed, put a list of the most frequent mistakes beside it. Here the predictions are invented: the network is right
-# three times in four, but half of the time it confuses each fifth class with the class twenty positions further on.
+# UCF101 has 101 classes. Their matrix has ten thousand numbers, which nobody would read, so the plot shows shades instead. A single spot off the diagonal is easily missed, so print a list of the most frequent mistakes as well. Here the predictions are invented. They are right about three times in four; but in every fifth class, half of them are replaced by the class twenty positions later.
 
 # %% mystnb={"image": {"alt": "Confusion matrix of 101 invented classes in shades of blue without numbers: a dark diagonal, scattered pale mistakes, and in every fifth row a second spot; together these spots form a dotted line beside the diagonal."}} tags=["nbval-check-output"]
 draw = np.random.default_rng(0)
@@ -325,12 +315,12 @@ for i in np.argsort(-counts, axis=None, kind="stable")[:5]:
 # %% [markdown]
 # ## Compute precision, recall and F1
 #
-# Accuracy mixes all classes. For each class, ask two questions:
+# Accuracy lumps all classes together. Two questions tell you more about each class:
 #
 # - [Precision](../book/glossary.md#precision): when the network predicts *jump*, how often is it right?
 # - [Recall](../book/glossary.md#recall): of all *jump* clips, how many does it find?
 #
-# Compute them by hand on a small matrix: precision goes down a column, recall along a row. F1 is the harmonic mean of the two. It lies closer to the smaller one, and the more so the further they are apart: perfect recall can't make up for poor precision.
+# Compute them by hand on a small matrix: precision goes down a column, recall along a row. $F_1$ is their harmonic mean, $F_1 = \frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}$. It lies closer to the smaller of the two, so perfect recall can't make up for poor precision.
 
 # %% tags=["nbval-check-output"]
 # Rows: actual; columns: predicted.
@@ -342,7 +332,7 @@ f1 = 2 * small_precision * small_recall / (small_precision + small_recall)
 print(np.stack([small_precision, small_recall, f1]).round(2))
 
 # %% [markdown]
-# From here on, scikit-learn does the counting. It gets the clips of that matrix, one by one, and finds the same values:
+# From here on, scikit-learn does the counting. Given the same clips as two lists of labels, it finds the same values:
 
 # %% tags=["nbval-check-output"]
 rows, columns = np.indices(small.shape)
@@ -358,7 +348,7 @@ precision, recall = evaluation.calculate_classification_metrics(
 axis = plots.plot_precision_recall(precision, recall)
 
 # %% [markdown]
-# Here they are with F1 and the number of clips (*support*), as scikit-learn reports them:
+# Scikit-learn's classification report adds F1 and the number of clips per class (*support*):
 
 # %%
 print(
@@ -368,7 +358,7 @@ print(
 )
 
 # %% [markdown]
-# What is the precision of an action that is never predicted? No correct predictions out of no predictions: $0/0$. The tutorial's division gives `nan`, *not a number*, and a warning about division. In this book it is `nan` as well, and the warning names the class.
+# What is the precision of an action that is never predicted? It is zero correct predictions out of zero, $0/0$, which is undefined. The tutorial divides anyway, and gets `nan` (*not a number*) and a warning about the division. Our function returns `nan` as well, but its warning names the class.
 
 # %% tags=["nbval-check-output"]
 with warnings.catch_warnings(record=True) as caught:
@@ -381,12 +371,12 @@ print("recall   ", example[1])
 print(caught[0].message)
 
 # %% [markdown]
-# ## Compute the top-k accuracy
+# ## Compute the top-k accuracy (top-2, top-5)
 #
-# With many classes, some of which even people confuse, it is also useful to ask whether the true class is among the $k$ most likely ones: the *top-k accuracy*. **Predict:** on the puppets, what is the top-2 accuracy of the network that can't tell an action from its reverse?
+# If there are many classes, some of which even people confuse, a second measure is useful: the *top-$k$ accuracy*, the fraction of clips whose true class is among the $k$ most likely ones. **Predict:** on the puppets, what is the top-2 accuracy of the network that can't tell an action from its reverse?
 
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 def top(run, k):
     names = range(len(run["class_names"]))
     return metrics.top_k_accuracy_score(
@@ -399,6 +389,8 @@ kinds = {
     "puppets, (2+1)D": puppet_runs,
     "real clips, (2+1)D": real,
 }
+
+# %% tags=["remove-input", "nbval-check-output"]
 rows = []
 for label, runs in kinds.items():
     scores = ([top(run, k) for run in runs] for k in (1, 2, 3, 5))
@@ -410,15 +402,14 @@ Markdown(
 )
 
 # %% [markdown]
-# `metrics.top_k_accuracy_score(actual, probabilities, k=2)` in scikit-learn computes it. The 2D network's second guess is the reverse of its first, so with two guesses it is nearly always right. Compare with chance: with $n$ classes, the top-$k$ accuracy of guessing is $k/n$.
+# Scikit-learn computes the top-2 accuracy with `metrics.top_k_accuracy_score(actual, probabilities, k=2)`. The 2D network's second guess is the reverse of its first, so with two guesses it is nearly always right. Compare that with chance: for $N$ classes, random guessing has a top-$k$ accuracy of $k/N$.
 #
-# ## Check whether the probabilities are calibrated
+# ## Check the calibration of the probabilities: reliability diagram and expected calibration error
 #
-# The network gives more than a class: a probability. If it gives 0.8 for each of a hundred clips, about eighty of them should be right; then its probabilities are *calibrated*. To check this, sort the predictions into ten bins by the probability of the predicted class, the *confidence*, and count how many are right in each bin
-# ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)).
+# Besides a class, the network gives a probability. If it gives its predictions for a hundred clips a probability of 0.8 each, about eighty of them should be right. If they are, its probabilities are *calibrated*. The probability of the predicted class is the *confidence*. Sort the predictions into ten bins by their confidence, and plot the fraction that is correct in each bin. The plot is called a *reliability diagram* ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)).
 
 
-# %% mystnb={"image": {"alt": "Reliability diagram of recorded networks on real clips: the share of correct predictions against the confidence, with a dot and the number of clips for each bin. The dotted diagonal marks perfect calibration."}}
+# %% mystnb={"image": {"alt": "Reliability diagram of recorded runs on real clips: the fraction of correct predictions against the confidence. Each bin has a dot, its number of clips, and a line from the dot to the dotted diagonal, which marks perfect calibration."}}
 def gather(runs):
     """Return whether each prediction of all runs is correct, and its confidence."""
     correct = [np.equal(run["actual"], run["predicted"]) for run in runs]
@@ -463,12 +454,11 @@ Markdown(
 )
 
 # %% [markdown]
-# Below the diagonal a network is overconfident; above it, underconfident. On the puppets it is right more often than its confidence says: six epochs seem to be enough for the answers, but not for the certainty. On the real clips most dots lie below the diagonal. But don't read too much into few clips: even the predictions of a
-# perfectly calibrated network deviate from the diagonal, as the sentence below the table shows.
+# Where its dots lie below the diagonal, a network is overconfident; where they lie above, it is underconfident. The networks on the puppets are right more often than their confidence suggests: six epochs seem to be enough to learn the answers, but not to be sure of them. On the real clips, most dots lie below the diagonal. But don't read too much into so few clips: as computed above, even a perfectly calibrated network deviates from the diagonal by chance.
 #
-# ## Look at the mistakes
+# ## Look at the misclassified clips
 #
-# A matrix shows *what* goes wrong. The clips show *why*. So look at the mistakes, the most confident ones first. On the puppets, a fully trained network makes too few mistakes to learn from. If there are fewer than twelve, we look at a network that was trained for two epochs only.
+# The matrix shows *what* goes wrong; the clips show *why*. Look at the most confident mistakes first. On the puppets, a fully trained network makes too few mistakes to learn from. If yours makes fewer than twelve, we look at a network that was trained for only two epochs.
 
 # %%
 examined = model
@@ -481,7 +471,7 @@ confidence, guessed = probabilities.max(axis=1), probabilities.argmax(axis=1)
 wrong = np.flatnonzero(guessed != actual)
 worst = wrong[np.argsort(-confidence[wrong])][:12]
 
-# %% mystnb={"image": {"alt": "Twelve film strips of misclassified test clips, the most confident mistake first, each with its true action, the predicted action and the confidence."}}
+# %% mystnb={"image": {"alt": "Twelve film strips of misclassified test clips, with the most confident mistakes first. The title of each strip gives the true action, the predicted action and the confidence."}}
 options = {"frame_step": run.frame_step, "start": "center"}
 clips, titles = [], []
 for i in worst:
@@ -507,30 +497,29 @@ if reversed_pairs:
 Markdown(text)
 
 # %% [markdown]
-# Ask of each clip: would *you* have recognised the action from these frames? If not, the frames are the problem: too few, too far apart, or too small (the network saw them even smaller). If you would, the problem is the network. On the puppets you would: most of these clips show the reverse of the predicted action, so this network has not quite learned the order of frames yet. Do several clips come from one group? Then
-# the room or the figure may mislead the network, and that is why we computed an interval over groups.
+# For each clip, ask yourself: would *you* have recognised the action from these frames? If not, the frames are the problem: too few, too far apart, or too small (the network saw them even smaller). If you would, the network is the problem. On the puppets you would. Most of these clips are predicted as the reverse action, so this network has not yet learned to use the order of frames. If several clips come from one group, the room or the person may mislead the network. That is why we resampled groups for the confidence interval.
 #
 # ## Check yourself
 #
 # 1. Two networks score 0.78 and 0.81 on 100 test clips. Which is better?
 # 2. Your network never predicts *PutDown*. What are its recall and its precision for that class?
-# 3. Why doesn't the tutorial's mistake show on the test set?
-# 4. You test on 1,000 clips, cut from ten recordings. Which of the two bootstraps do you trust, and what would make its interval narrower?
-# 5. A network gives each of its predictions a confidence of 0.9, and 9 in 10 are right. Is it a good network?
+# 3. The tutorial takes labels and predictions from different passes. Why does this do no harm on the test set?
+# 4. You test on 1,000 clips cut from ten recordings. Which bootstrap do you trust, the one that resamples clips or the one that resamples groups? What would make its interval narrower?
+# 5. A network is perfectly calibrated. Is it a good network?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Nobody knows. They differ by three clips; even if they disagreed on these three only, three coin tosses come out alike one time in four.
+# 1. You can't tell. They differ by three clips. Even if they agreed on all other clips, one of two equally good networks would win all three one time in four, as three tosses of a coin come out alike.
 # 2. Recall 0, precision undefined.
 # 3. The test set is not shuffled: both passes come in the same order.
-# 4. The one over groups. More recordings would; more clips of the same ten recordings hardly help.
-# 5. It is calibrated. But a network that gives each of ten balanced classes a probability of 0.1 is calibrated, too, and useless.
+# 4. The one that resamples groups. More recordings would make it narrower; more clips from the same ten recordings would hardly help.
+# 5. Not necessarily. A network that gives each of ten equally frequent classes a probability of 0.1 is calibrated, and useless.
 #
 # </details>
 #
 # ## On your own
 #
-# - Plot the confusion matrix of the network that was trained for two epochs. Does it, too, confuse actions only with their reverse?
+# - Plot the confusion matrix of the network that was trained for two epochs. Does it confuse each action only with its reverse, as the 2D network does?
 # - Divide all logits by 2 before the softmax. What happens to the accuracy, and to the reliability diagram? Which divisor gives the smallest calibration error on the *validation* clips? (This is *temperature scaling*.)
 #
-# Next: [Don't trust a leaky split](leaky_split.ipynb) asks whether a test was fair. The two chapters after it ask what a network's predictions are based on. The page [Results](../book/results.md) lists what recorded runs have reached.
+# Next: [Don't trust a leaky split](leaky_split.ipynb) shows how to tell whether a test was fair. The two chapters after that examine what a network bases its predictions on. The page [Results](../book/results.md) lists the accuracies of the recorded runs.

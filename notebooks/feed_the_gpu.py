@@ -27,7 +27,7 @@
 # **What you'll need:** the chapter [Load video](load_video.ipynb). In a hurry? Read as far as *Cache frames, not random choices*, and come back when your GPU is waiting.
 
 # %% tags=["hide-input"]
-# Where the book's helpers are missing, as in Colab, fetch them and what they need.
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
 try:
     import helpers.archive
 except ModuleNotFoundError:
@@ -46,25 +46,12 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    cache,
-    pipeline,
-    plots,
-    puppets,
-    records,
-    settings,
-    video,
-)
+from helpers import archive, cache, pipeline, plots, puppets, records, settings
+from helpers import video
 from helpers.augmentation import Augmentation, is_directional
 from helpers.batches import ClipBatches
 from helpers.clips import list_clips
 from helpers.timeline import Timeline
-
-run = settings.current()
-folders = archive.fetch_clips(run)
-files, labels, class_names = list_clips(folders["train"])
-print(len(files), "clips to train on;", records.hardware())
 
 # %% [markdown]
 # ## Find out whether the GPU waits for data
@@ -74,6 +61,12 @@ print(len(files), "clips to train on;", records.hardware())
 
 
 # %%
+run = settings.current()
+folders = archive.fetch_clips(run)
+files, _, _ = list_clips(folders["train"])
+print(len(files), "clips to train on;", records.hardware())
+
+
 def read_like_tutorial(file):
     capture, frames = cv2.VideoCapture(str(file)), []
     for i in range(1 + (run.n_frames - 1) * run.frame_step):
@@ -180,9 +173,9 @@ for kind in clock.kinds:
 options = run.sampling | {"training": True, "start_step": run.start_step}
 
 
-def watch(epochs=1, step=fake_step, cache=None):
+def watch(epochs=1, step=fake_step, **more):
     """Return one timeline per epoch."""
-    clips = ClipBatches(folders["train"], cache=cache, **options)
+    clips = ClipBatches(folders["train"], **options, **more)
     clips.files, clips.labels = clips.files[subset], clips.labels[subset]
     clocks, make_batch = [Timeline() for _ in range(epochs)], clips.batch
     for clock in clocks:
@@ -415,7 +408,7 @@ print(
 # To check this, we hash all pixels and labels of two epochs into one short number, which changes if any of them changes:
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def fingerprint(clips, epochs=2):
     digest = hashlib.sha256()
     for _ in range(epochs):
@@ -424,6 +417,7 @@ def fingerprint(clips, epochs=2):
     return digest.hexdigest()
 
 
+# %% tags=["nbval-check-output"]
 fingerprints = {
     fingerprint(
         ClipBatches(

@@ -41,16 +41,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    layers,
-    plots,
-    recipes,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, layers, plots, recipes, records, settings, training
+from helpers import video
 
 # %% [markdown]
 # ## Compare two recipes on real clips
@@ -162,7 +154,7 @@ print(f"a weight of 1 ends at {left:.2f}")
 #
 # ## Penalise overconfidence with label smoothing
 #
-# Cross-entropy compares the predicted probabilities $p_k$ with target probabilities $q_k$, which are 1 for the true class and 0 for the others: the loss is $-\sum_k q_k \log p_k$. It is never satisfied. A clip that is classified correctly with a probability of 0.99 still pulls at the weights, to make it 0.999. On clips that it sees fifty times, a network becomes overconfident in this way. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
+# Cross-entropy compares the predicted probabilities $p_k$ with target probabilities $q_k$, which are 1 for the true class and 0 for the others: the loss is $-\sum_k q_k \log p_k$. It is never satisfied. A clip that is classified correctly with a probability of 99 in 100 still pulls at the weights, to make it 999 in 1000. On clips that it sees fifty times, a network becomes overconfident in this way. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
 # the target 1 and spreads it evenly over all classes. With ten classes, the target is a little over nine tenths for the true class and a hundredth for each of the others. Here is the loss of a clip against the probability that the network predicts for its class (the others share the rest equally):
 
 # %% mystnb={"image": {"alt": "Loss against the predicted probability of the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}

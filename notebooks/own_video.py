@@ -12,18 +12,18 @@
 # ---
 
 # %% [markdown]
-# # Try your own video: predict over time, from a file or a camera, and export the network
+# # Try your own video: sliding-window inference on files and camera recordings, and export to LiteRT or ONNX
 #
-# **What you'll do:** give a trained network a video of your own, from a file or a camera, see its predicted class over time, and export the network to a program that knows nothing about this book.
+# **What you'll do:** run a trained network on a video of your own, from a file or a camera, follow the predicted class over time, and export the network for programs that know nothing about this book.
 #
 # **What you'll learn**
 #
-# - how to prepare videos of any length and frame rate in the form that the network was trained on;
-# - how to follow its predictions over time, in a plot and in an annotated copy of the video;
+# - how to turn a video of any length and frame rate into clips like those that the network was trained on;
+# - how to follow the network's predictions over time, in a plot and in an annotated copy of the video;
 # - what its probabilities can't tell you;
 # - how to export the network, and how to check that it gives the same results elsewhere.
 #
-# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, it trains one first: on two CPU cores, a short run takes a minute or two; on a GPU, a full run takes an hour or more. Outside Colab, the default network knows only drawn puppets. To try it on people, set `BOOK_DATASET=ucf101` before you start: a short run learns three actions, and those badly; a full run learns ten.
+# **What you'll need:** a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, it trains one first: on two CPU cores, a short run takes a minute or two; on a GPU, a full run takes an hour or more. Outside Colab, the network is trained on drawn puppets by default, and knows nothing else. To try it on people, set `BOOK_DATASET=ucf101` before you start: a short run learns three actions, and learns them badly; a full run learns ten.
 
 # %% tags=["hide-input"]
 # Install the book's helpers and their dependencies if they are missing, as they are in Colab.
@@ -43,16 +43,8 @@ import numpy as np
 import tensorflow as tf
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    plots,
-    predict,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, plots, predict, puppets, records, settings
+from helpers import training, video
 from helpers.clips import list_clips
 from helpers.playback import write_video
 from helpers.recipes import Recipe
@@ -60,9 +52,9 @@ from helpers.recipes import Recipe
 tf.get_logger().setLevel("ERROR")  # no messages about compilation
 
 # %% [markdown]
-# ## Load a network and make a video
+# ## Load a trained model and make a test video
 #
-# `training.train` loads the network of an earlier run with the same settings, or trains it. A model file contains neither the names of its classes nor the time between its frames. The record of its run does, and `predict.load` takes both from there.
+# `training.train` loads the network of an earlier run with the same settings, or trains it. A model file contains neither the class names nor the time between sampled frames. The record of the run contains both, and `predict.load` takes both from there.
 
 # %%
 run = settings.current()
@@ -70,7 +62,7 @@ training.train(run)
 run_folder = records.run_folder(run, Recipe())
 classifier = predict.load(run_folder)
 
-# %% mystnb={"image": {"alt": "A film strip of a video that shows one action after the other, some of them by different figures in different rooms."}}
+# %% mystnb={"image": {"alt": "A film strip of a video in which several actions follow one another. The figure and the room change on the way."}}
 if run.dataset == "puppets":
     names = ["SitDown", "StandUp", "RaiseArms", "LowerArms"]
     names += ["WalkLeft", "WalkRight"]
@@ -84,7 +76,7 @@ frames = np.concatenate(clips)
 figure = plots.plot_film_strip([frames], columns=12)
 
 # %% [markdown]
-# This is our video, until you replace it with one of yours. It consists of clips that the network wasn't trained on, one after the other. (The network has never seen puppets of group 99: training uses groups up to 25.) We write it as an MP4 file, like those from a phone, into a temporary folder.
+# This is our video, until you replace it with one of yours. It consists of clips that the network wasn't trained on, one after the other. (The network has never seen puppets of group 99, because the data set has groups 1 to 25.) We write the video to a temporary folder, as an MP4 file like those from a phone.
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -95,7 +87,7 @@ write_video(path, frames, fps=25)
 # %% [markdown]
 # ## Predict over time with a sliding window
 #
-# The network takes a fixed number of frames at a fixed interval. They form a [window](../book/glossary.md#window) onto the video. `predict_video` slides it along: each window begins half of its frames after the previous one, and the last window ends with the video.
+# The network takes a fixed number of frames at a fixed interval. They form a [window](../book/glossary.md#window) onto the video. `predict_video` slides it along: each window begins half a window after the previous one, so neighbouring windows overlap by half. The last window ends where the video ends.
 
 # %% tags=["nbval-check-output"]
 n_frames, interval = classifier.n_frames, classifier.frame_interval
@@ -105,31 +97,31 @@ print(f"length of a window: {(n_frames - 1) * interval:.1f} s")
 # %% [markdown]
 # **Predict:** where one action ends and the next begins, a window sees a bit of both. Which class will the network predict there?
 
-# %% mystnb={"image": {"alt": "A plot over the seconds of the video with a row for each class, darker where the class is more likely. Outlines mark which action is really shown when."}}
+# %% mystnb={"image": {"alt": "A heatmap of probability over time, with a row for each class; darker is more likely. Outlines mark the actions that are really shown."}}
 prediction = predict.predict_video(classifier, path)
 ends = np.cumsum([len(clip) / 25 for clip in clips])
 actions = list(zip([0, *ends], ends, names))
 axis = plots.plot_over_time(prediction, actions)
 
 # %% [markdown]
-# Dark means likely; the outlines show what really happens. If a window lies within one action, the network may be confident, or it may waver, on the puppets mostly between an action and its reverse. If it lies across a boundary, the network sees something that no training clip has shown. It may predict one of the two, waver, or predict actions that don't occur at all. So the plot is no finer than about half
+# Dark means likely; the outlines show what really happens. If a window lies within one action, the network may be confident, or it may waver: on the puppets, mostly between an action and its reverse. If it lies across a boundary, the network sees something that no training clip has shown. It may predict one of the two, waver, or predict actions that don't occur at all. So the plot is no finer than about half
 # a window: its values for one second are based on the seconds around it.
 #
-# In text form, this is a list of time spans over which one class stays the most likely, with its mean probability. Each window counts for the time around its middle, so the boundaries lie between windows:
+# As text, this is a list of time spans in which one class stays the most likely, with its mean probability. Each window stands for the time around its middle, so a boundary lies halfway between the middles of two windows:
 
 # %%
 for begin, end, name, probability in prediction.spans():
     print(f"{begin:5.1f} to {end:5.1f} s  {probability:.2f}  {name}")
 
 # %% [markdown]
-# The mean over all windows describes the *complete* video. That makes sense for a video of one action, and little sense for ours:
+# The mean over all windows describes the *complete* video. That makes sense if the video shows one action. For ours it makes little:
 
 # %%
 for name, probability in prediction.top(3):
     print(f"{probability:.2f}  {name}")
 
 # %% [markdown]
-# A softmax gives each window probabilities that add up to 1. The number of windows and their times don't depend on the network's weights, so we can check them:
+# A softmax gives each window probabilities that add up to 1. That is true for any weights, as are the number of windows and their times, so we can check all three:
 
 # %% tags=["nbval-check-output"]
 print(len(prediction.seconds), "windows; the first and the last:")
@@ -138,11 +130,11 @@ sums = prediction.probabilities.sum(axis=1)
 print("add up to 1:", np.allclose(sums, 1, atol=1e-5))
 
 # %% [markdown]
-# ## Handle any frame rate
+# ## Handle videos of any frame rate (fps)
 #
-# The puppets have 25 frames per second, and so have most clips of UCF101. Phones record 30, 60 or 120, and some vary the frame rate with the light. If the network took every fifth *frame* whatever the rate, a video with 60 frames per second would look like slow motion to it.
+# The puppets have 25 frames per second, and so have most clips of UCF101. Phones record 30, 60 or 120, and some lower the frame rate in poor light (*variable frame rate*). If we fed the network every fifth *frame* (the puppets' frame step) regardless of the frame rate, a video with 60 frames per second would look like slow motion to it.
 #
-# **Predict:** we write the same video with every frame doubled, at 50 frames per second. Which frames must a window take so that the network sees the same?
+# **Predict:** we write the same video with every frame repeated once, at 50 frames per second. Which frames must a window take so that the network sees the same?
 
 # %% tags=["nbval-check-output"]
 write_video(folder / "double.mp4", frames.repeat(2, axis=0), fps=50)
@@ -157,14 +149,14 @@ same = np.equal(*classes)
 print(f"windows with the same prediction: {same.sum()} of {len(same)}")
 
 # %% [markdown]
-# On the puppets, every tenth frame instead of every fifth. Therefore `helpers.playback` uses the time stamps in the file and takes the frame nearest to each moment. If a camera pauses, as motion-triggered cameras do, it uses the frame before the pause. If the time stamps can't be right, it assumes the nominal frame rate and reports that. A video shorter than a window is sampled more densely, from its first
+# It must take every tenth frame instead of every fifth (on the puppets). So `helpers.playback` goes by the time stamps in the file: for each sampling time, it takes the nearest frame. For the time when a motion-triggered camera pauses, it repeats the frame before the pause. If the time stamps are implausible, it falls back on the frame rate in the file's header, and says so. A video shorter than a window is sampled more densely, from its first
 # frame to its last, as in the chapter [Load video](load_video.ipynb), and this is reported as well.
 #
-# A video is decoded once, and frames are released as soon as the window has passed them. So a film of two hours takes hardly more memory than one of two minutes.
+# A video is decoded once, and frames are released as soon as the window has passed them, so a two-hour film takes hardly more memory than a two-minute one.
 #
-# ## Predict your own video
+# ## Classify your own video, from a file or a webcam
 #
-# Now use a file of your own. Any container format that OpenCV reads works (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound, trimmed or not; the network gets what a player shows. If this OpenCV can't decode a video, for example one in AV1, the error message contains the command that converts it. Film one of the classes, with the complete body in the frame and the camera at rest. Choose a network to match: one trained on the puppets knows drawn figures and nothing else, so for people use one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this network are:
+# Now use a file of your own. Any container format that OpenCV reads works (MP4, MOV, AVI, MKV, WebM, GIF, ...), portrait or landscape, with or without sound, trimmed or not; the network sees what a video player would show. If your version of OpenCV can't decode a video (AV1, for example), the error message contains a command that converts it. Film somebody performing one of the actions, with the whole body in the frame and the camera still. Choose a network to match: one trained on the puppets knows drawn figures and nothing else, so for people use one trained on UCF101 (`BOOK_DATASET=ucf101`, the default in Colab). The classes of this network are:
 
 # %%
 from helpers import camera  # for Colab, see below
@@ -173,15 +165,15 @@ print(", ".join(classifier.class_names))
 VIDEO = None  # a path such as "my_video.mp4"; None: the video above
 
 # %% [markdown]
-# In Colab, the notebook runs on a remote computer without access to your files and your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` makes your browser count down from three, record for five seconds, and upload the video. The video stays on the disk of your Colab session, and is deleted with it.
+# In Colab, the notebook runs on a remote computer without access to your files or your camera. There, `VIDEO = camera.upload()` asks for a file, and `VIDEO = camera.record_from_camera()` makes your browser count down from three, record for five seconds, and upload the video. The video stays on the disk of your Colab session, and is deleted with it.
 
-# %% mystnb={"image": {"alt": "A plot over the seconds of your video, or of the one above, with a row for each class, darker where the class is more likely."}}
+# %% mystnb={"image": {"alt": "A heatmap of probability over time for your video, or for the one above, with a row for each class; darker is more likely."}}
 own = predict.predict_video(classifier, VIDEO or path)
 print("\n".join(predict.describe(own, VIDEO or path.name)))
 axis = plots.plot_over_time(own)
 
 # %% [markdown]
-# The predictions can also be drawn into a copy of the video. (OpenCV writes no sound. The copy shows the three most likely classes of the window around each moment. It lies in the temporary folder; to keep yours, choose another path.)
+# You can also draw the predictions into a copy of the video. At each time, the copy shows the three most likely classes of the nearest window. (It has no sound, because OpenCV writes none, and it is deleted with the temporary folder; to keep it, choose another path.)
 
 # %%
 predict.annotate(own, VIDEO or path, folder / "annotated.mp4")
@@ -192,9 +184,9 @@ description = "The video with its most likely classes and their probabilities."
 plots.show_animation(shown, description, fps=5, width=480)
 
 # %% [markdown]
-# ## Test it on unknown input (out of distribution)
+# ## Test the network on out-of-distribution inputs
 #
-# The network knows its classes and nothing else. Softmax spreads a probability of 1 over them, and there is no class *none of these*. **Predict:** how likely is its first choice if we show it the last clip upside down; its first half forwards and backwards; its room without anybody in it (the median of all frames); plain black; and noise?
+# The network knows its classes and nothing else. Softmax spreads a probability of 1 over them, and there is no class *none of these*. **Predict:** what is its confidence if we show it the last clip upside down; the first half of that clip, forwards and then backwards; the empty room (the median of the clip's frames); black frames; and noise?
 
 # %%
 clip = clips[-1]
@@ -240,20 +232,19 @@ Markdown(
 )
 
 # %% [markdown]
-# So a high probability means: *if* it is one of these classes, it is probably this one. It doesn't mean that it is one of them. A common remedy is a threshold: reject every prediction below it. That rejects some of the unknown input and some of the known, and guarantees nothing. Only unknown
-# videos can show where to set it, and the next one may be unknown in another way ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how far this gets). Another remedy is an extra class of clips that show something else, which helps with input that resembles them.
+# So a high probability means: *if* it is one of these classes, it is probably this one. It doesn't mean that it is one of them. A common remedy is a threshold: reject every prediction below it. That rejects some of the unknown inputs and some of the known ones, and guarantees nothing. To set it, you need videos of other things, and the next video may show something else again ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136) measure how well this works). Another remedy is an extra class, often called *background* or *other*, with clips that show something else. It helps only with inputs that resemble these clips.
 #
 # Nor does the network know your living room. A network trained on puppets has seen drawn figures in front of pale walls. One trained on UCF101 has seen people doing a few sports and chores, mostly in clips from the web. Its prediction for any other video is a guess, however high the probability.
 #
 # ## Predict from the command line
 #
-# The same works without a notebook:
+# You can do the same without a notebook:
 #
 # ```shell
 # python -m helpers.predict runs/NAME/RUN my_video.mp4 --annotate copy.mp4
 # ```
 #
-# `--help` lists the options. The output ends with a reminder of the section above. In a notebook, you can call it like this:
+# `--help` lists the options. The output ends with a reminder that probabilities only compare the classes. From a notebook, call `predict.main`:
 
 # %%
 with contextlib.chdir(folder):
@@ -261,7 +252,7 @@ with contextlib.chdir(folder):
 print("exit status", status)
 
 # %% [markdown]
-# A file that is not a video is rejected in one sentence; on the command line, the exit status is 1:
+# A missing file, a folder, or a file that is not a video gets a one-sentence error message; on the command line, the exit status is 1:
 
 # %% tags=["nbval-check-output"]
 (folder / "letter.mp4").write_text("Dear reader, this is no video.")
@@ -278,11 +269,12 @@ with contextlib.chdir(folder):
 # A `.keras` file needs Keras and this book's layers. To run the network on a server or a phone, [export](../book/glossary.md#export) it: the computation alone, without the code that built it. Keras writes several formats. Two of them need nothing that isn't already installed:
 #
 # - **SavedModel**, a folder that TensorFlow loads, in Python, in C++ or in TensorFlow Serving;
-# - **LiteRT**, formerly TensorFlow Lite, one small file for phones and small computers.
+# - **LiteRT**, formerly TensorFlow Lite, a single small file for phones and embedded devices.
+# - **ONNX**, a file that many other programs read; it needs the packages `onnx` and `tf2onnx`, and `format="onnx"`.
 #
-# (`format="onnx"` writes a third, for many other programs; it needs the packages `onnx` and `tf2onnx`. Not every network runs everywhere: the tutorial's network resizes frames with an operation that plain LiteRT lacks, so it needs LiteRT's larger build, with TensorFlow's own operations.)
+# Not every network runs everywhere: the tutorial's network resizes frames with an operation that isn't built into LiteRT, so it needs the larger build of LiteRT that includes TensorFlow's operations (*Select TF ops*).
 #
-# A network trained with `--mixed` computes in 16 bits (`bfloat16`), which LiteRT and most readers of ONNX don't support. Its weights have 32 bits all the same, so `export.as_float32` makes a copy that computes in 32 bits and exports anywhere. A network that already does so is returned unchanged.
+# A network trained in mixed precision (`--mixed`) computes in 16 bits (`bfloat16`), which LiteRT and most ONNX runtimes don't support. But its weights are stored in 32 bits, so `export.as_float32` makes a copy that computes in 32 bits and exports anywhere. A network that already does so is returned unchanged.
 
 # %%
 from helpers import export
@@ -299,7 +291,7 @@ for name, parts in {"SavedModel": files, "LiteRT": [litert]}.items():
     print(f"{name:10} {size / 1e6:.1f} MB")
 
 # %% [markdown]
-# An export that runs need not be correct. So give the network and both exports the same clips, windows of our video, and compare the [logits](../book/glossary.md#logit). The next cell uses only TensorFlow, none of this book's code, to run the exported networks.
+# An export that runs need not be correct. So we run the network and both exports on the same clips, cut from our video, and compare the [logits](../book/glossary.md#logit). Apart from reading the clips, the next cell uses none of this book's code: TensorFlow alone runs the exported networks.
 
 # %%
 batch = video.clips_from_video_file(path, 8, **run.sampling)
@@ -341,22 +333,22 @@ temporary.cleanup()
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Your phone films 60 frames per second, and the network was trained with every 15th frame at 25 per second. Which frames of your video does it need?
+# 1. Your phone films at 60 frames per second, and the network was trained on every 15th frame at 25 frames per second. Which frames of your video does it need?
 # 2. You film your cat with a network for ten sports. It predicts *Basketball*, 0.97. What do you know?
 # 3. A window lies half in *SitDown* and half in *StandUp*. Why can its prediction be neither?
-# 4. An exported network predicts other classes than the original on some videos, although its logits agreed on the test clips. Where do you look first?
+# 4. On some videos, an exported network predicts different classes from the original, although their logits agreed on the test clips. Where do you look first?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Those 0.6 seconds apart: every 36th.
-# 2. That of ten sports, basketball fits best in the network's view. Nothing about whether it is basketball.
+# 1. Frames $15 / 25 = 0.6$ seconds apart; at 60 frames per second, that is every 36th frame.
+# 2. You know that, of its ten sports, the network finds basketball the most likely. You know nothing about whether it is basketball.
 # 3. It shows something that no training clip has shown. Training never determined what the network predicts for it.
-# 4. At the steps before it: which frames are chosen, how they are resized, and the order of red, green and blue.
+# 4. At the preprocessing: which frames are sampled, how they are resized, and the order of red, green and blue.
 #
 # </details>
 #
 # ## On your own
 #
-# - Film yourself in one of the classes, and then with the camera on its side, in the dark, and from behind. Which change harms the predictions most?
-# - Apply a threshold to the probabilities in *Test it on unknown input*. Does one exist that keeps the right clip and rejects all others? Does it still work for the windows of the complete video?
-# - `predict.predict_video(classifier, path, hop=1)` slides windows by one of their frames instead of by half of them. Does the plot over time become better, or only smoother?
+# - Film yourself doing one of the actions, and then again with the camera on its side, in the dark, and from behind. Which change harms the predictions most?
+# - Apply a threshold to the probabilities in *Test the network on out-of-distribution inputs*. Is there one that accepts the original clip and rejects all others? Does it still work for the windows of the complete video?
+# - `predict.predict_video(classifier, path, hop=1)` moves the window by one frame at a time instead of by half a window. Does the plot over time become better, or only smoother?

@@ -12,16 +12,16 @@
 # ---
 
 # %% [markdown]
-# # See what it sees: Grad-CAM and class activation maps for video, and how to test them
+# # See what it sees: saliency maps for video (class activation maps, Grad-CAM), and how to test them
 #
-# **What you'll do:** highlight the parts of a clip on which a network based its prediction, and find out whether to believe the highlights.
+# **What you'll do:** compute a map of the parts of a clip on which a network seems to base its prediction, and find out whether to believe it.
 #
 # **What you'll learn**
 #
-# - how to attribute a logit to the positions and moments of a clip, with class activation maps and Grad-CAM;
-# - how to choose a map by a test, not by its looks: occlude what it points at;
-# - how to unmask a map that has nothing to do with the network: give the network random weights;
-# - how to look at the filters of the first layer without seeing more in them than there is;
+# - how to attribute a logit to places and times in a clip, with class activation maps and Grad-CAM;
+# - how to choose a map by a test and not by its looks: hide what it points at (*occlusion*), and see whether the prediction suffers;
+# - how to expose a map that has nothing to do with the network, by giving the network random weights;
+# - how to visualise the filters of the first layer without reading too much into them;
 # - what such a map can't show.
 #
 # **What you'll need:** the chapters [Build the model](build_model.ipynb) and [Evaluate](evaluate.ipynb), and a trained network. If you have run the chapter [Train](train.ipynb), this chapter uses your network. If not, it trains one first: on two CPU cores, a short run takes a minute or two; on a GPU, a full run takes an hour or more.
@@ -40,27 +40,17 @@ import keras
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    export,
-    plots,
-    puppets,
-    recipes,
-    records,
-    saliency,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, export, plots, puppets, recipes, records, saliency
+from helpers import settings, training, video
 from helpers.clips import list_clips
 
 # %% [markdown]
-# ## See an attribution map of a clip
+# ## See a saliency map of a clip (attribution map, heatmap)
 
 # %%
 run = settings.current()
 model, _ = training.train(run)
-# 16 bits, as with --mixed, are too coarse for sums that must agree.
+# A network trained with --mixed computes in 16 bits: too imprecise for the checks below.
 model = export.as_float32(model)
 folders = archive.fetch_clips(run)
 files, labels, class_names = list_clips(folders["test"])
@@ -95,13 +85,17 @@ description = "A clip in grey; orange spots come and go."
 plots.show_animation(coloured, description, fps=8, width=384)
 
 # %% [markdown]
-# The clip is shown in grey, and orange marks the positions and moments that spoke for the predicted action. (The network samples frames at a fixed step. To colour all frames, we sample the clip repeatedly, each time one frame later, and show the mean of the maps for one action.) It looks convincing: some of
+# The clip is shown in grey, and orange marks where and when the map finds support for the predicted action. (The network sees only every few frames of a clip. To colour all of them, we sample the clip repeatedly, each time one frame later, and show the mean of the maps for the predicted action.) It looks convincing: some of
 # the spots lie on what moves. But others don't, and an image that looks right is not yet an explanation. This chapter makes such a map, and then tests it.
 #
 # ## Compute a class activation map
 #
-# All of the book's networks end in the same way: the last volume is averaged over its positions and moments, and a dense layer turns the averages of its channels into logits. Both steps are sums, and the order of sums doesn't matter. So apply the dense layer first,
-# at each position separately, and divide by the number of positions: the result is what each position contributed to the logit. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
+# All of the book's networks end in the same way: global average pooling reduces each channel of the last volume to its mean over space and time, and a dense layer turns these means into logits. Both steps are linear, so their order doesn't matter. We can apply the dense layer first,
+# at each position separately, and then divide by the number of positions $N$. The result is the contribution of each position to the logit:
+#
+# $$y = b + \sum_{t,r,c} A_{t,r,c} \qquad A_{t,r,c} = \frac{1}{N} \sum_k v_k \, a_{t,r,c,k}$$
+#
+# with the activation $a$, the weights $v$ and the bias $b$ of the dense layer, and time step $t$, row $r$, column $c$ and channel $k$. This is the [class activation map](../book/glossary.md#class-activation-map) [(Zhou et al. 2016)](https://arxiv.org/abs/1512.04150).
 #
 # **Predict:** add up these contributions over all positions, and add the bias of the dense layer. What is the sum?
 
@@ -129,7 +123,7 @@ print("moments, rows and columns of the last volume:", cam.shape[1:])
 print("logit = sum + bias:", same)
 
 # %% [markdown]
-# It is the logit, exactly. No other map in this chapter allows such a firm statement: at the last volume nothing is lost and nothing is invented. Here is the map over the frames:
+# The sum is the logit, up to rounding. We can't say that of any other map in this chapter: at the last volume, nothing is lost and nothing is invented. Here is the map over the frames:
 
 # %% mystnb={"image": {"alt": "A film strip of one clip in grey under a broad, blurred orange cloud that covers half of each frame and hardly changes from frame to frame."}}
 layers = [f"stage{stage}_block1_relu2" for stage in (4, 3, 2)]
@@ -142,22 +136,22 @@ print(f"second {class_names[second]}, logit {scores[second]:.1f}")
 figure = plots.plot_film_strip([colour(read(file, 192), last[0])], columns=8)
 
 # %% [markdown]
-# We draw only what speaks *for* the action; a dark line marks where the map reaches half of its full colour. The map shows almost nothing. Two moments and a few positions are coarse. Worse, each position has received information from nearly the whole clip on its way through the layers, so a position in this volume no longer corresponds to a position in the frames.
+# We draw only positive contributions, those that speak *for* the action; a dark contour marks half of the maximum colour. The map shows almost nothing. With two time steps and a few rows and columns, it is coarse. Worse, the [receptive field](../book/glossary.md#receptive-field) of each position covers nearly the whole clip, so a position in this volume no longer corresponds to a position in the frames.
 #
-# ## Compute Grad-CAM in finer layers
+# ## Compute Grad-CAM in earlier layers (HiResCAM)
 #
-# In earlier layers the volumes are finer, but what follows them is no longer a sum. [Grad-CAM](../book/glossary.md#grad-cam) [(Selvaraju et al. 2017)](https://arxiv.org/abs/1610.02391) uses the [gradient](../book/glossary.md#gradient) instead: how much does the logit $y$ rise with each activation $a$ in the volume? A channel's weight is the mean of its gradient over all $N$ positions, and the attribution of a position is the weighted sum of its channels:
+# Earlier layers have a higher resolution, but the layers after them are no longer linear. [Grad-CAM](../book/glossary.md#grad-cam) [(Selvaraju et al. 2017)](https://arxiv.org/abs/1610.02391) uses the [gradient](../book/glossary.md#gradient) instead: how much does the logit $y$ change if an activation $a$ in the volume rises a little? A channel's weight is the mean of its gradient over all $N$ positions, and the attribution of a position is the weighted sum of its channels:
 #
 # $$w_k = \frac{1}{N} \sum_{t,r,c} \frac{\partial y}{\partial a_{t,r,c,k}} \qquad A_{t,r,c} = \sum_k w_k \, a_{t,r,c,k}$$
 #
-# In NumPy, for a volume `a` and its gradient `g`, these are two lines:
+# In NumPy, the two formulas are two lines, for a volume `a`, its gradient `g`, and axes given by name:
 #
 # ```python
 # weights = g.mean(axis=(time, rows, columns))
 # attribution = (weights * a).sum(axis=channels)
 # ```
 #
-# The mean was designed for a network's last volume. We don't have to use it: with `pooled=False`, each position keeps its own gradient [(Draelos and Carin 2020)](https://arxiv.org/abs/2011.08891). At the last volume, both variants equal the class activation map:
+# The mean was designed for a network's last volume. We don't have to use it: with `pooled=False`, each position keeps its own gradient, a variant called *HiResCAM* [(Draelos and Carin 2020)](https://arxiv.org/abs/2011.08891); the plots below label it *own gradients*. At the last volume, both variants equal the class activation map:
 
 # %% tags=["nbval-check-output"]
 unpooled = saliency.attribution_maps(model, clips, pooled=False)
@@ -165,9 +159,9 @@ same = np.allclose(unpooled, cam, atol=1e-4)
 print("equal at the last volume:", same)
 
 # %% [markdown]
-# In earlier layers they differ. **Predict:** which of these maps do you trust most, and why?
+# In earlier layers they differ. **Predict:** which of the four maps below will you trust most, and why?
 
-# %% mystnb={"image": {"alt": "Four film strips of the same clip in grey, with orange where a map is high. The maps of finer layers are patchier. Those without the mean have fewer and smaller spots, some on the figure and some in a regular grid."}}
+# %% mystnb={"image": {"alt": "Four film strips of the same clip in grey, with orange where a map is high. The maps of the earlier stage are patchier. The HiResCAM maps have fewer and smaller spots, some on the figure and some in a regular grid."}}
 methods = {"Grad-CAM": True, "own gradients": False}
 candidates = {
     f"{layer[:6]}, {method}": {"layer": layer, "pooled": pooled}
@@ -181,13 +175,13 @@ for choice in candidates.values():
 figure = plots.plot_film_strip(strips, list(candidates))
 
 # %% [markdown]
-# Four images of one decision, and they disagree. (Spots in a regular grid come from the later layers: a filter with a stride of two passes more gradient to some positions than to others.) Their looks won't decide which one is right.
+# Four images of one decision, and they disagree. (Spots in a regular grid are *checkerboard artefacts* of later layers: a filter with a stride of 2 passes more gradient to some positions than to others.) You can't tell by looking which one is right.
 #
 # ## Test a map by occlusion
 #
-# A map makes a claim: *the prediction is based on these pixels*. So remove them. Paint grey the eighth of the pixels that a map ranks highest, and predict again: the logit of the action should fall, and by more than for other pixels. For comparison, occlude random positions (not on the black bars, where there is nothing to lose), and the middle of the frames, where most of what people film is anyway.
+# A map makes a claim: *the prediction is based on these pixels*. So hide them. Paint the highest-ranked eighth of the pixels grey, and predict again: the logit of the action should fall, and fall further than when other pixels are hidden. For comparison, occlude random positions (not on the black bars, where there is nothing to lose), and the middle of the frames, because that is where people point their cameras.
 #
-# We will choose a map by this test, so we run it on validation clips, and keep the test clips for what we report about the choice.
+# We will choose a map by this test, so we run it on validation clips, and save the test clips for the result that we report.
 
 # %%
 val, _ = take("val", most=50)
@@ -218,7 +212,7 @@ def random_maps(n_clips):
     return maps
 
 
-# %% mystnb={"image": {"alt": "Dot plot of the drop of the logit, with a dot for each validation clip and a line at the mean, for random positions, the middle of the frames, and the maps of three stages. With maps without the mean it drops most."}}
+# %% mystnb={"image": {"alt": "Dot plot of the drop in the logit, with a dot for each validation clip and a line at the mean, for random positions, the middle of the frames, and the maps of three stages. The logit drops most with the HiResCAM maps."}}
 maps = {"random positions": random_maps(len(val))}
 maps["middle"] = np.repeat(middle, len(val), axis=0)
 maps["stage4, both"] = saliency.attribution_maps(model, val)
@@ -237,9 +231,9 @@ choice = candidates[best]
 print("We choose:", best)
 
 # %% [markdown]
-# On the puppets, the maps of stages 2 and 3 that keep each position's own gradient do best. The others, plain Grad-CAM and the last volume, do no better than a blob in the middle, which is independent of the network.
+# On the puppets, HiResCAM at stages 2 and 3 does best. The others, Grad-CAM and the map of the last volume, do no better than a blob in the middle, which knows nothing about the network.
 #
-# Now the test clips, once, with the chosen map.
+# Now test the chosen map once, on the test clips.
 
 # %% tags=["nbval-check-output"]
 attribution = saliency.attribution_maps(model, clips, **choice)
@@ -276,11 +270,15 @@ Markdown(
 )
 
 # %% [markdown]
-# On the puppets, the network copes with the loss of random positions, but not with the loss of those that the map points at. (A network near chance, for example after a short run on real clips, has little to lose. Compare the logits then.) But note the row of the middle. A blob that is independent of the network, and only covers where people stand, does much of the damage. A map has to beat that, not just chance; the last sentence reports how often it does.
+# On the puppets, the network copes with the loss of random positions, but not with the loss of those that the map points at. (A network near chance, for example after a short run on real clips, has little to lose. Compare the logits then.) But look at the row *middle*. A blob that knows nothing about the network, and merely covers the place where people stand, does about as much damage. A map has to beat that baseline, not only random positions. The sentence below the table says on how many clips it does.
 #
 # ## Measure whether the map lies on moving pixels
 #
-# Does the network look at what moves? We count a pixel as moving if it differs clearly from its median over the clip. Take the fraction of the map that lies on pixels that move at any time, and divide it by the fraction of the frame that these pixels fill: 1 is no better than a uniform map. (The black bars above and below are excluded.)
+# Does the network look at what moves? We count a pixel as moving if it differs clearly from its median over the clip. Now compute
+#
+# $$\frac{\text{fraction of the map on moving pixels}}{\text{fraction of the frame that these pixels cover}}$$
+#
+# where a pixel counts as moving if it moves at any time in the clip. A uniform map scores 1. (The black bars above and below are excluded.)
 #
 # **Predict** this ratio for the chosen map, for the blob in the middle, and for the map of the last volume.
 
@@ -308,16 +306,16 @@ axis = plots.plot_scores(
 )
 
 # %% [markdown]
-# On the puppets, the chosen map prefers what moves, and the last volume does so less. But the blob in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure. It isn't: figures stand in the middle, and so does anything that is centred. If we had chosen our
+# On the puppets, the chosen map favours moving pixels, and the map of the last volume does so less strongly. But the blob in the middle, which has never seen a clip, does best of all. *The map lies on the figure* sounds like proof that the network looks at the figure. It isn't: figures stand in the middle, so any centred map lies on them. If we had chosen our
 # map by how well it lies on the figure, we would have chosen the blob.
 #
-# ## Sanity check: randomise the weights
+# ## Sanity check: randomise the weights (model randomisation test)
 #
-# If a map shows what the network has learned, it must change when the network forgets. [Adebayo et al. (2018)](https://arxiv.org/abs/1810.03292) turned this into a test: give the layers fresh random weights, from the last layer to the first, and compare the maps before and after. Some well-known methods hardly changed; they had drawn the edges of the image all along.
+# If a map shows what the network has learned, it must change when the network forgets. [Adebayo et al. (2018)](https://arxiv.org/abs/1810.03292) turned this into a test: give the layers new random weights, one after the other from the last to the first, and compare the maps before and after. The maps of some well-known methods hardly changed; these methods had merely detected edges all along.
 #
-# We compare the ranks of all positions with [Spearman's correlation](../book/glossary.md#rank-correlation): 1 means the same order, 0 no relation. How low is low enough? Let us decide that first: the map passes if, with random weights, it resembles the original map less than **the map of another clip of the same action** does. As a control that must fail, we use the difference of neighbouring frames: it points at what moves, and needs no network at all.
+# We compare the ranks of all positions with [Spearman's correlation](../book/glossary.md#rank-correlation): 1 means the same order, 0 no relation. How low is low enough? Let us decide before we look. The map passes if random weights make it less similar to the original than **the map of another clip of the same action** is. As a negative control, a map that must fail, we use the frame difference, the change from each frame to the next: it points at what moves, and needs no network at all.
 #
-# Batch normalisations are reset together with their layers, because statistics of weights that no longer exist are meaningless. And we use other seeds than the training did, because a trained network may still resemble its initial weights.
+# Each batch normalisation is reset along with the convolution before it, because running averages from weights that no longer exist are meaningless. We also use different seeds from the training seed, because the trained weights may still resemble the initial ones.
 
 # %%
 sample = clips[:: max(1, len(clips) // 10)]
@@ -330,6 +328,7 @@ def positive_maps(network):
     return np.maximum(maps, 0)
 
 
+# %%
 original = positive_maps(model)
 
 
@@ -348,7 +347,7 @@ def frame_difference(clips):
 # %% [markdown]
 # First, compare one clip by eye, with all weights random. **Predict:** which of the three strips will look the most plausible?
 
-# %% mystnb={"image": {"alt": "Three film strips of one clip: the map of the trained network; that of a network with random weights, whose spots lie elsewhere; and the difference of frames, which lies neatly on what moves."}}
+# %% mystnb={"image": {"alt": "Three film strips of one clip: the map of the trained network; that of a network with random weights, whose spots lie elsewhere; and the frame difference, which lies neatly on what moves."}}
 networks = {
     "trained": model,
     "random weights": saliency.randomize_weights(model, parts, seed=1),
@@ -364,7 +363,7 @@ figure = plots.plot_film_strip(strips, list(maps))
 # %% [markdown]
 # Then compare the numbers, with a dot for each clip and seed:
 
-# %% mystnb={"image": {"alt": "Dot plot of rank correlations. The map of another clip of the same action resembles the original map somewhat; the maps with random weights lie around zero; the difference of frames stays at one."}}
+# %% mystnb={"image": {"alt": "Dot plot of rank correlations with the original map: moderate for another clip of the same action, around zero with random weights, and exactly one for the frame difference."}}
 # The clips are sorted by action, so neighbours often share theirs.
 one = np.flatnonzero(actual[:-1] == actual[1:])
 pairs = saliency.compare_maps(positive[one], positive[one + 1])
@@ -404,11 +403,11 @@ Markdown(
 #
 # ## Compare the maps of two classes
 #
-# A map belongs to a class. Does the map of another class look different? Take the second most likely class, and the least likely one. On the puppets, the second is often the reverse of the first: the same frames in another order. This time we compare the complete attribution, including what speaks against an action.
+# A map belongs to a class. Does the map of another class look different? Take the second most likely class, and the least likely one. On the puppets, the runner-up is often the reverse of the predicted action: the same frames in the opposite order. This time we compare the complete attribution, including its negative part, which speaks against the action.
 #
 # **Predict:** will the attributions for *StandUp* and *SitDown* lie on the same positions? And those for *PutDown* and *PickUp*?
 
-# %% mystnb={"image": {"alt": "Dot plot of rank correlations between the attributions for the predicted action and for another. For the reverse there is a row for each pair of actions, some near one and some near zero; for the least likely action most lie below zero."}}
+# %% mystnb={"image": {"alt": "Dot plot of rank correlations between the attributions for the predicted action and for another class. Each pair of an action and its reverse has a row: one is highly correlated, another lies around zero. For the least likely class, most values are negative."}}
 order = logits.argsort(axis=1)
 
 
@@ -429,11 +428,11 @@ rows["most and least likely"] = correlation_with(order[:, 0])
 axis = plots.plot_scores(rows, "rank correlation of the two attributions")
 
 # %% [markdown]
-# It depends on the pair. In our run, the attributions for *PickUp* and *PutDown* lie on nearly the same positions: where something happens, something is decided. Those for *SitDown* and *StandUp* have little to do with each other. (A pair without a row was never first and second.) For the least likely action, the correlation is mostly negative: what speaks for the most likely action often speaks against it.
+# It depends on the pair. In our run, the attributions for *PickUp* and *PutDown* lie on nearly the same positions: the same part of the clip decides between them. Those for *SitDown* and *StandUp* have little to do with each other. (A pair has a row only if its two actions took the first two places on some clip.) For the least likely action, the correlation is mostly negative: what speaks for the most likely action often speaks against it.
 #
-# ## Test whether the map shows the moment
+# ## Test whether the map shows when the action happens (temporal localisation)
 #
-# The map has a time axis. May we interpret it? Make clips in which the moment is known: play the action twice as fast in the first half and hold its last frame, or hold its first frame and play it in the second half.
+# The map has a time axis. May we interpret it? Make clips in which we know when the action happens: play it at double speed and then hold the last frame, or hold the first frame and then play the action at double speed.
 #
 # **Predict:** how much of the attribution will lie in the second half?
 
@@ -466,13 +465,13 @@ Markdown(
 )
 
 # %% [markdown]
-# The movement shifts from one half to the other; the attribution hardly follows, if at all. A held pose may matter to the network, too, and after a few layers each position has received information from several frames around its own. So don't read moments off these maps. The images above invite you to, and that is a reason to test.
+# The movement shifts from one half to the other; the attribution hardly follows, if at all. A held pose may matter to the network, too, and after a few layers the receptive field of each position covers several frames before and after. So don't use these maps to say when something happens. The film strips above tempt you to, which is why we tested it.
 #
 # ## Visualise the filters of the first layer
 #
-# Maps explain what a complete network makes of a clip. The first layer can be inspected directly, because its weights have the axes of a frame. Each spatial filter of the (2+1)D stem is a small image in red, green and blue, and each temporal filter is a curve over three frames. (There is a curve for each pair of channels, so we show the first six output channels, with the strongest curve in bold.)
+# Maps explain what a complete network makes of a clip. The first layer can be inspected directly, because its weights have the same axes as a frame: height, width and colour. Each spatial filter of the (2+1)D stem is a small image in red, green and blue, and each temporal filter is a curve over three frames. (There is a curve for each pair of channels, so we show the first six output channels, with the strongest curve in bold.)
 #
-# **Predict:** edges, blobs of colour, differences in time? You may have seen such images of large networks. What will ours look like after training?
+# Images of this kind from large networks show edges, blobs of colour, or changes over time. **Predict:** what will ours look like after training?
 
 # %% mystnb={"image": {"alt": "Two rows of sixteen small pictures of coloured noise, before and after training. Each picture below looks almost like the one above it."}}
 untrained = recipes.build_model(recipes.Recipe(), run)
@@ -489,7 +488,7 @@ six = {name: curves[..., :6] for name, curves in temporal.items()}
 figure = plots.plot_temporal_filters(six)
 
 # %% [markdown]
-# If you find edges, look at the upper row: they were there before the network saw its first clip. A curve of three weights is the sum of three components: their mean, which smooths; the last minus the first, which responds to change; and the middle compared with its neighbours, which responds to flicker. How much of each component is there, before and after training?
+# If you find edges, look at the upper row: they were there before the network saw its first clip. A curve of three weights is a weighted sum of three components: $(1, 1, 1)$, which smooths; $(-1, 0, 1)$, which responds to change; and $(1, -2, 1)$, which responds to flicker. How much of each component is there, before and after training?
 
 # %% tags=["remove-input"]
 basis = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]])
@@ -511,7 +510,7 @@ Markdown(
 )
 
 # %% [markdown]
-# In a short run, the first layer has learned next to nothing. The network performs well all the same: random filters already separate some things, here colours, there changes, and the later layers learn to use them. Below is one clip with two of the stem's channels: the one that changes most over time, and the one that changes least. (At both ends, a filter over three frames extends beyond the clip, so the first and last frames look different; so do the borders.)
+# In a short run, the first layer has learned next to nothing. The network performs well all the same: random filters already separate some features, such as colours and changes over time, and the later layers learn to use them. Below is one clip with two of the stem's channels: the one that changes most over time, and the one that changes least. (The first and last frames look different because there the filter extends beyond the clip, into the padding; the same happens at the borders of each frame.)
 
 # %% mystnb={"image": {"alt": "Three film strips: a clip; a channel in grey that shows little except what moves; a channel in grey that also shows the room."}}
 stem = keras.Model(model.input, model.get_layer("stem_relu").output)
@@ -529,35 +528,35 @@ for channel in channels.values():
 figure = plots.plot_film_strip(strips, ["clip", *channels])
 
 # %% [markdown]
-# So be careful with images of filters, in papers too: ask for those of the untrained network beside them.
+# So be careful with images of filters, even in papers: ask to see the filters of the untrained network beside them.
 #
-# ## Know what a map can't show
+# ## Know the limits of saliency maps
 #
-# - **Why.** It shows where the network found information, not which. A figure's arm and the wall beside it may carry the same information.
+# - **Why.** It shows where the network found information, not what that information is. A figure's arm and the wall beside it may carry the same information.
 # - **When**, as you have seen.
-# - **How precisely.** A position in an earlier layer, too, has a receptive field, and a spot can't be finer than the grid of positions.
+# - **How precisely.** Even in an earlier layer, each position has a receptive field, and a spot can't be finer than the grid of positions.
 # - **What would happen without it.** For that, occlude and predict again.
 #
 # ## Check yourself
 #
-# 1. Why do the positions of the last volume add up to the logit, while those of the second stage need not?
+# 1. Why do the contributions of the last volume's positions add up to the logit (minus its bias), while those of the second stage need not?
 # 2. A colleague shows a map that lies neatly on the athlete in every clip. Which two images do you ask for?
 # 3. You occlude what a map points at, and the accuracy falls from 0.9 to 0.4. Is the map good?
-# 4. Why don't we draw the random weights from the seed that the network was trained from?
+# 4. Why don't we draw the random weights with the seed that the network was trained with?
 #
 # <details><summary>Answers</summary>
 #
-# 1. After the last volume there are only a mean and a dense layer, both sums. After the second stage there are ReLUs, which are not.
+# 1. The last volume is followed only by a mean and a dense layer, and both are linear. The second stage is followed by ReLUs, which are not linear.
 # 2. The map of the same network with random weights, and a map that is independent of the network, such as a blob in the middle or the difference of frames.
 # 3. That depends on what happens when you occlude other positions: random ones, the middle, and those where the map is lowest.
-# 4. A short training changes the weights little. The initial weights resemble the trained ones, and so may their maps.
+# 4. A short training run changes the weights only a little. The initial weights resemble the trained ones, and so may their maps.
 #
 # </details>
 #
 # ## On your own
 #
 # - Instead of grey, use the clip's median frame for the occluded pixels, as if nothing had moved there. Which map does best now? (How you occlude is a choice, and the verdict depends on it.)
-# - Choose the map by how well it lies on what moves. Which one wins, and how well does it do in the occlusion test?
+# - Choose the map with the largest fraction on moving pixels. Which one wins, and how well does it do in the occlusion test?
 # - Look at the first layer of a network that was trained for longer, with `training.train(run, epochs=40)`. Do its filters move away from their initial values?
 #
 # Next: [Try your own video](own_video.ipynb).

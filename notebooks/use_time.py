@@ -12,17 +12,17 @@
 # ---
 
 # %% [markdown]
-# # Ask whether it uses time: shuffled and reversed frames, 2D against (2+1)D and 3D
+# # Test whether a network uses time: shuffled and reversed frames, 2D vs. (2+1)D and 3D convolutions
 #
-# **What you'll do:** train one network with and without time, play the test clips backwards, shuffle and freeze them, and find out what each network's predictions are based on.
+# **What you'll do:** train one architecture with 2D, (2+1)D and 3D convolutions, reverse, shuffle and freeze the frames of the test clips, and find out what each network's predictions are based on.
 #
 # **What you'll learn**
 #
-# - how to test a claim about *what* a network uses, which an accuracy alone can't show;
-# - how to distinguish three things that are all called "time": the direction, the order, and seeing more than one frame;
-# - how to see what a data set requires: for some, time is everything; for others, it is hardly needed.
+# - how to test *what* a network uses; an accuracy alone can't show that;
+# - how to distinguish three things that are all called "time": the direction of a clip, the order of its frames, and the fact that there is more than one;
+# - how to find out whether a data set requires time at all. In some data sets, time is everything; in others, it is hardly needed.
 #
-# **What you'll need:** the chapters [Count parameters](count_parameters.ipynb) and [Evaluate](evaluate.ipynb). Besides the network of the chapter [Train](train.ipynb), this chapter trains two more, which takes about two minutes on two CPU cores.
+# **What you'll need:** the chapters [Count parameters](count_parameters.ipynb) and [Evaluate](evaluate.ipynb). The chapter uses the network from [Train](train.ipynb) and trains two more, in about two minutes on two CPU cores.
 
 # %% tags=["hide-input"]
 # Install the book's helpers and their dependencies if they are missing, as they are in Colab.
@@ -38,16 +38,8 @@ import dataclasses
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    archive,
-    evaluation,
-    plots,
-    puppets,
-    records,
-    settings,
-    training,
-    video,
-)
+from helpers import archive, evaluation, plots, puppets, records, settings
+from helpers import training, video
 from helpers.recipes import RECIPES, Recipe
 
 # %%
@@ -57,9 +49,9 @@ data = training.load_splits(folders, run)
 test_ds, labels = data["test"], data["test"].class_names
 
 # %% [markdown]
-# ## Reorder the frames of a clip
+# ## Reverse and shuffle the frames of a clip
 #
-# People say that a video network sees *movement*. To find out, remove the movement and see what is left of the accuracy. `evaluation.reorder_frames` shows a clip to a network in four ways:
+# People say that a video network sees *motion*. To test that, remove the motion and measure how much of the accuracy is left. `evaluation.reorder_frames` arranges the frames of a clip in four ways:
 
 # %% mystnb={"image": {"alt": "One clip as four film strips: forwards, backwards, with its frames shuffled, and with its middle frame repeated."}}
 file = test_ds.files[0]
@@ -72,7 +64,7 @@ strips = [
 figure = plots.plot_film_strip(strips, evaluation.ORDERS)
 
 # %% [markdown]
-# Here are the same four as frame numbers:
+# Here are the same four orders as frame numbers:
 
 # %% tags=["nbval-check-output"]
 numbers = np.arange(run.n_frames).reshape(1, -1, 1, 1, 1)
@@ -80,19 +72,19 @@ for order in evaluation.ORDERS:
     print(f"{order:10}", evaluation.reorder_frames(numbers, order).ravel())
 
 # %% [markdown]
-# - *backwards* keeps every step from one frame to the next and reverses the direction;
-# - *shuffled* keeps every frame and breaks the steps, differently in each clip;
-# - *one frame* keeps a single frame.
+# - *backwards* keeps all pairs of neighbouring frames, and reverses the direction;
+# - *shuffled* keeps all frames, and puts them into a random order, a different one for each clip;
+# - *one frame* repeats the middle frame.
 #
 # ## Compare 2D, (2+1)D and 3D on the puppets
 #
-# The three networks are one: the book's small residual network. Only its convolutions differ (2D, (2+1)D or 3D), and with them the number of weights ([Build the model](build_model.ipynb)). With 2D convolutions it processes each frame on its own and averages over all of them at the end. It still sees ten frames, but it can't know which came first.
+# All three networks are the book's small residual network. They differ only in their convolutions, which are 2D, (2+1)D or 3D, and therefore in the number of weights ([Build the model](build_model.ipynb)). With 2D convolutions, the network processes each frame on its own and averages over all frames at the end. It sees ten frames, but it can't know which came first.
 #
-# **Predict**, before you run anything. On the puppets, whose ten actions are five actions and their reverses:
+# **Predict**, before you run anything, for the puppets, whose ten actions are five actions and their reverses:
 #
-# 1. What accuracy does each of the three reach on the test clips, split by group?
+# 1. What test accuracy does each of the three networks reach? (The split is by group.)
 # 2. What happens to each accuracy if the clips are shown backwards?
-# 3. And if they are shuffled?
+# 3. What happens if their frames are shuffled?
 
 # %%
 models = {}
@@ -114,9 +106,9 @@ header = ("test accuracy, one seed", *evaluation.ORDERS)
 Markdown(records.markdown_table(header, rows))
 
 # %% [markdown]
-# Here are recorded runs on the puppets, three seeds for each network:
+# One seed is an anecdote, so here are recorded runs on the puppets with three seeds for each network:
 
-# %% mystnb={"image": {"alt": "Test accuracies on the puppets, with a dot for each of three seeds. 2D lies at one half for every order that contains all frames; (2+1)D and 3D lie near one forwards, near zero backwards, and in between when shuffled."}}
+# %% mystnb={"image": {"alt": "Test accuracies on the puppets, with a dot for each of three seeds and a mark at the mean. The 2D network scores one half in every order that contains all frames; the (2+1)D and 3D networks score nearly one forwards, nearly zero backwards, and a little less than one half when shuffled."}}
 KINDS = {"2d": "2D", "2plus1d": "(2+1)D", "3d": "3D"}
 
 
@@ -152,10 +144,9 @@ def table(scores):
 Markdown(table(drawn))
 
 # %% [markdown]
-# **Forwards.** Without time, the network finds the right pair, but can't tell which of its two actions it sees: one half. It can't do better, and not because it is too small or was trained too briefly. It gives a clip and its reverse the same answer ([Load video](load_video.ipynb)), and at least one of the two is wrong. With time, nearly all predictions are correct. (Those networks have
-# more than twice as many weights, but by that argument no size would have helped the 2D network.)
+# **Forwards.** Without time, the network finds the right pair, but can't tell which of its two actions it sees: one half. It can't do better. The reason isn't that it is too small, or was trained too briefly. The reason is that it gives the same answer to a clip and its reverse ([Load video](load_video.ipynb)), and this answer must be wrong for at least one of them. The networks with time get nearly all clips right. (They have more than twice as many weights, but by the argument above, no size would have helped the 2D network.)
 #
-# **Backwards.** The accuracy of the networks with time falls to nothing. Not to chance: to *nothing*. What do they predict instead?
+# **Backwards.** The accuracy of the networks with time falls to almost nothing. Not to chance: to almost *nothing*. **Predict:** what do they take the clips for instead?
 
 # %%
 reverse = {a: b for pair in puppets.PAIRS for a, b in (pair, pair[::-1])}
@@ -170,9 +161,9 @@ for conv, model in models.items():
     print(f"mean confidence {confidence:.2f}")
 
 # %% [markdown]
-# On the puppets, the networks with time predict the other action of the pair for nearly every clip, and they are confident. They aren't confused: they see what you would see.
+# On the puppets, the networks with time predict the other action of the pair for nearly every clip, and they do so confidently. They aren't confused: they see what you would see in a film played backwards.
 #
-# For the 2D network, the answer is the same for every single clip, and must be: an average doesn't depend on the order of its terms.
+# The 2D network gives every single clip the same answer as forwards. It has to, because an average doesn't depend on the order of its terms.
 
 # %% tags=["nbval-check-output"]
 frames, _ = test_ds[0]
@@ -184,15 +175,15 @@ for order in ("backwards", "shuffled"):
     print(f"2D, logits equal if {order}: {np.allclose(*logits, atol=1e-4)}")
 
 # %% [markdown]
-# **Shuffled.** With the steps broken, the networks with time lose all of their advantage over the network without, and a little more. They rely on movement, and now they meet movements that they have never seen: arms that jump up and down.
+# **Shuffled.** In random order, the frames no longer show the motion. The networks with time lose all of their advantage over the 2D network, and a little more. They rely on motion, and now they meet motion that they have never seen: arms that jump up and down.
 #
-# **One frame.** Nothing moves at all. Even the 2D network loses something, because ten frames show more poses than one. The networks with time lose more: they have never met a clip that doesn't move.
+# **One frame.** Nothing moves at all. Even the 2D network loses some accuracy, because ten frames show more poses than one. The networks with time lose more: they have never seen a clip in which nothing moves.
 #
-# ## Repeat the test on real clips
+# ## Repeat the test on real clips (UCF101)
 #
-# On the puppets, the question was rigged: we drew actions that only time can tell apart. Do our ten classes of UCF101 contain such actions? The recorded networks, trained with the book's recipe on ten classes of people exercising, give the answer. There is a fourth among them, *mixed*: 3D convolutions first, then 2D. **Predict** again: 2D against 3D, forwards and backwards.
+# On the puppets, the test was rigged: we drew actions that can't be told apart without time. Do our ten classes of UCF101 contain such actions? Recorded runs of the book's recipe on ten classes of exercises give the answer. They include a fourth network, *mixed* (the paper's MC3), whose first convolutions are 3D and the rest 2D. **Predict** again: how do 2D and 3D compare, forwards and backwards?
 
-# %% mystnb={"image": {"alt": "Test accuracies on real clips, with a dot for each of three seeds. Forwards and backwards, all networks lie close together; shuffled, those with time fall and the 2D network stays."}}
+# %% mystnb={"image": {"alt": "Test accuracies on real clips, with a dot for each of three seeds and a mark at the mean. Forwards and backwards, the accuracies of all networks are close together; shuffled, those of the networks with time drop, and that of the 2D network stays the same."}}
 recorded = records.load_results("ucf101-64")
 real = by_order(recorded, RECIPES["book"], KINDS | {"mc3": "mixed"})
 rows = {
@@ -214,36 +205,36 @@ Markdown(
 )
 
 # %% [markdown]
-# Three findings, each easily overstated:
+# There are three findings, and each is easily overstated:
 #
-# - **Time helps little here, if at all.** These runs show no difference between the (2+1)D and 3D networks and the one without time. The mixed network scored some points higher. That is a handful of clips, and the seeds of one network differ by more. For these ten actions, poses and the places where something has moved are nearly sufficient.
-# - **The direction hardly matters.** A push-up played backwards is a push-up; so is a squat, or a jump. No network should depend on it much, and the accuracies hardly change.
-# - **Yet the networks with time use it.** Shuffled, they lose a good part of their accuracy, the mixed network loses less, and the 2D network loses nothing. They rely on the order of frames, although the 2D network does without it. *Using* is not *needing*.
+# - **Time helps little here, if at all.** In these runs, the (2+1)D and 3D networks are no better than the 2D network. The mixed network scored a few points higher. But these points are a handful of clips, and the seeds of the (2+1)D network differ by more. For these ten actions, poses and the positions where something has moved (see below) are nearly enough.
+# - **The direction hardly matters.** A push-up played backwards is still a push-up, and the same holds for a squat or a jump. So no network should depend much on the direction, and the accuracies hardly change.
+# - **Yet the networks with time do use the order.** On shuffled frames, the (2+1)D and 3D networks lose a good part of their accuracy, the mixed network loses less, and the 2D network loses nothing. So the networks with time rely on the order of frames, although the 2D network does as well without it. *Using* is not *needing*.
 #
-# Does the 2D network use no time at all? The book's recipe subtracts the mean of all frames from each frame, and that uses other times: a frame then shows where something has moved to. It doesn't show the order, which is why shuffling changes nothing. These runs don't show what single frames would achieve with the rooms left in.
+# Does the 2D network use no time at all? The book's recipe subtracts the mean of all frames from each frame, so each frame also carries information from the others: it shows where something has moved to. It doesn't show in which order, so shuffling changes nothing. These runs don't tell you what single frames would achieve without subtracting the mean.
 #
-# So an accuracy on such clips is weak evidence that a network understands movement. Others went further: they had people watch shuffled videos, and so sorted the classes that need time from those that don't ([Sevilla-Lara et al. 2021](https://arxiv.org/abs/1907.08340)). To test whether a network uses time, take clips that need it, or take time away.
+# So an accuracy on such clips is weak evidence that a network understands movement. Sevilla-Lara et al. went further: they showed people shuffled videos, and used the answers to separate classes that need time from classes that don't ([Sevilla-Lara et al. 2021](https://arxiv.org/abs/1907.08340)). To test whether a network uses time, test it on clips that can't be classified without time, or take the time out of the clips.
 #
 # ## Check yourself
 #
 # 1. A network scores the same forwards and backwards. Does it ignore time?
 # 2. A network scores the same forwards and shuffled. Does it ignore time?
 # 3. On the puppets, could a network without time reach more than one half if it were larger, or trained on more clips?
-# 4. Why do we shuffle only the test clips, and don't train on shuffled clips as well?
+# 4. Why do we shuffle only the test clips, and not the training clips as well?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Not necessarily. It may use steps whose direction doesn't matter, as in the push-ups.
-# 2. It probably ignores the order, though mistakes may have moved from some clips to others; compare clip by clip. It may still use the fact that there are several frames.
-# 3. No. It gives a clip and its reverse the same answer. (The puppets of the previous chapter were different: each action had rooms of its own, and those gave it away.)
-# 4. Both are worth knowing, and they are different questions. Shuffling in the test asks what this network uses; training on shuffled clips asks what can be achieved without order.
+# 1. Not necessarily. It may use motion that looks the same in both directions, as in push-ups.
+# 2. It probably ignores the order. But it may now be wrong on different clips, and equally many, so compare the predictions clip by clip. It may still use the fact that there are several frames.
+# 3. No. It gives a clip and its reverse the same answer. (The puppets of the chapter [Don't trust a leaky split](leaky_split.ipynb) were different: each action had its own rooms, which gave it away.)
+# 4. They answer different questions, and both are worth asking. Shuffling the test clips shows what *this* network uses; training on shuffled clips shows what *any* network could achieve without the order.
 #
 # </details>
 #
 # ## On your own
 #
-# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reorder_dataset(data["train"], "shuffled", seed=epoch)`. Which accuracy does it end with on the puppets, and why must it?
-# - Flip the test clips horizontally instead. *WalkLeft* becomes *WalkRight*; which other classes change their names?
-# - Remove every second frame, or double the frame step. Which network's accuracy changes, and what does that mean for the speed at which you may show clips to a trained network?
+# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reorder_dataset(data["train"], "shuffled", seed=epoch)`. What accuracy does it reach on the puppets, and why can't it reach more?
+# - Flip the test clips horizontally instead. *WalkLeft* becomes *WalkRight*. Which other classes are swapped?
+# - Remove every second frame, or double the frame step. Which networks lose accuracy, and what does that mean for the frame rate of the videos that you give to a trained network?
 #
 # Next: [See what it sees](see_what_it_sees.ipynb).

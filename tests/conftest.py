@@ -1,4 +1,4 @@
-"""What the tests share. Videos here tell which frame of which clip one is looking at: see `write_video`."""
+"""What the tests share, such as videos whose frames show their numbers: see `write_video`."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def puppet_zip(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def puppet_folders(puppet_zip, tmp_path_factory):
-    """Three classes of puppets, split by group into 4, 2 and 2 clips; for reading only."""
+    """Three classes of puppets, split by group into 4, 2 and 2 clips each. Don't write there."""
     folder = tmp_path_factory.mktemp("split")
     return archive.download_ucf101_subset(puppet_zip, 3, {"train": 4, "val": 2, "test": 2}, folder)
 
@@ -39,7 +39,11 @@ def no_settings_from_outside(monkeypatch):
 
 
 def draw_numbers(frame, clip=0):
-    """Return a 64x64 image: a white bar, below it the number of the frame in eight black and white columns, then the clip's."""
+    """Return a 64x64 image of two numbers.
+
+    Below a white bar, eight black and white columns show the bits of the frame's number; below
+    them, eight columns show those of the clip's number.
+    """
     image = np.full((SIDE, SIDE, 3), 255, np.uint8)
     for row, number in ((16, frame), (40, clip)):
         bits = [255 * (number >> bit & 1) for bit in range(BITS)]
@@ -53,12 +57,12 @@ def _read_number(frame, row):
 
 
 def frame_numbers(frames):
-    """Return what `draw_numbers` wrote: the number of each frame."""
+    """Return the number of each frame, which `draw_numbers` drew."""
     return [_read_number(frame, 16) for frame in frames]
 
 
 def clip_number(frames):
-    """Return what `draw_numbers` wrote: the number of the clip."""
+    """Return the number of the clip, which `draw_numbers` drew."""
     return _read_number(frames[0], 40)
 
 
@@ -68,7 +72,10 @@ def write_images(path, images):
 
 
 def write_coded(path, images, code="XVID", backend=cv2.CAP_FFMPEG):
-    """Write RGB images of one even size, by OpenCV's FFmpeg most of them as changes to the one before; return the path."""
+    """Write RGB images of one even size with OpenCV; return the path.
+
+    By default, most frames are coded as changes to the one before.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), backend, cv2.VideoWriter_fourcc(*code), 25, (width, height))
@@ -80,13 +87,13 @@ def write_coded(path, images, code="XVID", backend=cv2.CAP_FFMPEG):
 
 
 def write_avi(path, coded, size, code=b"MJPG"):
-    """Write frames that are coded already as an AVI file; empty ones are frames that were dropped.
+    """Write coded frames as an AVI file.
 
     Args:
-        path: Where it goes; its folder is made if it is missing.
-        coded: The frames' bytes.
+        path: The file. Its folder is created if it is missing.
+        coded: The bytes of each frame. An empty one stands for a frame that was dropped.
         size: `(height, width)` in pixels.
-        code: What they are coded in, four letters.
+        code: The four-letter code of the codec.
 
     Returns:
         The path.
@@ -103,42 +110,28 @@ def write_avi(path, coded, size, code=b"MJPG"):
         b"00dc" + struct.pack("<3I", 16, begin, len(frame))
         for begin, frame in zip(begins.tolist(), coded)
     )
-    header = chunk(
-        b"avih",
-        struct.pack("<14I", 40_000, 0, 0, 16, len(coded), 0, 1, 0, width, height, 0, 0, 0, 0),
-    )
+    main = struct.pack("<14I", 40_000, 0, 0, 16, len(coded), 0, 1, 0, width, height, 0, 0, 0, 0)
+    header = chunk(b"avih", main)
     rate = struct.pack("<3I", 1, 25, 0)
-    stream = (
-        b"vids"
-        + code
-        + bytes(12)
-        + rate
-        + struct.pack("<3Ii4H", len(coded), 0, 0, 0, 0, 0, width, height)
-    )
+    length = struct.pack("<3Ii4H", len(coded), 0, 0, 0, 0, 0, width, height)
+    stream = b"".join([b"vids", code, bytes(12), rate, length])
     picture = struct.pack("<IiiHH4s5I", 40, width, height, 1, 24, code, 0, 0, 0, 0, 0)
     streams = chunk(b"LIST", b"strl", chunk(b"strh", stream), chunk(b"strf", picture))
     movie = chunk(b"LIST", b"movi", *frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        chunk(
-            b"RIFF",
-            b"AVI ",
-            chunk(b"LIST", b"hdrl", header, streams),
-            movie,
-            chunk(b"idx1", *index),
-        )
-    )
+    headers = chunk(b"LIST", b"hdrl", header, streams)
+    path.write_bytes(chunk(b"RIFF", b"AVI ", headers, movie, chunk(b"idx1", *index)))
     return path
 
 
 def coded_frames(path):
     """Return the bytes of each frame of an AVI file with one stream."""
     content = path.read_bytes()
-    place, frames = content.index(b"movi") + 4, []
-    while content[place : place + 4] == b"00dc":
-        (size,) = struct.unpack_from("<I", content, place + 4)
-        frames.append(content[place + 8 : place + 8 + size])
-        place += 8 + size + size % 2
+    position, frames = content.index(b"movi") + 4, []
+    while content[position : position + 4] == b"00dc":
+        (size,) = struct.unpack_from("<I", content, position + 4)
+        frames.append(content[position + 8 : position + 8 + size])
+        position += 8 + size + size % 2
     return frames
 
 
@@ -146,14 +139,14 @@ def decode_all(path):
     """Decode a video from its first frame to its last with OpenCV alone; return RGB frames."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while True:
-        there, frame = capture.read()
-        if not there:
+        success, frame = capture.read()
+        if not success:
             return np.array(frames)
         frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
 
 def write_video(path, n_frames, clip=0):
-    """Write a video whose frames tell their numbers, up to 255; return its path."""
+    """Write a video whose frames show their numbers, up to 255; return its path."""
     return write_images(path, [draw_numbers(frame, clip) for frame in range(n_frames)])
 
 
@@ -169,39 +162,34 @@ def pytest_configure(config):
 
 @pytest.fixture
 def fault(request):
-    """Call it with what a fault came to: see `faults.Table.add`."""
+    """Return a function that adds a row to the fault table: see `faults.Table.add`."""
     return request.config.faults.add
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    """Show the fault table, and what nbval compared."""
+    """Show the fault table, and how many outputs nbval compared."""
     if config.faults.rows:
         terminalreporter.section("what was broken, how often, and what happened")
         for line in config.faults.lines():
             terminalreporter.line(line)
         if config.faults.recording and exitstatus == 0:
             config.faults.save()
-    _tell_what_nbval_compared(terminalreporter)
+    _report_compared_outputs(terminalreporter)
 
 
-def _tell_what_nbval_compared(terminalreporter):
-    """A chapter none of whose outputs are compared passes whatever they are."""
-    outcomes = [
-        report
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if hasattr(report, "nodeid")
-    ]
-    cells = {report.nodeid for report in outcomes if ".ipynb::" in report.nodeid}
+def _report_compared_outputs(terminalreporter):
+    """Show how many cells ran; a chapter without compared outputs passes whatever they are."""
+    reports = [report for same in terminalreporter.stats.values() for report in same]
+    nodeids = {report.nodeid for report in reports if hasattr(report, "nodeid")}
+    cells = {nodeid for nodeid in nodeids if ".ipynb::" in nodeid}
     if not cells:
         return
-    terminalreporter.section("what nbval compared")
+    terminalreporter.section("outputs that nbval compared")
     terminalreporter.line(f"{'chapter':20} {'cells run':>9} {'outputs compared':>16}")
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         ran = sum(f"{notebook.name}::" in nodeid for nodeid in cells)
-        tags = [
+        all_tags = [
             cell["metadata"].get("tags", []) for cell in json.loads(notebook.read_text())["cells"]
         ]
-        terminalreporter.line(
-            f"{notebook.stem:20} {ran:9} {sum('nbval-check-output' in own for own in tags):16}"
-        )
+        compared = sum("nbval-check-output" in tags for tags in all_tags)
+        terminalreporter.line(f"{notebook.stem:20} {ran:9} {compared:16}")

@@ -1,9 +1,9 @@
-"""The table of what was broken on purpose, and what came of it.
+"""The fault table: what was broken on purpose, how often, and what happened.
 
-A test of a fault takes the fixture `fault` and calls it once with what happened. The rows are
-printed at the end of a test run. `make faults` runs these tests and records the rows in
-`book/results/faults.json`, which a page of the book shows; every other run compares its rows with
-that record.
+A fault test uses the fixture `fault` and calls it once with what happened. The rows are printed at
+the end of a test run. `make faults` runs these tests and records the rows in
+`book/results/faults.json`, which a page of the book shows. Every other run compares its rows with
+this record.
 """
 
 import json
@@ -14,28 +14,28 @@ AREAS = ("downloading", "decoding", "caching", "training")
 
 
 class Table:
-    """Rows `{"area", "tried", "happened", "cases"}` of this run, and those on record."""
+    """The rows `{"area", "tried", "happened", "cases"}` of this run and of the record."""
 
     def __init__(self, recording):
         self.recording, self.rows = recording, []
         self.recorded = json.loads(RECORD.read_text()) if RECORD.exists() else []
 
     def add(self, area, tried, happened, cases=1):
-        """Add a row; unless they are being recorded, assert that it is on record.
+        """Add a row, and assert that the record contains it unless a new record is being made.
 
         Args:
             area: One of `AREAS`.
             tried: What was broken, in a few words.
-            happened: What the reader gets, in a few words; the same in every run and on every
+            happened: What the reader gets, in a few words that hold in every run and on every
                 machine.
-            cases: How often it was tried. The test has made sure of what happened in each case, and
-                that nothing half-written stayed.
+            cases: How often it was tried. The test has checked what happened in each case, and
+                that no half-written file remained.
         """
         assert area in AREAS
         row = {"area": area, "tried": tried, "happened": happened, "cases": cases}
         self.rows.append(row)
         assert self.recording or row in self.recorded, (
-            f"book/results/faults.json does not say {row}; run make faults."
+            f"book/results/faults.json does not contain {row}; run make faults."
         )
 
     def save(self):
@@ -45,7 +45,10 @@ class Table:
 
     def lines(self):
         """Return the table as lines of text."""
-        widths = [max(len(str(row[name])) for row in self.rows) for name in ("area", "tried")]
+        area, tried = (max(len(row[name]) for row in self.rows) for name in ("area", "tried"))
         for row in sorted(self.rows, key=lambda row: AREAS.index(row["area"])):
-            yield f"{row['area']:{widths[0]}}  {row['tried']:{widths[1]}}  {row['cases']:4}  {row['happened']}"
-        yield f"{sum(row['cases'] for row in self.rows)} cases in {len(self.rows)} rows; nothing half-written stayed"
+            yield (
+                f"{row['area']:{area}}  {row['tried']:{tried}}  {row['cases']:4}  {row['happened']}"
+            )
+        cases = sum(row["cases"] for row in self.rows)
+        yield f"{cases} cases in {len(self.rows)} rows; no half-written file remained"

@@ -1,6 +1,7 @@
-"""Small videos as other programs than OpenCV write them, and what a player shows of each. Written with PyAV, by FFmpeg.
+"""Small videos as programs other than OpenCV write them, by FFmpeg through PyAV.
 
-The frames tell their numbers (see `conftest.draw_numbers`), stretched over the picture that is shown. A white bar is at its
+The frames show their numbers (see `conftest.draw_numbers`), stretched over the shown frame. A white
+bar is at its
 top, and another one, the number of clip 255, at its bottom, so that one sees where it ends.
 """
 
@@ -115,7 +116,7 @@ def trimmed(path, codec="libx264", first=41, n_frames=50):
 
 
 def dark(path, codec="mpeg2video", level=0, n_dark=25, size=(240, 320)):
-    """Begin with the noise of a sensor in the dark (level 0) or before a white card (255), at a constant bit rate."""
+    """Begin with sensor noise in the dark (level 0) or of a white card (255), at one bit rate."""
     rng = np.random.default_rng(0)
     noise = [level ^ rng.integers(0, 2, (*size, 3), dtype=np.uint8) for _ in range(n_dark)]
     rate = {"b": "3M", "minrate": "3M", "maxrate": "3M", "bufsize": "3M"}
@@ -138,7 +139,7 @@ def anamorphic(
 
 
 def rotated(path, degrees=90, codec="libx264", shown=(160, 96), aspect=Fraction(1), n_frames=25):
-    """Note how the camera was held, instead of turning the picture; with `aspect`, the stored pixels are not square."""
+    """Store the rotation instead of rotating the frames; `aspect` makes the pixels not square."""
     images = [np.rot90(draw(i, shown), -degrees // 90) for i in range(n_frames)]
     write(
         path, codec, [np.ascontiguousarray(image) for image in images], turn=degrees, aspect=aspect

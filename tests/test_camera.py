@@ -58,14 +58,14 @@ def test_a_recording_can_be_read(colab, tmp_path):
     finally:
         browser.close()
     playback = Playback(path)
-    frames = [playback.picture() for _ in playback]
+    frames = [playback.frame() for _ in playback]
     print(
-        f"{playback.count} frames of {playback.size} in {playback.length:.2f} s, "
+        f"{playback.n_frames} frames of {playback.size} in {playback.length:.2f} s, "
         f"{path.stat().st_size} bytes; notes: {playback.notes}"
     )
     assert n_elements == 0, "elements are left on the page"
     # On a busy machine, the browser sends the test image late and less often.
-    assert 0.3 < playback.length < 4 and playback.count > 2 and playback.notes == []
+    assert 0.3 < playback.length < 4 and playback.n_frames > 2 and playback.notes == []
     # The test image is green, and shows a running clock.
     assert all(frame[..., 1].mean() > frame[..., 0].mean() for frame in frames)
     assert abs(frames[0].astype(int) - frames[-1]).max() > 50

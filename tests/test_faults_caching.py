@@ -38,7 +38,10 @@ def fill(folder, files, sizes):
     reads = cache.FrameCache(folder, **sizes)
     print(hashlib.sha256(b"".join(reads.read(file, 1) for file in files)).hexdigest())
 
-cache.open = lambda path, mode, **options: SlowFile(path, "w") if mode == "wb" else open(path, mode, **options)
+def open_slowly(path, mode, **options):
+    return SlowFile(path, "w") if mode == "wb" else open(path, mode, **options)
+
+cache.open = open_slowly
 """
 
 
@@ -65,7 +68,7 @@ def expect_right(files, *caches, **choice):
 
 
 def expect_completed(folder, files):
-    """Assert that filling a cache again completes it, that it gives the right frames and that no draft stays."""
+    """Assert that filling a cache again completes it, with the right frames and no leftovers."""
     expect_right(files, FrameCache(folder, **SIZES), FrameCache(folder, **SIZES), **SIZES, seed=1)
     assert len(contents(folder)) == len(files) and not temp_files(folder)
 
@@ -184,7 +187,7 @@ def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
                 expect_right(files, reads, **SIZES, seed=1)
         way_out = "free some space, choose another folder, or raise start_step."
         assert str(caught.value).endswith(
-            f"No space is left for the cache in {reads.folder}: {way_out}"
+            f"No space is left for the cache in {reads.folder}; {way_out}"
         )
         assert (
             reads.folder.parent == folder

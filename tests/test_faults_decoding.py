@@ -1,4 +1,4 @@
-"""What is broken in a video file, and what comes of reading it: rows of the table in `faults.py`."""
+"""Faults injected into video files, and the results of reading them: rows of `faults.Table`."""
 
 import io
 import json
@@ -68,7 +68,7 @@ SAMPLING = {
 
 
 def read_apart(paths, size=(180, 240)):
-    """Read clips in a program of its own; return what it tells of each. A crash or a hang fails with the clip's path."""
+    """Read clips in a separate process; return its report. A crash or hang names the clip."""
     job = json.dumps([size, [str(path) for path in paths]])
     program = subprocess.Popen(
         [sys.executable, "-c", READ],
@@ -91,12 +91,12 @@ def read_apart(paths, size=(180, 240)):
 
 
 def expect_frames_or_error(paths, size=(180, 240)):
-    """Assert that each clip gives frames, none of them dark or of one colour, or an error that names it; count the former."""
+    """Assert that each clip gives good frames or an error that names it; count the former."""
     read = 0
     for path, told in zip(paths, read_apart(paths, size), strict=True):
         if "error" in told:
             told = told["error"]
-            assert told.startswith(f"{path} ") and "anew" in told and "\n" not in told, told
+            assert told.startswith(f"{path} ") and "again" in told and "\n" not in told, told
         else:
             assert (told["shape"], told["dtype"]) == ([10, *size, 3], "uint8"), (path, told)
             assert told["spread"] > 4 and told["brightest"] > 60, (path, told)
@@ -113,7 +113,7 @@ def expect_errors(paths):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The bytes of three puppets' clips, as they are drawn and as changes to key frames, which is how UCF101 is coded."""
+    """The bytes of three puppets' clips, as Motion JPEG and with key frames, as in UCF101."""
     folder = tmp_path_factory.mktemp("whole")
     paths = []
     for group, class_name in enumerate(("PickUp", "SitDown", "WalkLeft"), start=1):
@@ -273,7 +273,7 @@ def as_png(image):
 
 
 def as_jpeg(image, sampling="444"):
-    """Return an image as JPEG, with colours at all pixels ("444"), at some ("422", "420", "411"), or "grey"."""
+    """Return an image as JPEG with a chroma subsampling ("444", "422", "420", "411") or "grey"."""
     if sampling == "grey":
         image, how = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), ()
     else:
@@ -348,7 +348,7 @@ def test_unusual_clips_are_read(tmp_path, fault, tried, sizes, n_frames):
 
 
 def vary_frame_rate(path):
-    """Make the second half of an MP4's frames last half as long: its box "stts" gets a second entry."""
+    """Halve the duration of the second half of an MP4's frames by an entry in its box "stts"."""
     content = path.read_bytes()
     place = content.rindex(b"stts") + 4
     count, duration = struct.unpack_from(">2I", content, place + 8)
@@ -361,7 +361,7 @@ def vary_frame_rate(path):
 
 
 def write_varying(tmp_path):
-    """Write videos of 60 frames that tell their numbers, some of which are shown for longer than others; return their paths."""
+    """Write videos of 60 numbered frames with varying durations; return their paths."""
     images = [draw_numbers(frame) for frame in range(60)]
     by_itself, changes = (
         write_video(tmp_path / "itself.avi", 60),
@@ -476,7 +476,7 @@ def test_reading_stops_at_the_first_clip_that_cannot_be_read(split, tmp_path, fa
     for make, cache, training in cases:
         # TensorFlow puts its own words before and after.
         with pytest.raises(
-            (VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*anew"
+            (VideoReadError, tf.errors.OpError), match=f"{split}/({'|'.join(UNREADABLE)}) .*again"
         ):
             list(make(split, training=training, cache=cache, **SIZES))
     fault(

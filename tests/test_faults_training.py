@@ -25,12 +25,15 @@ def build(num_classes, n_frames, height, width, conv, subtract_mean):
     inputs = keras.Input((n_frames, height, width, 3), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.ReLU()(layers.BatchNorm()(layers.Conv2Plus1D(8, (3, 3, 3), "same")(x)))
-    return keras.Model(inputs, keras.layers.Dense(num_classes)(keras.layers.GlobalAveragePooling3D()(x)))
+    x = keras.layers.GlobalAveragePooling3D()(x)
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(x))
 
 recipes.NETWORKS["small_resnet"] = build
-recipes.RECIPES["plain"] = recipes.Recipe(learning_rate=0.003, weight_decay=0.05, label_smoothing=0.1, augment=True)
+options = dict(weight_decay=0.05, label_smoothing=0.1, augment=True)
+recipes.RECIPES["plain"] = recipes.Recipe(learning_rate=0.003, **options)
 splits = {"train": 4, "val": 2, "test": 2}
-run = settings.Settings("ucf101", "short", 5, 24, EPOCHS, zip=ZIP, num_classes=2, splits=splits, n_frames=4, batch_size=3)
+options = dict(zip=ZIP, num_classes=2, splits=splits, n_frames=4, batch_size=3)
+run = settings.Settings("ucf101", "short", 5, 24, EPOCHS, **options)
 training.current = lambda: run
 sys.exit(training.main(sys.argv[1:]))
 """
@@ -65,7 +68,7 @@ def start(tmp_path, puppet_zip):
 
 
 def outcome(folder):
-    """Return weights and optimiser of the last model, those of the best one, and what the record says."""
+    """Return weights and optimiser of the latest model, the best weights, and the record."""
     [last], [best] = folder.glob("runs/*/*/last.keras"), folder.glob("runs/*/*/best.keras")
     models = [keras.models.load_model(file) for file in (last, best)]
     values = [

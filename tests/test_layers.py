@@ -33,9 +33,9 @@ LAYERS = {
     "project": lambda: Project(5),
     "resize": lambda: ResizeVideo(4, 5),
     "resize by other than half": lambda: ResizeVideo(3, 4),
-    "over frames": lambda: VideoConv(5, (1, 3, 3), strides=(2, 2, 1), padding="same"),
-    "over time": lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)),
-    "over both": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same"),
+    "spatial": lambda: VideoConv(5, (1, 3, 3), strides=(2, 2, 1), padding="same"),
+    "temporal": lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)),
+    "spatial and temporal": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same"),
     "batch norm": lambda: BatchNorm(),
     "layer norm": lambda: LayerNorm(),
     "subtract mean": lambda: SubtractMean(),
@@ -65,36 +65,31 @@ def test_layer_saves_and_loads_with_the_same_output(make, tmp_path):
         VideoConv,
     ],
 )
-def test_saved_networks_name_layers_as_they_always_did(kind):
+def test_layers_keep_their_names_in_saved_networks(kind):
     assert keras.saving.get_registered_name(kind) == f"helpers>{kind.__name__}"
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
-def test_layer_announces_the_shape_that_it_gives(make):
+def test_layer_computes_the_shape_of_its_output(make):
     layer = make()
     assert tuple(layer(VIDEO).shape) == tuple(layer.compute_output_shape(VIDEO.shape))
 
 
 def gradients(layer, video, seed=1):
-    """Return what a layer gives in training, and the gradients of a random weighting of it."""
+    """Return a layer's output in training, and the gradients of a random weighting of it."""
     video = tf.constant(video)
+    is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
     with tf.GradientTape() as tape:
         tape.watch(video)
-        out = (
-            layer(video, training=True)
-            if isinstance(layer, keras.layers.BatchNormalization)
-            else layer(video)
-        )
-        loss = tf.reduce_sum(
-            out * np.random.default_rng(seed).normal(size=out.shape).astype(np.float32)
-        )
-    return [
-        np.array(value) for value in (out, *tape.gradient(loss, [video, *layer.trainable_weights]))
-    ]
+        output = layer(video, training=True) if is_batch_norm else layer(video)
+        weights = np.random.default_rng(seed).normal(size=output.shape).astype(np.float32)
+        loss = tf.reduce_sum(output * weights)
+    values = tape.gradient(loss, [video, *layer.trainable_weights])
+    return [np.array(value) for value in (output, *values)]
 
 
 def expect_same_function(ours, kerass, video):
-    """Assert that two layers give the same outputs, gradients and moving averages from the same weights."""
+    """Assert that with equal weights, two layers have equal outputs, gradients and averages."""
     for layer in (ours, kerass):
         layer.build(video.shape)
     rng = np.random.default_rng(2)
@@ -120,11 +115,9 @@ CONVOLUTIONS = list(
 
 @pytest.mark.parametrize("kernel_size, strides, padding, use_bias", CONVOLUTIONS)
 def test_video_convolution_is_keras_3d_convolution(kernel_size, strides, padding, use_bias):
-    choice = {"strides": strides, "padding": padding, "use_bias": use_bias}
-    ours, kerass = (
-        VideoConv(5, kernel_size, **choice),
-        keras.layers.Conv3D(5, kernel_size, **choice),
-    )
+    options = {"strides": strides, "padding": padding, "use_bias": use_bias}
+    ours = VideoConv(5, kernel_size, **options)
+    kerass = keras.layers.Conv3D(5, kernel_size, **options)
     expect_same_function(ours, kerass, VIDEO)
     assert ours(VIDEO).shape == kerass(VIDEO).shape == ours.compute_output_shape(VIDEO.shape)
 
@@ -160,9 +153,8 @@ ARGUMENTS = [
     (LayerNorm, "LayerNormalization", {"center": False}),
     (LayerNorm, "LayerNormalization", {"rms_scaling": True}),
 ]
-if (
-    "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters
-):  # up to Keras 3.13
+# Keras has renorm from 3.14 on.
+if "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:
     ARGUMENTS = [(*layers, given) for *layers, given in ARGUMENTS if "renorm" not in given]
 
 
@@ -172,22 +164,22 @@ if (
     ARGUMENTS,
     ids=[f"{kerass}, {given}" for _, kerass, given in ARGUMENTS],
 )
-def test_arguments_do_what_they_do_in_keras_own(ours, kerass, arguments):
+def test_arguments_have_the_effect_that_they_have_in_keras(ours, kerass, arguments):
     video = VIDEO.astype(arguments.get("dtype", "float32"))
     expect_same_function(ours(**arguments), getattr(keras.layers, kerass)(**arguments), video)
 
 
 @pytest.mark.parametrize("kernel_size", [(1, 3, 3), (3, 1, 1)])
 def test_groups_and_channels_first_are_left_to_keras(kernel_size, monkeypatch):
-    # TensorFlow has neither on a CPU.
+    # TensorFlow can't compute either on a CPU.
     monkeypatch.setattr(keras.layers.Conv3D, "call", lambda self, video: "Keras's own")
-    for choice in ({"groups": 2}, {"data_format": "channels_first"}):
-        layer = VideoConv(6, kernel_size, **choice)
+    for options in ({"groups": 2}, {"data_format": "channels_first"}):
+        layer = VideoConv(6, kernel_size, **options)
         layer.build(VIDEO.shape)
         assert layer.call(VIDEO) == "Keras's own"
 
 
-def test_videos_have_their_channels_last_whatever_the_global_format():
+def test_channels_are_last_under_any_global_format():
     layers = (
         ResizeVideo(4, 5),
         ResizeVideo(3, 4),
@@ -203,7 +195,7 @@ def test_videos_have_their_channels_last_whatever_the_global_format():
         keras.backend.set_image_data_format(before)
 
 
-def test_batch_norm_leaves_out_what_is_masked():
+def test_batch_norm_ignores_masked_frames():
     mask = np.arange(6) < [[4], [6]]
     mask = np.broadcast_to(mask[..., None, None], VIDEO.shape[:-1])
     ours, kerass = BatchNorm(), keras.layers.BatchNormalization()
@@ -212,8 +204,8 @@ def test_batch_norm_leaves_out_what_is_masked():
     np.testing.assert_allclose(ours.moving_mean, kerass.moving_mean, rtol=1e-5)
 
 
-def test_means_lose_nothing_where_matrix_products_are_rounded(monkeypatch):
-    """GPUs round what goes into matrix products to 10 bits after the point (TF32), unless told otherwise."""
+def test_layer_norm_is_exact_if_matrix_products_are_rounded(monkeypatch):
+    """By default, GPUs round the factors of matrix products to 10 bits after the point (TF32)."""
 
     def rounded(x):
         mantissa, exponent = np.frexp(np.array(x))
@@ -229,7 +221,7 @@ def test_means_lose_nothing_where_matrix_products_are_rounded(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(4, 5), (3, 4)])
-def test_whole_numbers_are_resized_like_others(size):
+def test_integers_are_resized_like_floats(size):
     video = (VIDEO * 255).astype(np.uint8)
     np.testing.assert_allclose(
         np.array(ResizeVideo(*size)(video)),
@@ -239,7 +231,7 @@ def test_whole_numbers_are_resized_like_others(size):
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
-def test_layer_is_made_anew_in_its_own_precision(make):
+def test_layer_keeps_its_precision_when_it_is_created_from_its_configuration(make):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -250,18 +242,17 @@ def test_layer_is_made_anew_in_its_own_precision(make):
     for layer in (mixed, copy):
         layer.build(VIDEO.shape)
     copy.set_weights(mixed.get_weights())
-    assert {
-        each.compute_dtype
-        for each in copy._flatten_layers()
-        if not isinstance(each, keras.layers.InputLayer)
-    } == {"bfloat16"}
+    parts = [
+        part for part in copy._flatten_layers() if not isinstance(part, keras.layers.InputLayer)
+    ]
+    assert {part.compute_dtype for part in parts} == {"bfloat16"}
     np.testing.assert_array_equal(
         np.array(copy(VIDEO), np.float32), np.array(mixed(VIDEO), np.float32)
     )
 
 
 @pytest.mark.parametrize("shift", [0, 3])
-def test_normalisations_are_keras_own(shift):
+def test_normalisations_compute_what_keras_computes(shift):
     video = VIDEO + shift
     expect_same_function(
         BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9), video
@@ -269,7 +260,7 @@ def test_normalisations_are_keras_own(shift):
     expect_same_function(LayerNorm(), keras.layers.LayerNormalization(), video)
 
 
-def test_normalisations_mind_their_epsilon():
+def test_normalisations_use_their_epsilon():
     expect_same_function(
         BatchNorm(epsilon=0.5), keras.layers.BatchNormalization(epsilon=0.5), VIDEO
     )
@@ -284,27 +275,23 @@ def test_batch_norm_is_keras_own_under_other_backends(monkeypatch):
     expect_same_function(ours, kerass, VIDEO)
 
 
-def test_the_networks_batch_norm_moves_a_tenth_of_the_way_in_a_step():
+def test_moving_averages_move_by_a_tenth_in_a_step():
     layer = batch_norm()
     layer(np.full((2, 3, 4, 4, 1), 50, np.float32), training=True)
-    assert float(layer.moving_mean[0]) == pytest.approx(5) and float(
-        layer.moving_variance[0]
-    ) == pytest.approx(0.9)
+    assert float(layer.moving_mean[0]) == pytest.approx(5)
+    assert float(layer.moving_variance[0]) == pytest.approx(0.9)
 
 
 def operations(layer, **kwargs):
-    """Return what kinds of operations TensorFlow computes a layer with."""
+    """Return the types of the TensorFlow operations that compute a layer."""
     layer.build(VIDEO.shape)
-    graph = (
-        tf.function(lambda video: layer(video, **kwargs))
-        .get_concrete_function(tf.constant(VIDEO))
-        .graph
-    )
+    function = tf.function(lambda video: layer(video, **kwargs))
+    graph = function.get_concrete_function(tf.constant(VIDEO)).graph
     return {operation.type for operation in graph.get_operations()}
 
 
 @pytest.mark.parametrize(
-    "make, quick, slow",
+    "make, fast, slow",
     [
         (lambda: VideoConv(5, (1, 3, 3), strides=(1, 2, 2), padding="same"), "Conv2D", "Conv3D"),
         (lambda: VideoConv(5, (1, 1, 1), strides=(2, 2, 2), padding="same"), "Conv2D", "Conv3D"),
@@ -312,18 +299,18 @@ def operations(layer, **kwargs):
         (lambda: ResizeVideo(4, 5), "AvgPool3D", "ResizeBilinear"),
     ],
 )
-def test_layers_are_computed_in_the_quicker_way(make, quick, slow):
-    assert {quick, slow} & operations(make()) == {quick}
+def test_layers_use_the_faster_operation(make, fast, slow):
+    assert {fast, slow} & operations(make()) == {fast}
 
 
 def test_batch_norm_is_one_operation_in_training():
     assert "FusedBatchNormV3" in operations(BatchNorm(), training=True)
     assert "FusedBatchNormV3" not in operations(keras.layers.BatchNormalization(), training=True), (
-        "else there is no need for ours"
+        "our layer would be superfluous"
     )
 
 
-def test_frozen_batch_norm_uses_its_averages():
+def test_frozen_batch_norm_uses_its_moving_averages():
     layer = BatchNorm()
     layer.build(VIDEO.shape)
     layer.trainable = False
@@ -337,13 +324,13 @@ def test_frozen_batch_norm_uses_its_averages():
 
 def test_2plus1d_is_space_then_time():
     layer = Conv2Plus1D(5, (3, 3, 3), "same")
-    out = np.array(layer(VIDEO))
+    output = np.array(layer(VIDEO))
     spatial, temporal = layer.seq.layers
-    np.testing.assert_allclose(out, np.array(temporal(spatial(VIDEO))), atol=1e-6)
+    np.testing.assert_allclose(output, np.array(temporal(spatial(VIDEO))), atol=1e-6)
     assert spatial.kernel_size == (1, 3, 3) and temporal.kernel_size == (3, 1, 1)
 
 
-def test_paper_block_bends_between_space_and_time():
+def test_paper_convolution_is_nonlinear_between_space_and_time():
     names = [
         type(layer).__name__
         for layer in Conv2Plus1D(5, (3, 3, 3), "same", normalized=True).seq.layers
@@ -359,7 +346,7 @@ def test_normalized_convolution_has_no_biases():
     )
 
 
-def test_kernel_of_three_reaches_one_frame_each_way():
+def test_kernel_of_three_reaches_one_frame_in_each_direction():
     layer = Conv2Plus1D(5, (3, 3, 3), "same")
     altered = VIDEO.copy()
     altered[:, 2] += 1
@@ -367,7 +354,7 @@ def test_kernel_of_three_reaches_one_frame_each_way():
     assert np.flatnonzero(change > 1e-6).tolist() == [1, 2, 3]
 
 
-def test_2d_main_branch_sees_each_frame_by_itself():
+def test_2d_main_branch_processes_each_frame_on_its_own():
     layer = ResidualMain(5, (3, 3, 3), conv="2d")
     altered = VIDEO.copy()
     altered[:, 2] += 1
@@ -385,7 +372,7 @@ def test_resize_video_is_resizing_each_frame(size):
 
 
 @pytest.mark.parametrize("filters, projected", [(4, False), (6, True)])
-def test_residual_block_projects_only_where_channels_differ(filters, projected):
+def test_residual_block_projects_only_if_channels_differ(filters, projected):
     inputs = keras.Input(VIDEO.shape[1:])
     model = keras.Model(inputs, add_residual_block(inputs, filters, (3, 3, 3)))
     assert model.output_shape == (None, 6, 8, 10, filters)
@@ -401,7 +388,7 @@ def test_residual_block_adds_its_input():
     )
 
 
-def test_what_stands_still_is_subtracted():
+def test_static_background_is_subtracted():
     still = np.repeat(VIDEO[:, :1], 6, axis=1)
     np.testing.assert_allclose(np.array(SubtractMean()(still)), 0, atol=1e-6)
     np.testing.assert_allclose(
@@ -409,6 +396,6 @@ def test_what_stands_still_is_subtracted():
     )
 
 
-def test_unknown_convolution_is_named():
+def test_error_names_an_unknown_convolution():
     with pytest.raises(ValueError, match="4d"):
         ResidualMain(5, (3, 3, 3), conv="4d")

@@ -1,4 +1,4 @@
-"""The committed notebooks: pairs that agree, cells that ran, outputs that are compared. nbval runs them; see the Makefile."""
+"""The committed notebooks: pairs that agree, cells that ran, outputs that nbval compares."""
 
 import pathlib
 import re
@@ -69,7 +69,7 @@ def test_no_cell_shows_an_error_or_a_warning(source):
 
 @every_chapter
 def test_no_cell_shows_a_bare_object(source):
-    # Such as <matplotlib.legend.Legend at 0x7f22c1d19bd0>: nothing to a reader, and another one in each run.
+    # Such as <matplotlib.legend.Legend at 0x7f22c1d19bd0>: useless, and different in each run.
     for cell in code_cells(notebook_of(source)):
         for output in cell.outputs:
             if set(output.get("data", {})) == {"text/plain"}:
@@ -152,7 +152,7 @@ def test_what_a_chapter_cites_is_among_the_references(source):
 
 @every_chapter
 def test_no_result_is_typed_into_prose(source):
-    # Numbers of the text are sizes and formulas; a share or a score stands in an output. Questions may invent some.
+    # Prose contains sizes and formulas; results stand in outputs. Questions may invent some.
     for cell in notebook_of(source).cells:
         if cell.cell_type == "markdown" and "## Check yourself" not in cell.source:
             assert not re.search(

@@ -1,4 +1,4 @@
-"""Videos that FFmpeg wrote, as phones, cameras and editors do, are read as a player shows them: see `other_programs`."""
+"""Videos from FFmpeg, as phones, cameras and editors write them, are read as players show them."""
 
 import subprocess
 from fractions import Fraction
@@ -89,7 +89,7 @@ def test_the_picture_is_not_squeezed(shown):
 
 def test_a_frame_is_shown_at_its_second(shown):
     playback, told = Playback(shown.path), []
-    seconds = [second for second in playback if told.append(playback.picture()) is None]
+    seconds = [second for second in playback if told.append(playback.frame()) is None]
     assert numbers(told) == shown.numbers
     np.testing.assert_allclose(seconds, shown.seconds, atol=0.002)
     assert playback.length == pytest.approx(shown.seconds[-1] + 1 / other_programs.FPS, abs=0.1)
@@ -101,7 +101,7 @@ def test_a_whole_video_is_read_as_one_clip(shown):
     playback = Playback(shown.path)
     assert len(list(playback)) == len(shown.numbers)
     height, width = shown.size
-    frames = playback.read(len(shown.numbers), (64, round(64 * width / height)))
+    frames = playback.read_all(len(shown.numbers), (64, round(64 * width / height)))
     assert numbers(frames) == shown.numbers
 
 
@@ -148,7 +148,7 @@ def test_a_codec_without_a_decoder_is_named(tmp_path, suffix, read):
     ],
 )
 def test_interlaced_frames_are_not_garbage(tmp_path, name, codec, options):
-    """OpenCV from 4.13 on doesn't convert them, says that it did, and gives whatever was in its memory."""
+    """OpenCV from 4.13 on fails to convert them silently, and returns leftover memory."""
     shown = plain(tmp_path / name, codec, n_frames=10, size=(576, 720), options=options)
     try:
         frames = video.frames_from_video_file(shown.path, 10, (64, 80), frame_step=1, start=0)
@@ -171,4 +171,4 @@ def test_a_prediction_and_its_copy_are_not_squeezed(tmp_path):
     predict.annotate(prediction, shown.path, tmp_path / "copy.mp4")
     frames = Playback(tmp_path / "copy.mp4")
     next(iter(frames))
-    assert abs(np.array(frames.picture().shape[:2]) - shown.size).max() <= 1
+    assert abs(np.array(frames.frame().shape[:2]) - shown.size).max() <= 1

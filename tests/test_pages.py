@@ -23,7 +23,7 @@ def stale():
     root, page = BOOK.parents[1], BOOK / "book" / "index.html"
     sources = [
         file
-        for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/*.*")
+        for pattern in ("book/**/*", "notebooks/*.ipynb", "helpers/**/*.*")
         for file in root.glob(pattern)
     ]
     return page.exists() and page.stat().st_mtime < max(file.stat().st_mtime for file in sources)
@@ -89,7 +89,8 @@ function worst(doc, view) {
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/probe":
-            return super().do_GET()
+            super().do_GET()
+            return
         pages = [
             f"/{page.relative_to(BOOK)}"
             for folder in ("book", "notebooks")
@@ -169,3 +170,34 @@ def test_results_stand_in_a_table():
 
 def test_dark_pages_are_dark(seen):
     assert all(result["dark_paper"] != result["light_paper"] for result in seen.values())
+
+
+def test_pages_load_nothing_from_another_server():
+    """Neither scripts nor styles, images and frames: formulas, above all, are MathML."""
+    formulas = 0
+    for page in BOOK.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        formulas += text.count("<math ")
+        for tag in re.findall(r"<(?:script|link|img|iframe|video|source)\b[^>]*>", text):
+            if 'rel="canonical"' not in tag:
+                assert not re.search(r'(?:src|href)="(?:https?:)?//', tag), f"{page.name}: {tag}"
+        # Sphinx marks pages with this class, whichever renderer writes their formulas.
+        scripts = text.replace("mathjax_ignore", "")
+        assert not re.search(r"mathjax|\bcdn\.|jsdelivr|googleapis", scripts, re.I), page.name
+    assert formulas > 20
+
+
+def test_links_within_the_book_lead_to_a_page_and_a_heading():
+    """Also those in the outputs of cells, which Sphinx does not check."""
+    texts = {page: page.read_text(encoding="utf-8") for page in BOOK.rglob("*.html")}
+    names = {page: set(re.findall(r'\b(?:id|name)="([^"]+)"', texts[page])) for page in texts}
+    broken = []
+    for page, text in texts.items():
+        for link in re.findall(r'<a\b[^>]*\bhref="([^":]+)"', text):
+            path, _, anchor = html.unescape(link).partition("#")
+            target = (page.parent / path).resolve() if path else page
+            is_source = target.suffix in (".md", ".ipynb") and "_sources" not in target.parts
+            found = target.exists() and not is_source
+            if not found or (anchor and target in names and anchor not in names[target]):
+                broken.append(f"{page.name}: {link}")
+    assert broken == []

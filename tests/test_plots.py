@@ -216,9 +216,10 @@ def test_network_diagram_has_a_shortcut_for_each_block_and_every_shape(build):
 
 
 def test_convolutions_diagram_fills_what_an_output_sees():
-    filled = []
-    for axis in diagrams.draw_convolutions().axes:
-        filled.append(sum(patch.get_facecolor()[:3] != (1, 1, 1) for patch in axis.patches))
+    filled = [
+        sum(patch.get_facecolor()[:3] != (1, 1, 1) for patch in axis.patches)
+        for axis in diagrams.draw_convolutions().axes
+    ]
     assert filled == [9, 27, 9, 3]
 
 

@@ -1,4 +1,4 @@
-"""The drawn data set: a real ZIP, the same each time, whose pairs only time can tell apart."""
+"""The drawn data set: a reproducible ZIP, whose pairs of actions only time distinguishes."""
 
 import itertools
 import zipfile
@@ -17,7 +17,7 @@ SIZE = (puppets.HEIGHT, puppets.WIDTH)
 
 @pytest.fixture(scope="module")
 def clips(puppet_zip, tmp_path_factory):
-    """Return a function from class, group and clip to the path of its file."""
+    """Return a function from class, group and clip to the path of the extracted file."""
     folder = tmp_path_factory.mktemp("clips")
 
     def extract(class_name, group, clip):
@@ -58,9 +58,8 @@ def test_the_seed_decides_every_byte(tmp_path):
             members.append({info.CRC for info in file.infolist()})
     assert other != one and not members[0] & members[1]
     with zipfile.ZipFile(tmp_path / "one.zip") as file:
-        assert {info.date_time[0] for info in file.infolist()} == {
-            2012
-        }  # no member tells when it was drawn
+        # No member has the date on which it was drawn.
+        assert {info.date_time[0] for info in file.infolist()} == {2012}
 
 
 def test_an_unchanged_zip_is_not_drawn_again_and_a_stale_one_is(tmp_path, monkeypatch):
@@ -82,13 +81,13 @@ def test_an_unchanged_zip_is_not_drawn_again_and_a_stale_one_is(tmp_path, monkey
     assert pairs_drawn(groups=1, clips=2, seed=1) == 10
     path.write_text("no ZIP")
     assert pairs_drawn(groups=1, clips=2, seed=1) == 10
-    monkeypatch.setattr(puppets.cv2, "__version__", "of another day")
+    monkeypatch.setattr(puppets.cv2, "__version__", "another version")
     assert pairs_drawn(groups=1, clips=2, seed=1) == 10
 
 
 @pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)
 @pytest.mark.parametrize("group, clip", [(1, 1), (3, 2)])
-def test_a_pairs_clips_are_each_other_backwards_after_decoding(clips, pair, group, clip):
+def test_decoded_clips_of_a_pair_are_each_others_reverse(clips, pair, group, clip):
     forwards, backwards = (decode_all(clips(class_name, group, clip)) for class_name in pair)
     assert len(forwards) % 2 == 0 and 50 <= len(forwards) <= 60 and forwards.shape[1:] == (*SIZE, 3)
     np.testing.assert_array_equal(forwards, backwards[::-1])
@@ -96,15 +95,15 @@ def test_a_pairs_clips_are_each_other_backwards_after_decoding(clips, pair, grou
 
 
 @pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)
-def test_a_pairs_clips_are_drawn_as_each_other_backwards(pair):
+def test_drawn_clips_of_a_pair_are_each_others_reverse(pair):
     one, other = (puppets.draw_clip(class_name, 1, 1) for class_name in pair)
     np.testing.assert_array_equal(one, other[::-1])
 
 
 @pytest.mark.parametrize("pair", puppets.PAIRS, ids="-".join)
 @pytest.mark.parametrize("n_frames, frame_step", [(10, 5), (10, 15), (4, 7), (2, 1)])
-def test_a_bag_of_frames_cannot_tell_a_pair_apart(clips, pair, n_frames, frame_step):
-    """Exactly so where frames span an even number, as with the book's settings."""
+def test_sampled_frames_of_a_pair_are_the_same_in_reverse_order(clips, pair, n_frames, frame_step):
+    """This holds if a sample spans an even number of frames, as with the book's settings."""
     for group in (1, 4):
         one, other = (
             frames_from_video_file(
@@ -126,7 +125,7 @@ def test_all_groups_of_a_class_differ_in_their_backdrops(pair_index):
         assert (np.abs(one.astype(int) - other).max(axis=2) > 8).mean() > 0.01
 
 
-def test_pairs_of_actions_share_no_backdrop_and_a_pairs_two_classes_share_theirs():
+def test_actions_of_a_pair_share_their_backdrops_and_pairs_do_not():
     corner = np.s_[0, :8, :8]
     first = {name: puppets.draw_clip(name, 1, 1)[corner].tobytes() for name in puppets.CLASSES}
     assert all(first[one] == first[other] for one, other in puppets.PAIRS)
@@ -139,33 +138,31 @@ def test_each_class_may_have_casts_of_its_own(tmp_path):
     for one, other in puppets.PAIRS:
         clips = [puppets.draw_clip(name, 1, 1, casts="class") for name in (one, other)]
         np.testing.assert_array_equal(clips[0], puppets.draw_clip(one, 1, 1))
-        assert (clips[0][0] != clips[1][-1]).any() and clips[0][corner].tobytes() != clips[1][
-            corner
-        ].tobytes()
-    with zipfile.ZipFile(
-        puppets.write_zip(tmp_path / "puppets.zip", groups=2, clips=1, casts="class")
-    ) as file:
+        assert (clips[0][0] != clips[1][-1]).any()
+        assert clips[0][corner].tobytes() != clips[1][corner].tobytes()
+    path = puppets.write_zip(tmp_path / "puppets.zip", groups=2, clips=1, casts="class")
+    with zipfile.ZipFile(path) as file:
         assert len(file.namelist()) == 20
         decoded = decode_all(file.extract("puppets/v_StandUp_g02_c01.avi", tmp_path))
     drawn = puppets.draw_clip("StandUp", 2, 1, casts="class")
     assert decoded.shape == drawn.shape and np.abs(decoded.astype(int) - drawn).mean() < 4
 
 
-def test_a_zip_with_other_casts_is_drawn_anew(tmp_path):
-    ways = [
+def test_a_zip_with_other_casts_is_drawn_again(tmp_path):
+    contents = [
         puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts=casts).read_bytes()
         for casts in ("pair", "class", "pair")
     ]
-    assert ways[0] == ways[2] != ways[1]
+    assert contents[0] == contents[2] != contents[1]
 
 
-def test_casts_that_there_are_not_are_refused(tmp_path):
-    with pytest.raises(ValueError, match='casts is "pair" or "class", not \'room\''):
+def test_an_invalid_value_of_casts_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='casts must be "pair" or "class", not \'room\''):
         puppets.write_zip(tmp_path / "puppets.zip", groups=1, clips=1, casts="room")
     assert not list(tmp_path.iterdir())
 
 
-def test_clips_of_a_group_share_the_room_but_not_the_take():
+def test_clips_of_a_group_share_the_room_and_differ_in_motion():
     one, other = puppets.draw_clip("RaiseArms", 2, 1), puppets.draw_clip("RaiseArms", 2, 2)
     length = min(len(one), len(other))
     assert (one[0, :, :8] == other[0, :, :8]).all()
@@ -176,9 +173,8 @@ def test_clips_of_a_group_share_the_room_but_not_the_take():
     "sizes",
     [{"groups": 0}, {"groups": 26}, {"clips": 0}, {"clips": 100}, {"groups": -1, "clips": -1}],
 )
-def test_sizes_that_cannot_be_drawn_are_refused(tmp_path, sizes):
-    with pytest.raises(
-        ValueError, match="^Puppets have 1 to 25 groups and 1 to 99 clips a group, not"
-    ):
+def test_too_few_or_too_many_groups_or_clips_are_refused(tmp_path, sizes):
+    message = "^groups must be from 1 to 25 and clips from 1 to 99, not"
+    with pytest.raises(ValueError, match=message):
         puppets.write_zip(tmp_path / "puppets.zip", **sizes)
     assert not list(tmp_path.iterdir())

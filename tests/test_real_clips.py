@@ -1,4 +1,4 @@
-"""The chapters once more, on a few real clips that come over HTTP. Needs UCF101_ZIP to be the path of UCF101's ZIP."""
+"""The chapters on a few real clips, served over HTTP. Needs a path in UCF101_ZIP."""
 
 import os
 import pathlib
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """An empty folder that the chapters share, as a reader's would be, and the server that they fetch from."""
+    """An empty folder that the chapters share, and the server that they download from."""
     with serve(ZIP) as server:
         yield tmp_path_factory.mktemp("real"), server
 

@@ -1,4 +1,4 @@
-"""What a recipe makes of a network: its weights, its loss and its optimiser."""
+"""A recipe's effect on a network: its initial weights, its loss and its optimiser."""
 
 import dataclasses
 
@@ -31,30 +31,25 @@ def crossentropies(targets):
 )
 def test_smoothing_spreads_its_share_over_all_classes(smoothing, targets):
     expected = crossentropies(np.array(targets))
-    np.testing.assert_allclose(
-        SmoothedCrossentropy(smoothing, reduction="none")(LABELS, LOGITS), expected, rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        SmoothedCrossentropy(smoothing)(LABELS, LOGITS), expected.mean(), rtol=1e-5
-    )
+    losses = SmoothedCrossentropy(smoothing, reduction="none")(LABELS, LOGITS)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    mean = SmoothedCrossentropy(smoothing)(LABELS, LOGITS)
+    np.testing.assert_allclose(mean, expected.mean(), rtol=1e-5)
 
 
-def test_saved_networks_name_the_loss_as_they_always_did():
+def test_loss_keeps_its_name_in_saved_networks():
     assert keras.saving.get_registered_name(SmoothedCrossentropy) == "helpers>SmoothedCrossentropy"
 
 
-def test_smoothing_comes_back_from_its_configuration():
+def test_loss_is_restored_from_its_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.3, name="mine")))
-    assert (
-        isinstance(loss, SmoothedCrossentropy)
-        and loss.label_smoothing == 0.3
-        and loss.name == "mine"
-    )
+    assert isinstance(loss, SmoothedCrossentropy)
+    assert loss.label_smoothing == 0.3 and loss.name == "mine"
     assert SmoothedCrossentropy().label_smoothing == 0
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_network_is_judged_by_the_recipes_loss(smoothing):
+def test_network_is_compiled_with_the_recipes_loss(smoothing):
     logits = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
     recipe = Recipe(label_smoothing=smoothing, cosine=False)
     losses = compile_model(logits, recipe).evaluate(LOGITS, LABELS, verbose=0, return_dict=True)
@@ -64,38 +59,39 @@ def test_network_is_judged_by_the_recipes_loss(smoothing):
 
 
 def decay(recipe):
-    """Return a recipe's network after a step without gradients from weights of one, and what each weight has lost, by path."""
+    """Set all weights to 1 and take a step without gradients.
+
+    Returns:
+        `(model, losses)`: the recipe's network, and how much each weight has lost, by its path.
+    """
     model = compile_model(build_model(recipe, SETTINGS), recipe, steps=20)
-    for variable in model.trainable_variables:
+    variables = model.trainable_variables
+    for variable in variables:
         variable.assign(keras.ops.ones_like(variable))
-    model.optimizer.apply(
-        [keras.ops.zeros_like(variable) for variable in model.trainable_variables],
-        model.trainable_variables,
-    )
-    lost = {
-        variable.path: 1 - np.asarray(variable).ravel()[0] for variable in model.trainable_variables
-    }
-    return model, lost
+    gradients = [keras.ops.zeros_like(variable) for variable in variables]
+    model.optimizer.apply(gradients, variables)
+    losses = {variable.path: 1 - np.asarray(variable).ravel()[0] for variable in variables}
+    return model, losses
 
 
 @pytest.mark.parametrize("network", recipes.NETWORKS)
-def test_kernels_decay_and_biases_and_normalisations_are_spared(network):
+def test_weight_decay_applies_to_kernels_but_not_to_biases_and_normalisations(network):
     recipe = Recipe(network, weight_decay=0.05, learning_rate=1e-2, cosine=False)
-    _, lost = decay(recipe)
-    for path, share in lost.items():
+    _, losses = decay(recipe)
+    for path, loss in losses.items():
         expected = 0.05 * 1e-2 if path.endswith("/kernel") else 0
-        assert share == pytest.approx(expected, abs=1e-7), path
-    kinds = {path.rsplit("/")[-1] for path in lost}
+        assert loss == pytest.approx(expected, abs=1e-7), path
+    kinds = {path.rsplit("/")[-1] for path in losses}
     assert kinds == {"kernel", "bias", "gamma", "beta"}
 
 
 def test_without_weight_decay_nothing_decays():
-    model, lost = decay(Recipe(cosine=False))
-    assert type(model.optimizer) is keras.optimizers.Adam and set(lost.values()) == {0}
+    model, losses = decay(Recipe(cosine=False))
+    assert type(model.optimizer) is keras.optimizers.Adam and set(losses.values()) == {0}
 
 
 @pytest.mark.parametrize("recipe", [Recipe(weight_decay=0.05), Recipe()])
-def test_optimiser_follows_the_recipes_rate(recipe):
+def test_optimiser_has_the_recipes_learning_rate(recipe):
     model = compile_model(keras.Sequential([keras.Input((3,))]), recipe, steps=50)
     rate = recipes.learning_rate_schedule(recipe, 50)
     model.optimizer.iterations.assign(3)
@@ -105,20 +101,21 @@ def test_optimiser_follows_the_recipes_rate(recipe):
 def test_learning_rate_rises_in_the_first_tenth_and_falls_along_a_cosine():
     rate = recipes.learning_rate_schedule(Recipe(learning_rate=1e-2), 200)
     rising, falling = np.arange(20), np.arange(20, 200)
-    np.testing.assert_allclose(
-        [rate(step) for step in rising], 1e-4 + (1e-2 - 1e-4) * rising / 20, rtol=1e-4
-    )
+    expected = 1e-4 + (1e-2 - 1e-4) * rising / 20
+    np.testing.assert_allclose([rate(step) for step in rising], expected, rtol=1e-4)
     expected = 1e-2 * (1 + np.cos(np.pi * (falling - 20) / 180)) / 2
     np.testing.assert_allclose([rate(step) for step in falling], expected, rtol=1e-3, atol=1e-7)
     assert recipes.learning_rate_schedule(Recipe(learning_rate=1e-2, cosine=False), None) == 1e-2
 
 
-def first_weights(recipe):
-    return build_model(recipe, SETTINGS).get_weights()
+def test_cosine_schedule_needs_the_number_of_steps():
+    with pytest.raises(ValueError, match="pass steps"):
+        recipes.learning_rate_schedule(Recipe(), None)
 
 
-def test_seed_decides_the_weights():
-    one, same, other = (first_weights(Recipe(seed=seed)) for seed in (1, 1, 2))
+def test_initial_weights_depend_on_the_seed():
+    models = (build_model(Recipe(seed=seed), SETTINGS) for seed in (1, 1, 2))
+    one, same, other = (model.get_weights() for model in models)
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -126,7 +123,7 @@ def test_seed_decides_the_weights():
 @pytest.mark.parametrize("subtract_mean", [False, True])
 @pytest.mark.parametrize("conv", ["2plus1d", "2d"])
 @pytest.mark.parametrize("network", recipes.NETWORKS)
-def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subtract_mean):
+def test_network_is_that_of_the_recipe_for_the_settings_clips(network, conv, subtract_mean):
     model = build_model(Recipe(network, conv, subtract_mean=subtract_mean), SETTINGS)
     same = recipes.NETWORKS[network](
         conv=conv, subtract_mean=subtract_mean, num_classes=3, n_frames=4, height=16, width=16
@@ -137,13 +134,13 @@ def test_network_is_the_recipes_and_takes_the_settings_clips(network, conv, subt
 
 
 @pytest.mark.parametrize("network", recipes.NETWORKS)
-def test_logits_are_precise_whatever_the_layers_compute_in(network):
+def test_logits_are_float32_in_mixed_precision(network):
     model = build_model(Recipe(network, mixed=True), SETTINGS)
     assert model.output.dtype == model.layers[-1].compute_dtype == "float32"
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
 
 
-def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():
+def test_precision_is_that_of_the_recipe_and_the_global_policy_does_not_change():
     before = keras.config.dtype_policy()
     assert build_model(Recipe(mixed=True), SETTINGS).get_layer("stem").compute_dtype == "bfloat16"
     assert build_model(Recipe(), SETTINGS).get_layer("stem").compute_dtype == "float32"
@@ -152,7 +149,7 @@ def test_precision_is_the_recipes_and_stays_as_it_was_elsewhere():
     assert keras.config.dtype_policy() == before
 
 
-def test_plain_recipe_has_no_ingredients_and_names_tell_what_differs():
+def test_plain_recipe_and_names():
     plain = {
         "cosine": True,
         "weight_decay": 0.0,
@@ -162,13 +159,14 @@ def test_plain_recipe_has_no_ingredients_and_names_tell_what_differs():
         "mixed": False,
         "seed": 0,
     }
-    assert plain.items() <= dataclasses.asdict(Recipe()).items() and RECIPES["plain"] == Recipe()
+    assert plain.items() <= dataclasses.asdict(Recipe()).items()
+    assert RECIPES["plain"] == Recipe()
     assert Recipe().name == "small_resnet-2plus1d-0.001-seed0"
     assert Recipe("tutorial", "3d", 1e-4, seed=2).name == "tutorial-3d-0.0001-seed2"
     assert Recipe().augmentation is None and Recipe(augment=True).augmentation is not None
 
 
-def test_recipes_are_fixed_for_a_recipe_is_the_key_of_its_runs():
+def test_recipes_are_immutable_and_can_be_keys_of_a_dictionary():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe().seed = 1
     assert {Recipe(): "run"}[Recipe()] == "run"

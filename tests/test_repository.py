@@ -19,7 +19,8 @@ import set_address
 
 SUPPORTS = ("atomic", "hashing")
 HOUSE = {
-    "data": "settings ucf101 clips puppets archive damage video cache augmentation batches pipeline",
+    "data": "settings ucf101 clips puppets archive damage video cache augmentation batches "
+    "pipeline",
     "networks": "counting layers models probabilities",
     "experiment": "recipes records checkpoints memory evaluation training",
     "application": "playback annotation predict camera export saliency",
@@ -40,8 +41,14 @@ def text_files():
     return [file for file in tracked() if file.suffix not in (".png", ".gif")]
 
 
+def _is_for_hints(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imports(module, nested=True):
+    """Yield the names that a module imports, except those that only type hints need."""
     tree = ast.parse(module.read_text())
+    tree.body = [node for node in tree.body if not _is_for_hints(node)]
     for node in ast.walk(tree) if nested else tree.body:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -138,7 +145,7 @@ def test_all_copies_of_the_address_agree():
 def test_one_command_sets_the_address_everywhere(tmp_path):
     for name in ("book", "notebooks"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("pyproject.toml", "README.md", "_config.yml"):
+    for name in ("pyproject.toml", "README.md", "_config.yml", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path)
     old = set_address.address().removeprefix("https://github.com/")
     set_address.set_address("https://github.com/somebody/something", tmp_path)
@@ -157,13 +164,72 @@ def test_no_file_tells_of_the_machine_it_was_made_on():
             assert not found, f"{file}: {found.group()}"
 
 
-def test_every_requirement_has_its_version():
-    def names(file):
-        lines = (ROOT / file).read_text().splitlines()
-        found = (re.match(r"[A-Za-z][\w.-]*", line) for line in lines)
-        return {match.group().lower().replace("_", "-") for match in found if match}
+def listed(file):
+    """Return the requirements in a file by name: `{"numpy": "numpy>=2.0.0", ...}`."""
+    lines = (ROOT / file).read_text().splitlines()
+    found = {re.match(r"[A-Za-z][\w.-]*", line): line for line in lines}
+    return {match.group().lower().replace("_", "-"): line for match, line in found.items() if match}
 
-    assert names("requirements.txt") <= names("constraints.txt")
+
+def test_every_requirement_has_its_version():
+    assert set(listed("requirements.txt")) <= set(listed("constraints.txt"))
+
+
+def test_requirements_and_pyproject_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = (ROOT / "requirements.txt").read_text()
+    section = section.split("# What the helpers need.")[1].split("\n\n")[0]
+    needed = [line for line in section.splitlines() if re.match(r"[a-z][\w-]*>=", line)]
+    opencv = [line for line in needed if line.startswith("opencv-python-headless>=")]
+    assert len(opencv) == 1
+    assert sorted(needed) == sorted([*project["dependencies"], *opencv])
+
+
+def test_requirements_name_what_the_book_is_made_of():
+    book = "jupyter-book nbval jupytext tensorflow keras einops opencv-python-headless"
+    assert {*book.split(), "remotezip", "seaborn", "matplotlib"} <= set(listed("requirements.txt"))
+
+
+def test_the_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_format_lint_and_types(command):
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
+
+
+# Keras calls these by name; what they take and return is Keras's.
+KERAS = {"build", "call", "compute_output_shape", "get_config"}
+
+
+def public_functions(tree):
+    """Yield the public functions of a module and the public methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node)
+        is_function = isinstance(node, ast.FunctionDef)
+        if is_function and not node.name.startswith(("_", "on_")) and node.name not in KERAS:
+            yield node
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_public_signatures_have_type_hints(module):
+    for function in public_functions(ast.parse(module.read_text())):
+        spec = function.args
+        named = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg]
+        missing = [
+            each.arg
+            for each in named
+            if each and each.annotation is None and each.arg not in ("self", "cls")
+        ]
+        assert not missing and function.returns is not None, f"{function.name}: {missing}"
 
 
 def pinned(file):

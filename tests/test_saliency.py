@@ -1,4 +1,4 @@
-"""Where a network finds its evidence: held against sums that can be done by hand, and evidence that was put there."""
+"""Attribution maps, compared with sums computed by hand and with attributions known beforehand."""
 
 import keras
 import numpy as np
@@ -39,7 +39,9 @@ def small():
 
 
 def watcher(colour, place, strides=(1, 1, 1), frames=(12, 16, 16)):
-    """Return a network of two logits: the first is the mean of a colour at a place and at some moments, after a strided convolution.
+    """Return a network with two logits, the first of which sees one position at some moments.
+
+    It is the mean of a colour there, after a strided convolution.
 
     Nothing but that place's pixels gets through; the second logit is always 0.
     """
@@ -175,7 +177,7 @@ def test_a_map_is_what_is_positive_of_the_evidence_and_the_predicted_class_is_th
 
 @pytest.mark.parametrize("layer", ["stage9", "logits", "stage3_block1_conv1", "frames"])
 def test_a_layer_that_is_no_cut_is_named(small, layer):
-    with pytest.raises(ValueError, match=f"small_resnet can't be cut at '{layer}': name a layer"):
+    with pytest.raises(ValueError, match=f"small_resnet can't be split at '{layer}': name a layer"):
         attribution_maps(small, CLIPS, layer=layer)
 
 

@@ -1,4 +1,4 @@
-"""What the environment asks for."""
+"""The settings that the environment asks for."""
 
 import dataclasses
 import importlib.util
@@ -11,12 +11,12 @@ from helpers import settings
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Return a function that makes this machine look like Colab, or not, with a GPU or without."""
+    """Return a function that makes this machine look like Colab or not, with or without a GPU."""
     find_spec = importlib.util.find_spec
 
     def pretend(colab, gpu=False):
         modules = dict.fromkeys(("google", "google.colab"), True if colab else None)
-        # Where there is no GPU, its program may still be there, and fails.
+        # The program may be installed on a machine without a GPU; it then fails.
         program = tmp_path / "nvidia-smi"
         program.write_text(f"#!/bin/sh\nexit {0 if gpu else 9}\n")
         program.chmod(0o755)
@@ -31,13 +31,13 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_puppets_in_a_short_run_are_the_default_at_home(machine, gpu):
+def test_outside_colab_the_default_is_puppets_in_a_short_run(machine, gpu):
     machine(colab=False, gpu=gpu)
     assert (settings.current().dataset, settings.current().run) == ("puppets", "short")
 
 
 @pytest.mark.parametrize("gpu, run", [(False, "short"), (True, "full")])
-def test_ucf101_is_the_default_in_colab_in_full_with_a_gpu(machine, gpu, run):
+def test_in_colab_the_default_is_ucf101_in_full_with_a_gpu(machine, gpu, run):
     machine(colab=True, gpu=gpu)
     assert (settings.current().dataset, settings.current().run) == ("ucf101", run)
 
@@ -54,7 +54,7 @@ def test_another_package_called_google_is_not_colab(machine, monkeypatch):
 @pytest.mark.parametrize("dataset", ["puppets", "ucf101"])
 @pytest.mark.parametrize("run", ["short", "full"])
 @pytest.mark.parametrize("colab", [False, True])
-def test_both_variables_win_over_the_machine(machine, monkeypatch, dataset, run, colab):
+def test_both_variables_override_the_defaults(machine, monkeypatch, dataset, run, colab):
     machine(colab, gpu=colab)
     monkeypatch.setenv("BOOK_DATASET", dataset)
     monkeypatch.setenv("BOOK_RUN", run)
@@ -86,15 +86,13 @@ def test_short_runs_are_smaller_than_full_ones(monkeypatch, dataset):
     "variable, choices", [("BOOK_DATASET", "puppets or ucf101"), ("BOOK_RUN", "short or full")]
 )
 @pytest.mark.parametrize("value", ["quick", "SHORT", " "])
-def test_a_value_that_means_nothing_is_an_error_that_names_the_choices(
-    monkeypatch, variable, choices, value
-):
+def test_an_invalid_value_is_an_error_that_names_the_choices(monkeypatch, variable, choices, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ValueError, match=f"^{variable} is {choices}, not '{value}'"):
+    with pytest.raises(ValueError, match=f"^{variable} must be {choices}, not '{value}'; set it"):
         settings.current()
 
 
-def test_an_empty_variable_is_an_unset_one(monkeypatch):
+def test_an_empty_variable_counts_as_unset(monkeypatch):
     default = settings.current()
     for variable in ("BOOK_DATASET", "BOOK_RUN", "UCF101_ZIP"):
         monkeypatch.setenv(variable, "")
@@ -108,7 +106,7 @@ def test_ucf101_zip_names_the_zip(monkeypatch):
 
 
 @pytest.mark.parametrize("dataset", ["puppets", "ucf101"])
-def test_settings_of_two_calls_share_no_splits(monkeypatch, dataset):
+def test_two_calls_share_no_splits(monkeypatch, dataset):
     monkeypatch.setenv("BOOK_DATASET", dataset)
     before = dict(settings.current().splits)
     settings.current().splits.clear()
@@ -116,16 +114,17 @@ def test_settings_of_two_calls_share_no_splits(monkeypatch, dataset):
 
 
 @pytest.mark.parametrize("dataset", ["puppets", "ucf101"])
-def test_clips_of_a_usual_run_have_its_name(monkeypatch, dataset):
+def test_folder_of_clips_has_the_runs_name_and_what_is_unusual(monkeypatch, dataset):
     monkeypatch.setenv("BOOK_DATASET", dataset)
     run = settings.current()
     assert run.clips_name == run.name == f"{dataset}-short"
-    assert dataclasses.replace(run, num_classes=2, split_by="a/b.csv").clips_name.startswith(
-        f"{dataset}-short-2x"
-    )
+    fewer = dataclasses.replace(run, num_classes=2, splits={"train": 3, "val": 1, "test": 1})
+    assert fewer.clips_name == f"{dataset}-short-2x3-1-1"
+    assert dataclasses.replace(fewer, split_by="a/b.csv").clips_name == f"{fewer.clips_name}-b"
+    assert dataclasses.replace(run, split_by="clip").clips_name == f"{dataset}-short-clip"
 
 
-def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypatch, tmp_path):
+def test_project_root_contains_the_books_contents_or_is_the_current_folder(monkeypatch, tmp_path):
     (tmp_path / "notebooks" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks" / "deep")
     assert settings.project_root() == tmp_path / "notebooks" / "deep"
@@ -133,7 +132,7 @@ def test_home_is_the_folder_with_the_books_contents_or_the_current_one(monkeypat
     assert settings.project_root() == tmp_path
 
 
-def test_zip_may_lie_at_home(monkeypatch, tmp_path):
+def test_a_tilde_in_ucf101_zip_is_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UCF101_ZIP", "~/u.zip")
     assert settings.current().zip == f"{tmp_path}/u.zip"

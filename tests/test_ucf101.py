@@ -1,4 +1,4 @@
-"""Names of clips, and splits that do and don't leak."""
+"""Names of clips, and splits with and without a leak."""
 
 import itertools
 import random
@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 
-from helpers.clips import read_split
 from helpers.ucf101 import (
     files_by_class,
     get_class,
@@ -22,7 +21,7 @@ SPLITS = {"train": 30, "val": 10, "test": 10}
 
 
 def clips_of(class_name, sizes):
-    """Return names of clips: so many for group 1, so many for group 2, and so on."""
+    """Return names of clips, with a number of clips for group 1, one for group 2, and so on."""
     return [
         f"v_{class_name}_g{group:02d}_c{clip:02d}.avi"
         for group, size in enumerate(sizes, 1)
@@ -42,30 +41,26 @@ def counts_of(result):
 @pytest.mark.parametrize(
     "folder", ["", "UCF-101/", "/data/UCF-101/v_Other_g01_c01/", r"C:\clips" + "\\", "a\\b/", "../"]
 )
-def test_names_tell_class_and_group_whatever_folders_stand_before(folder):
+def test_names_have_a_class_and_a_group_after_any_folders(folder):
     fname = f"{folder}v_HandstandPushups_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == ("HandstandPushups", 7, True)
 
 
 def test_group_is_a_number_of_any_length():
-    assert [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")] == [
-        1,
-        8,
-        25,
-        100,
-    ]
+    groups = [get_group(f"v_A_g{text}_c01.avi") for text in ("1", "08", "25", "100")]
+    assert groups == [1, 8, 25, 100]
 
 
 @pytest.mark.parametrize(
     "class_name",
     ["Push_Ups", "Jump-Rope", "Pull Ups 2", "A_g01_c02", "Größer_werden", "चलना", "เดิน_เร็ว"],
 )
-def test_class_may_be_of_several_words(class_name):
+def test_class_may_consist_of_several_words(class_name):
     fname = f"v_{class_name}_g07_c12.avi"
     assert (get_class(fname), get_group(fname), is_clip(fname)) == (class_name, 7, True)
 
 
-def test_accents_are_composed_or_not():
+def test_accents_may_be_composed_or_not():
     name = "v_Größer_g01_c01.avi"
     apart = unicodedata.normalize("NFD", name)
     assert (get_class(apart), is_clip(apart)) == ("Größer", True)
@@ -73,9 +68,7 @@ def test_accents_are_composed_or_not():
 
 
 def test_suffix_may_be_in_capitals():
-    assert [is_clip(f"v_PullUps_g01_c01.{suffix}") for suffix in ("AVI", "Avi", "avi")] == [
-        True
-    ] * 3
+    assert all(is_clip(f"v_PullUps_g01_c01.{suffix}") for suffix in ("AVI", "Avi", "avi"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +90,7 @@ def test_suffix_may_be_in_capitals():
         "._v_PullUps_g01_c01.avi",
     ],
 )
-def test_other_names_are_refused_by_name(fname):
+def test_an_error_names_a_file_that_is_no_clip(fname):
     assert not is_clip(fname)
     for function in (get_class, get_group):
         with pytest.raises(ValueError) as caught:
@@ -108,9 +101,8 @@ def test_other_names_are_refused_by_name(fname):
 def test_names_are_as_long_as_a_file_system_allows():
     longest = f"v_{'A' * 241}_g01_c01.avi"
     assert len(longest) == 255 and is_clip(longest) and not is_clip(longest.replace("A", "AA", 1))
-    assert is_clip(longest.replace("AA", "é", 1)) and not is_clip(longest.replace("A", "é", 1)), (
-        "which counts bytes"
-    )
+    # File systems count bytes, and é has two.
+    assert is_clip(longest.replace("AA", "é", 1)) and not is_clip(longest.replace("A", "é", 1))
 
 
 def test_files_by_class_are_in_alphabetical_order():
@@ -136,14 +128,14 @@ def test_split_by_group_is_exact_and_shares_no_group(seed):
     )
 
 
-def test_split_of_no_clips_gets_none():
+def test_a_split_of_size_zero_gets_no_clips():
     result = split_by_group(clips_of("A", [2] * 3), {"train": 4, "test": 0})
     assert result["test"] == [] and len(result["train"]) == 4
 
 
-def test_groups_take_turns_so_that_a_split_sees_many_of_them():
+def test_a_split_uses_as_many_groups_as_possible():
     train = split_by_group(clips_of("A", [7] * 25), SPLITS)["train"]
-    assert len(groups_of(train)) == 15  # its share of the 25, two clips each
+    assert len(groups_of(train)) == 15  # its share of 25 groups, with two clips from each
 
 
 def test_classes_with_the_same_groups_are_split_alike():
@@ -154,7 +146,7 @@ def test_classes_with_the_same_groups_are_split_alike():
 
 
 @pytest.mark.parametrize("split", [split_by_group, split_by_clip])
-def test_seed_decides_the_split_and_the_order_of_names_does_not(split):
+def test_split_depends_on_the_seed_and_not_on_the_order_of_names(split):
     files = clips_of("A", [5] * 20)
     shuffled = random.Random(1).sample(files, len(files))
     assert split(files, SPLITS, seed=3) == split(shuffled, SPLITS, seed=3)
@@ -166,16 +158,16 @@ def test_seed_decides_the_split_and_the_order_of_names_does_not(split):
 @pytest.mark.parametrize(
     "sizes, splits",
     [
-        # Dealt one after the other to whoever is furthest behind, these always end at 7 and 5.
+        # If each group goes to the split furthest below its share, these always end at 7 and 5.
         ([3, 3, 2, 2, 2], {"train": 6, "test": 6}),
         ([4, 4, 4, 3, 3, 3, 3], {"train": 12, "test": 12}),
         ([9, 1, 1, 1, 1, 1, 1, 1, 1], {"train": 8, "test": 9}),
-        # 23 groups, and not one clip to spare.
+        # 23 groups, and every clip is needed.
         ([3] * 4 + [2] * 19, SPLITS),
         ([1] * 9 + [2] * 5 + [3] * 6 + [4] * 2 + [5], SPLITS),
     ],
 )
-def test_split_by_group_finds_the_few_ways_that_need_every_clip(sizes, splits, seed):
+def test_split_by_group_finds_rare_solutions_that_need_every_clip(sizes, splits, seed):
     files = clips_of("A", sizes)
     assert len(files) == sum(splits.values())
     result = split_by_group(files, splits, seed)
@@ -184,7 +176,7 @@ def test_split_by_group_finds_the_few_ways_that_need_every_clip(sizes, splits, s
     assert {name: len(chosen) for name, chosen in result.items()} == splits
 
 
-def test_split_by_group_fails_only_where_there_is_no_way():
+def test_split_by_group_fails_only_if_there_is_no_solution():
     rng = random.Random(0)
     outcomes = Counter()
     for _ in range(400):
@@ -222,29 +214,31 @@ def test_split_by_clip_is_exact_and_disjoint_and_shares_groups(seed):
 
 
 @pytest.mark.parametrize("split", [split_by_group, split_by_clip])
-def test_too_few_clips_say_which_class_has_how_many(split):
+def test_error_for_too_few_clips_names_the_class_and_its_number(split):
     files = clips_of("Enough", [5] * 10) + clips_of("Rare", [7] * 7)
     with pytest.raises(
         ValueError,
-        match="^Rare has 49 clips, but 30 for train, 10 for val, 10 for test are asked for",
+        match="^Rare has 49 clips, but the splits need 30 for train, 10 for val, 10 for test; ask",
     ):
         split(files, SPLITS)
 
 
-def test_that_there_is_no_way_is_found_soon():
-    # All sizes are even and the counts are not; trying all 3^25 ways of dealing would take days.
-    with pytest.raises(ValueError, match="^A has 50 clips in 25 groups"):
+def test_lack_of_a_solution_is_found_soon():
+    # The groups are even and the splits are not; trying all 3^25 assignments would take days.
+    with pytest.raises(
+        ValueError, match="^A has 50 clips in 25 groups, which can't be split into 31"
+    ):
         split_by_group(clips_of("A", [2] * 25), {"train": 31, "val": 10, "test": 9})
 
 
-def test_too_few_groups_say_which_class_has_how_many():
+def test_error_for_too_few_groups_names_the_class_and_their_number():
     with pytest.raises(
         ValueError, match="^Crowded has 100 clips in 2 groups, .*ask for fewer clips"
     ):
         split_by_group(clips_of("Crowded", [50, 50]), SPLITS)
 
 
-def test_a_thousand_groups_and_more_are_dealt_out():
+def test_more_than_a_thousand_groups_can_be_split():
     splits = {"train": 800, "val": 200, "test": 200}
     result = split_by_group(clips_of("A", [1] * 1200), splits)
     assert counts_of(result) == {name: {"A": count} for name, count in splits.items()}
@@ -252,8 +246,8 @@ def test_a_thousand_groups_and_more_are_dealt_out():
         split_by_group(clips_of("A", [2] * 1200), {"train": 1201, "val": 600, "test": 599})
 
 
-def test_splits_stay_what_they_have_been():
-    """Recorded runs depend on it."""
+def test_splits_stay_as_they_were():
+    """Recorded runs depend on them."""
     result = split_by_group(
         clips_of("A", [3, 1, 4, 1, 5, 2, 6]), {"train": 9, "val": 5, "test": 5}, seed=2
     )
@@ -262,97 +256,11 @@ def test_splits_stay_what_they_have_been():
     } == {"train": [1, 3, 4, 6], "val": [2, 7], "test": [5]}
 
 
-# A table of splits.
-
-ROWS = [("v_Up_g01_c01.avi", "train"), ("v_Up_g02_c01.avi", "test")]
-
-
-def write_table(path, lines, encoding="utf-8", end="\r\n"):
-    path.write_bytes(end.join([*lines, ""]).encode(encoding))
-    return path
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("titles", [("file", "split"), ("File", " SPLIT ")])
-def test_table_is_read_as_excel_writes_it(tmp_path, encoding, separator, titles):
-    lines = [separator.join(row) for row in (titles, *ROWS)]
-    assert read_split(write_table(tmp_path / "split.csv", lines, encoding)) == dict(ROWS)
-
-
-def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
-    lines = [
-        "sep=;",
-        "",
-        "note;split;file",
-        '"a;b";train;C:\\clips\\Up\\v_Up_g01_c01.avi',
-        ";;",
-        "",
-        ";test; Up/v_Up_g02_c01.avi ",
-        ";;v_Up_g03_c01.avi",
-    ]
-    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ['"file", "split"', *(f'"{name}", "{split}"' for name, split in ROWS)],
-        ['"sep=;"', "file;split", *map(";".join, ROWS)],
-        ["sep=|", "file|split", *map("|".join, ROWS)],
-        ["note,file,split", *(f"a\x0bb\x0cc\u2028d,{name},{split}" for name, split in ROWS)],
-        ["file,split", *map(",".join, ROWS), "v_Up_g01_c01.avi,TRAIN"],
-    ],
-)
-def test_table_may_have_spaces_quotes_other_separators_and_odd_characters(tmp_path, lines):
-    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"x" * 200_000, "can't be read as a table .*; save it anew as CSV"),
-        (b"", "is no table with the columns file and split: it is empty"),
-        (
-            b"name;part\nx;y\n",
-            "is no table .*: its first line is 'name;part'; name two of its columns so",
-        ),
-        (b"file,split\nGr\xf6\xdfe.avi,train\n", "is no text in UTF-8; save it as CSV UTF-8"),
-        (
-            b'file,split\n"v_Up_g01_c01.avi,train\n',
-            "can't be read as a table .*; save it anew as CSV",
-        ),
-        (b"file,split\nv_Up_g01_c01.avi;train\n", "names no clip: no line has both"),
-        (
-            b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n",
-            "names v_Up_g01_c01.avi for train and for test; leave one",
-        ),
-    ],
-)
-def test_what_is_no_table_is_refused_with_what_was_found(tmp_path, content, message):
-    (tmp_path / "split.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=f"^{tmp_path}/split.csv {message}"):
-        read_split(tmp_path / "split.csv")
-
-
-@pytest.mark.parametrize(
-    "path, message",
-    [
-        ("https://a.org/split.csv", "is a URL, .*; download it"),
-        ("missing.csv", r"can't be read \(No such file"),
-        (".", r"can't be read \(Is a directory"),
-    ],
-)
-def test_table_that_is_not_there_is_refused(path, message):
-    with pytest.raises(ValueError, match=f"^{path} {message}"):
-        read_split(path)
-
-
-def test_splits_of_a_table_may_be_in_capitals_and_are_told_where_one_is_missing():
+def test_case_of_a_tables_splits_does_not_matter_and_an_error_lists_them():
     table = {"v_Up_g01_c01.avi": "Train", "v_Up_g02_c01.avi": "Validation"}
     assert split_by_table(table, {"train": 1}, table) == {"train": ["v_Up_g01_c01.avi"]}
     with pytest.raises(
         ValueError,
-        match=r"names 0 clips of Up for val, not 1 \(its splits: Train, Validation\); ask for fewer clips",
+        match=r"lists 0 clips of Up for val, not 1 \(its splits are Train, Validation\); ask for",
     ):
         split_by_table(table, {"val": 1}, table)

@@ -7,17 +7,19 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What TensorFlow and the kernel say on every start, whatever the level of their logs.
+# Messages of TensorFlow and the kernel on every start, at any log level.
 NOISE = re.compile(
-    r"^(I0000|E0000 .*cuda|WARNING: All log messages before absl|\[IPKernelApp\] WARNING \| Kernel is running over TCP)"
+    r"^(I0000|E0000 .*cuda|WARNING: All log messages before absl|"
+    r"\[IPKernelApp\] WARNING \| Kernel is running over TCP)"
 )
 STEP = re.compile(
-    r"^(?:\x1b\[\S*?m)*(?P<file>\S+): (?:\x1b\[\S*?m)*(?P<what>Executing notebook|Executed notebook in (?P<seconds>[\d.]+) seconds)"
+    r"^(?:\x1b\[\S*?m)*(?P<file>\S+): (?:\x1b\[\S*?m)*"
+    r"(?P<what>Executing notebook|Executed notebook in (?P<seconds>[\d.]+) seconds)"
 )
 
 
 def tell(line):
-    """Pass on a line of the build: a chapter's steps in short, noise not at all."""
+    """Print a line of the build: a chapter's steps in short form, and no noise."""
     step = STEP.match(line)
     if step:
         page = pathlib.Path(step["file"]).relative_to(ROOT).with_suffix("")

@@ -1,4 +1,4 @@
-"""The small faults that `tools/mutate.py` makes: a module's syntax tree with one expression or statement changed."""
+"""Mutants for `tools/mutate.py`: a module with one expression or statement changed."""
 
 import ast
 import collections
@@ -92,7 +92,10 @@ def changes(node):
 
 
 def nodes(tree, function=""):
-    """Yield `(function, parent, node)` of all code below a node, but for annotations, messages and imports."""
+    """Yield `(function, parent, node)` of all code below a node.
+
+    Annotations, messages and imports are left out.
+    """
     fields = (
         value for name, value in ast.iter_fields(tree) if name not in ("annotation", "returns")
     )
@@ -122,7 +125,7 @@ def put(parent, old, new):
 
 
 def in_words(parent, old, new):
-    """Return the code before and after a change, at most two lines; a number or a name with what it stands in."""
+    """Return the code before and after a change, at most two lines."""
     pair = (
         (parent, put(parent, old, new))
         if isinstance(old, (ast.Constant, ast.Name, ast.UnaryOp))

@@ -1,11 +1,15 @@
-"""Make small faults in helpers, one at a time, and see whether the tests notice. `make mutants` calls this.
+"""Change helpers in small ways, one at a time, and report which changes no test notices.
 
-Each fault is tested in a copy of the project, in a process forked from one that has imported TensorFlow already, so that it
-takes no longer than its tests do. The seed decides which faults are tried, and as many are tried in every module.
+`make mutants` calls this.
+
+Each mutant is tested in a copy of the project, in a process forked from one that has imported
+TensorFlow already, so it
+takes no longer than its tests do. The seed selects the mutants, and each module gets as many.
 """
 
 import argparse
 import ast
+import contextlib
 import functools
 import json
 import os
@@ -97,10 +101,8 @@ def copy_project(folder):
 
 def finish(pid, status, folder):
     """Return what killed a mutant whose tests have ended, or None where it survived."""
-    try:
-        os.killpg(pid, signal.SIGKILL)  # what its tests have started
-    except ProcessLookupError:
-        pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # processes that its tests have started
     killed_by = folder / "killed_by.txt"
     if killed_by.exists():
         return killed_by.read_text()
@@ -111,14 +113,15 @@ def finish(pid, status, folder):
 
 @functools.cache
 def measure(module):
-    """Run a module's tests on the module as it is, for they have to pass; return how long they take and what each one reaches."""
+    """Run a module's tests, which must pass; return how long they take and what each reaches."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, begin = copy_project(temporary), time.monotonic()
         noting = NoteReach(folder / "helpers" / f"{module}.py", folder / "reach.json")
         killer = finish(*os.waitpid(start(module, folder, 1800, noting), 0), folder)
         if killer:
             sys.exit(
-                f"The tests of {module} fail on it as it is: {killer}.\n{(folder / 'output.txt').read_text()[-3000:]}"
+                f"The tests of {module} fail without a change: {killer}.\n"
+                f"{(folder / 'output.txt').read_text()[-3000:]}"
             )
         return time.monotonic() - begin, json.loads((folder / "reach.json").read_text())
 
@@ -154,7 +157,7 @@ def describe(mutant, killer, reasons):
 
 
 def choose(modules, count, seed):
-    """Return the mutants to try: of each module as many as `count` at random, in the order of its lines."""
+    """Return the mutants to try: for each module `count` at random, in the order of its lines."""
     chosen = []
     for module in modules:
         every = [
@@ -208,7 +211,8 @@ def main():
         print(lines[-1], flush=True)
     survivors = [line for line in lines if line.endswith("  SURVIVED")]
     lines.append(
-        f"{len(chosen)} mutants (seed {args.seed}): {len(survivors)} survived, {sum('  EQUIVALENT, ' in line for line in lines)} are equivalent."
+        f"{len(chosen)} mutants (seed {args.seed}): {len(survivors)} survived, "
+        f"{sum('  EQUIVALENT, ' in line for line in lines)} are equivalent."
     )
     print(lines[-1])
     if not args.again:

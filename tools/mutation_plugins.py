@@ -1,4 +1,4 @@
-"""What `tools/mutate.py` has pytest do besides: note what tests reach, ask the likeliest first, and tell which one failed."""
+"""Plugins of pytest for `tools/mutate.py`: record what tests reach, and which one failed first."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ class NoteReach:
 
 
 class LikeliestFirst:
-    """Has the tests that call a function run before all others, and the quick ones among them first."""
+    """Runs the tests that call a function before all others, the fastest of them first."""
 
     def __init__(self, function, reach):
         self.function, self.reach = function, reach

@@ -1,7 +1,10 @@
-"""Run the networks and a short training under each of Keras's backends. `make test-backends` calls this.
+"""Run the networks and a short training on each of Keras's backends.
 
-JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved have to give the same logits and the
-same map of evidence there, and the same short training on puppets has to learn.
+`make test-backends` calls this.
+
+JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved must
+give the same logits and the
+same attribution map there, and the same short training on puppets must learn.
 """
 
 import itertools
@@ -16,15 +19,15 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VERSIONS = ("jax==0.10.2", "torch==2.13.0")
 CLOSE = 1e-4
-# The network, the layer and the classes that evidence is looked for with.
+# The layer and the classes of the attribution maps.
 MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
 
 
 def make_environment():
-    """Return the Python of a virtual environment with JAX and PyTorch and without TensorFlow, made anew where versions changed."""
+    """Return the Python of an environment with JAX and PyTorch and without TensorFlow."""
     folder = ROOT / ".venv-backends"
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = [
+    needed_packages = [
         *(name for name in needed if not name.startswith("tensorflow")),
         "opencv-python-headless",
         *VERSIONS,
@@ -34,7 +37,7 @@ def make_environment():
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "tensorflow" not in line
     ]
-    stamp, versions = folder / "installed", "\n".join([*wanted, *pinned])
+    stamp, versions = folder / "installed", "\n".join([*needed_packages, *pinned])
     if not stamp.exists() or stamp.read_text() != versions:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         (folder / "constraints.txt").write_text("\n".join(pinned))
@@ -46,13 +49,13 @@ def make_environment():
             "--quiet",
             "--disable-pip-version-check",
         ]
-        subprocess.run([*install, *wanted, "-c", folder / "constraints.txt"], check=True)
+        subprocess.run([*install, *needed_packages, "-c", folder / "constraints.txt"], check=True)
         stamp.write_text(versions)
     return folder / "bin/python"
 
 
 def save(folder):
-    """Save each member of each small network, what it makes of some frames, and the map of evidence of one."""
+    """Save each variant of each small network, its logits for a clip, and one attribution map."""
     import keras
     import numpy as np
 
@@ -73,8 +76,8 @@ def save(folder):
         model.save(folder / f"{network}-{conv}.keras")
         logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
         if f"{network}-{conv}" == MAPPED:
-            evidence = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
-    np.savez(folder / "saved.npz", frames=frames, evidence=evidence, **logits)
+            attribution = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
+    np.savez(folder / "saved.npz", frames=frames, attribution=attribution, **logits)
 
 
 def check(folder):
@@ -89,11 +92,11 @@ def check(folder):
 
     saved = np.load(folder / "saved.npz")
     differences = []
-    for name in sorted(set(saved) - {"frames", "evidence"}):
+    for name in sorted(set(saved) - {"frames", "attribution"}):
         model = keras.models.load_model(folder / f"{name}.keras")
         differences.append(difference(model.predict(saved["frames"], verbose=0), saved[name]))
         if name == MAPPED:
-            evidence = saliency.attribution_maps(
+            attribution = saliency.attribution_maps(
                 model, saved["frames"], CLASSES, LAYER, pooled=False
             )
     os.chdir(tempfile.mkdtemp(dir=folder))
@@ -119,7 +122,7 @@ def check(folder):
                 "backend": record["versions"]["backend"],
                 "tensorflow": "tensorflow" in sys.modules,
                 "difference": float(np.max(differences)),
-                "evidence": float(difference(evidence, saved["evidence"])),
+                "attribution": float(difference(attribution, saved["attribution"])),
                 "loss": record["history"]["loss"],
                 "accuracy": record["history"]["accuracy"][-1],
                 "seconds": record["seconds"],
@@ -160,14 +163,16 @@ def main():
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
             fine = (
-                max(found["difference"], found["evidence"]) <= CLOSE
+                max(found["difference"], found["attribution"]) <= CLOSE
                 and found["loss"][-1] < 0.7 * found["loss"][0]
                 and found["accuracy"] >= 0.5
             )
             failed += not (fine and alone and found["loaded"])
             print(
-                f"{found['backend']:20} logits of 12 saved networks within {found['difference']:.1e}, evidence within {found['evidence']:.1e}   loss {found['loss'][0]:.2f} to "
-                f"{found['loss'][-1]:.2f}, accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
+                f"{found['backend']:20} logits of 12 saved networks within "
+                f"{found['difference']:.1e}, attribution within {found['attribution']:.1e}   "
+                f"loss {found['loss'][0]:.2f} to {found['loss'][-1]:.2f}, "
+                f"accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
                 flush=True,
             )

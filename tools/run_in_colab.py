@@ -33,7 +33,7 @@ def find_python(version):
 
 
 def make_environment(name, version, requirements):
-    """Return the Python of a virtual environment with the versions that a file lists, made anew where they have changed."""
+    """Return the Python of an environment with the versions in a file, created if they changed."""
     folder = ROOT / f".venv-{name}"
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != requirements.read_text():
@@ -66,7 +66,7 @@ def committed(notebook):
 
 
 def run_chapter(python, notebook, trained):
-    """Run a chapter from a folder without anything but trained networks; return what its setup installed.
+    """Run a chapter in a folder with nothing but trained networks; return what it installed.
 
     Args:
         python: The Python of the virtual environment.
@@ -100,7 +100,8 @@ def run_chapter(python, notebook, trained):
     after = packages(python)
     if {name: after.get(name) for name in before} != before:
         raise RuntimeError(
-            f"{notebook.name}: the setup cell changed what was there: {set(after.items()) - set(before.items())}"
+            f"{notebook.name}: the setup cell changed installed packages: "
+            f"{set(after.items()) - set(before.items())}"
         )
     return sorted(set(after) - set(before))
 
@@ -130,7 +131,8 @@ def main():
                     passed += 1
                     seconds = time.monotonic() - begin
                     print(
-                        f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, installed {', '.join(installed)}",
+                        f"Python {version}: {notebook.stem} passed in {seconds:.0f} s, "
+                        f"installed {', '.join(installed)}",
                         flush=True,
                     )
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -1,7 +1,9 @@
-"""Run the unit tests with the oldest versions that pyproject.toml and requirements.txt allow. `make test-oldest` calls this.
+"""Run the unit tests with the oldest versions that pyproject.toml and requirements.txt allow.
 
-tests/oldest names these versions, and those of all that they bring along, for the oldest Python. What tests the book and its
-building, not the helpers, is left out: it needs what builds the book, which has no need of old versions.
+`make test-oldest` calls this.
+
+tests/oldest lists these versions, and those of their dependencies, for the oldest Python. The tests
+of the book and of its build are left out: they need Jupyter Book, which needs no old versions.
 """
 
 import os
@@ -12,13 +14,15 @@ import sys
 from run_in_colab import find_python, make_environment
 from set_address import ROOT
 
-# Tests of pages, notebooks and the repository, and of rows on record, which hold for the versions
+# Tests of pages, notebooks and the repository, and of recorded results, which hold for the versions
 # that the book is built with.
 OF_THE_BOOK = {
     "accessibility",
     "explorer",
+    "mathml",
     "notebooks",
     "pages",
+    "pdf",
     "real_clips",
     "recorded_results",
     "repository",
@@ -55,7 +59,7 @@ def run(python):
 
 
 def count(line, *outcomes):
-    """Return how many tests ended so, by pytest's last line."""
+    """Return the number of tests with these outcomes, from pytest's last line."""
     return sum(
         int(number) for number, outcome in re.findall(r"(\d+) (\w+)", line) if outcome in outcomes
     )
@@ -66,7 +70,8 @@ def main():
     version = requirements.stem.removeprefix("python-")
     if find_python(version) is None:
         print(
-            f"SKIPPED: there is no python{version} here\n0 passed, 0 failed, {len(unit_tests())} skipped"
+            f"SKIPPED: there is no python{version} here\n"
+            f"0 passed, 0 failed, {len(unit_tests())} skipped"
         )
         return
     line = run(make_environment("oldest", version, requirements))

@@ -1,4 +1,6 @@
-"""Set the repository's address everywhere. `make address URL=https://github.com/OWNER/NAME` calls this.
+"""Set the repository's address everywhere.
+
+`make address URL=https://github.com/OWNER/NAME` calls this.
 
 The address stands in pyproject.toml; README, book and chapters hold copies, which a test compares.
 """
@@ -14,6 +16,7 @@ COPIES = (
     "pyproject.toml",
     "README.md",
     "_config.yml",
+    "CITATION.cff",
     "book/*.md",
     "notebooks/*.py",
     "notebooks/*.ipynb",
@@ -33,7 +36,7 @@ def set_address(url, root=ROOT):
     """
     if not FORM.fullmatch(url):
         raise ValueError(
-            f"{url!r} is no address of the form https://github.com/OWNER/NAME; give one of that form."
+            f"{url!r} does not have the form https://github.com/OWNER/NAME; give such an address."
         )
     old, new = (
         part.removeprefix("https://github.com/")

@@ -1,6 +1,7 @@
-"""Execute the chapters and write notebooks/*.ipynb anew from notebooks/*.py. `make notebooks` calls this.
+"""Execute the chapters notebooks/*.py and write notebooks/*.ipynb. `make notebooks` calls this.
 
-Not `jupytext --sync`: it goes by time stamps, and a newer stale .ipynb would overwrite an edited .py.
+It does not use `jupytext --sync`, which compares time stamps: a newer, stale .ipynb would overwrite
+an edited .py.
 """
 
 import pathlib
@@ -30,7 +31,7 @@ def write(source):
         notebook, timeout=None, coalesce_streams=True, resources=place
     ).execute()
     for number, cell in enumerate(notebook.cells):
-        # Neither times nor random ids: a notebook changes in git only where its content does.
+        # No times or random ids: a notebook changes in git only where its content changes.
         cell.id = f"cell-{number}"
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
@@ -40,10 +41,10 @@ def write(source):
 
 
 def main():
-    wanted = sys.argv[1:]
+    names = sys.argv[1:]
     for notebook in chapters():
         source = notebook.with_suffix(".py")
-        if wanted and source.stem not in wanted:
+        if names and source.stem not in names:
             continue
         begin = time.monotonic()
         write(source)

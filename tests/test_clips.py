@@ -1,0 +1,230 @@
+"""Lists of clips, from folders and from tables."""
+
+import pathlib
+import warnings
+
+import pytest
+from conftest import SIDE, write_video
+
+from helpers.clips import as_url, list_clips, read_split
+from helpers.video import FrameGenerator
+
+# Folders.
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """Two classes of three clips, 30 frames each."""
+    folder = tmp_path_factory.mktemp("split")
+    for clip in range(6):
+        class_name = "Zip" if clip < 3 else "Add"
+        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+    return folder
+
+
+def test_clips_and_labels_are_in_order(split):
+    files, labels, class_names = list_clips(str(split))
+    assert files == sorted(files)
+    assert [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
+    assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])
+
+
+def make_own_clips(folder, names):
+    """Write clips under these names, each a frame longer than the one before; return the paths."""
+    files = [folder / name for name in names]
+    for n_frames, file in enumerate(files, start=20):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # OpenCV would choose the container by the suffix.
+        write_video(folder / "clip.avi", n_frames).rename(file)
+    return files
+
+
+def test_videos_with_any_suffix_count_anywhere_in_a_classs_folder(tmp_path):
+    names = [
+        "pull ups/a.avi",
+        "pull ups/GOPR0001.MP4",
+        "pull ups/phone.mov",
+        "push ups/anna/1.WebM",
+        "push ups/anna/may/2.mkv",
+        "squats/3.m4v",
+    ]
+    files = make_own_clips(tmp_path, names)
+    make_own_clips(tmp_path, [".ipynb_checkpoints/1.avi", "squats/.trash/2.avi", "squats/._3.avi"])
+    with warnings.catch_warnings(action="error"):
+        found, labels, class_names = list_clips(tmp_path)
+    assert found == sorted(files) and class_names == ["pull ups", "push ups", "squats"]
+    assert [class_names[label] for label in labels] == [
+        file.relative_to(tmp_path).parts[0] for file in sorted(files)
+    ]
+    generator = FrameGenerator(tmp_path, 3, output_size=(SIDE, SIDE), frame_step=5)
+    assert [label for _, label in generator] == labels
+
+
+def test_a_linked_folder_is_a_class(tmp_path):
+    make_own_clips(tmp_path / "elsewhere", ["anna/1.mp4"])
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "squats").symlink_to(tmp_path / "elsewhere")
+    assert list_clips(tmp_path / "split")[1:] == ([0], ["squats"])
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    make_own_clips(tmp_path, ["a/1.mp4", "b/2.mp4"])
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "b" / "across").symlink_to("../a")
+    files, labels, _ = list_clips(tmp_path)
+    names = [str(file.relative_to(tmp_path)) for file in files]
+    assert names == ["a/1.mp4", "b/2.mp4", "b/across/1.mp4"] and labels == [0, 1, 1]
+
+
+def test_a_web_address_is_refused():
+    address = "https://example.org/clips"
+    with pytest.raises(ValueError, match=f"^{address} is a web address; download the clips"):
+        list_clips(address)
+
+
+def test_a_folder_without_clips_is_refused(tmp_path):
+    (tmp_path / "Empty").mkdir()
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match=f"^{path} holds no clips; add videos"):
+            list_clips(path)
+
+
+def test_skipped_files_and_folders_are_named(tmp_path):
+    make_own_clips(tmp_path, ["squats/1.avi", "loose.mp4"])
+    (tmp_path / "lunges").mkdir()
+    for name in ("lunges/1.zip", "squats/notes.txt", "squats/no suffix"):
+        (tmp_path / name).write_text("no video")
+    with pytest.warns(UserWarning) as warned:
+        assert len(list_clips(tmp_path)[0]) == 1
+    files, folders = (str(each.message) for each in warned)
+    assert files.startswith(f"{tmp_path}: skipped files that are not named like videos")
+    assert files.endswith(" (4): loose.mp4, lunges/1.zip, squats/no suffix, squats/notes.txt.")
+    assert folders == f"{tmp_path}: skipped folders without videos (1): lunges."
+    assert {each.filename for each in warned} == {__file__}
+
+
+def test_a_warning_names_at_most_ten_skipped_files(tmp_path):
+    make_own_clips(tmp_path, ["squats/1.avi"])
+    for number in range(12):
+        (tmp_path / "squats" / f"{number:02}.txt").write_text("no video")
+    message = r"skipped files .* \(12\): squats/00.txt, .*, squats/09.txt, \.\.\.\.$"
+    with pytest.warns(UserWarning, match=message):
+        list_clips(tmp_path)
+
+
+def test_another_split_uses_the_training_sets_class_names(tmp_path):
+    make_own_clips(tmp_path / "train", ["pull ups/1.avi", "push ups/1.avi", "squats/1.avi"])
+    make_own_clips(tmp_path / "val", ["squats/2.avi"])
+    class_names = list_clips(tmp_path / "train")[2]
+    _, labels, names = list_clips(tmp_path / "val", class_names)
+    assert (labels, names) == ([2], ["pull ups", "push ups", "squats"])
+    generator = FrameGenerator(tmp_path / "val", 3, class_names=class_names)
+    assert generator.class_ids_for_name["squats"] == 2
+    message = f"^{tmp_path}/val has clips of squats, but the classes are lunges, pull ups; remove"
+    with pytest.raises(ValueError, match=message):
+        list_clips(tmp_path / "val", ["lunges", "pull ups"])
+
+
+# Tables.
+
+ROWS = [("v_Up_g01_c01.avi", "train"), ("v_Up_g02_c01.avi", "test")]
+
+
+def write_table(path, lines, encoding="utf-8"):
+    path.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("titles", [("file", "split"), ("File", " SPLIT ")])
+def test_table_is_read_in_the_variants_that_excel_writes(tmp_path, encoding, separator, titles):
+    lines = [separator.join(row) for row in (titles, *ROWS)]
+    assert read_split(write_table(tmp_path / "split.csv", lines, encoding)) == dict(ROWS)
+
+
+def test_table_may_have_other_columns_blank_lines_and_folders(tmp_path):
+    lines = [
+        "sep=;",
+        "",
+        "note;split;file",
+        '"a;b";train;C:\\clips\\Up\\v_Up_g01_c01.avi',
+        ";;",
+        "",
+        ";test; Up/v_Up_g02_c01.avi ",
+        ";;v_Up_g03_c01.avi",
+    ]
+    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['"file", "split"', *(f'"{name}", "{split}"' for name, split in ROWS)],
+        ['"sep=;"', "file;split", *map(";".join, ROWS)],
+        ["sep=|", "file|split", *map("|".join, ROWS)],
+        ["note,file,split", *(f"a\x0bb\x0cc\u2028d,{name},{split}" for name, split in ROWS)],
+        ["file,split", *map(",".join, ROWS), "v_Up_g01_c01.avi,TRAIN"],
+    ],
+)
+def test_table_may_have_spaces_quotes_other_separators_and_odd_characters(tmp_path, lines):
+    assert read_split(write_table(tmp_path / "split.csv", lines)) == dict(ROWS)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"x" * 200_000, "can't be read as a table .*; save it again as CSV"),
+        (b"", r"is not a table with the columns file and split \(it is empty\); add"),
+        (
+            b"name;part\nx;y\n",
+            r"is not a table .* \(its first line is 'name;part'\); add or rename these columns",
+        ),
+        (b"file,split\nGr\xf6\xdfe.avi,train\n", "is not text in UTF-8; save it as CSV UTF-8"),
+        (
+            b'file,split\n"v_Up_g01_c01.avi,train\n',
+            "can't be read as a table .*; save it again as CSV",
+        ),
+        (b"file,split\nv_Up_g01_c01.avi;train\n", "lists no clip, because no row has both"),
+        (
+            b"file,split\na/v_Up_g01_c01.avi,train\nb/v_Up_g01_c01.avi,test\n",
+            "lists v_Up_g01_c01.avi in train and in test; remove one",
+        ),
+    ],
+)
+def test_error_for_an_invalid_table_says_what_was_found(tmp_path, content, message):
+    (tmp_path / "split.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/split.csv {message}"):
+        read_split(tmp_path / "split.csv")
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [
+        ("https://a.org/split.csv", "is a URL, .*; download it"),
+        ("missing.csv", r"can't be read \(No such file"),
+        (".", r"can't be read \(Is a directory"),
+    ],
+)
+def test_a_missing_table_is_refused(path, message):
+    with pytest.raises(ValueError, match=f"^{path} {message}"):
+        read_split(path)
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    "path, url",
+    [
+        ("https://a.org/b.zip", "https://a.org/b.zip"),
+        (pathlib.Path("https://a.org/b.zip"), "https://a.org/b.zip"),
+        ("s3://bucket/b.zip", "s3://bucket/b.zip"),
+        ("data/b.zip", None),
+        ("/data/b.zip", None),
+        (r"C:\data\b.zip", None),
+        ("C:/data/b.zip", None),
+    ],
+)
+def test_an_address_is_recognised_in_a_path(path, url):
+    assert as_url(path) == url
