@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 help:
 	@echo "make book           execute every chapter and render the book at _build/html/index.html"
 	@echo "make pdf            print the committed chapters to _build/video-classification-book.pdf"
-	@echo "make links          check the links of the book, which needs the internet"
+	@echo "make links          check the web links of the book and the README, which needs the internet"
 	@echo "make test           run all tests, with format, lint and types"
 	@echo "make test-colab     run every chapter with Colab's versions, outside of this checkout"
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"

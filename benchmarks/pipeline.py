@@ -101,8 +101,8 @@ def _with_augmentation(options):
     return options | ({"augment": Augmentation()} if options.get("training") else {})
 
 
-# What is measured: name, function, split, options; "DISK" stands for a folder that is empty at
-# first.
+# What is measured: name, function, split, options; "DISK" stands for a new, empty
+# folder.
 TRAINING = {"training": True}
 WAYS = [
     ("the tutorial's way", tutorial, "train", {}),
@@ -166,7 +166,7 @@ def measure(way, folder, sampling, epochs):
 
 
 def measure_apart(number, folder, sampling, epochs):
-    """Call `measure` in a process of its own, whose memory is not other ways' memory."""
+    """Call `measure` in a separate process, so that methods do not share memory."""
     command = [
         sys.executable,
         __file__,
@@ -198,7 +198,7 @@ def measure_all(run, folders):
             "memory": found["memory"],
             "disk": found["disk"],
         }
-        # The tutorial's way is the first row, and as fast in every epoch.
+        # The tutorial's method is the first row; its epochs are equally fast.
         baseline = rows[0]["later"] if rows else later
         rows.append(row | {"first_ratio": first / baseline, "later_ratio": later / baseline})
         memory = " ".join(f"{found['memory'][epoch] / 1e9:6.2f} GB" for epoch in (1, -1))

@@ -38,7 +38,7 @@ WAYS = {
 
 
 def build(network, conv, size):
-    """Return a network, built in one of the ways."""
+    """Return a network, built by one of the methods."""
     import keras
 
     from helpers import layers, models
@@ -59,7 +59,7 @@ def build(network, conv, size):
                     self.resizing(images), (-1, time, self.height, self.width, video.shape[-1])
                 )
 
-        # The same network of Keras's own layers, as the tutorial has it.
+        # The same network made of Keras's own layers, as in the tutorial.
         layers.VideoConv, layers.LayerNorm = keras.layers.Conv3D, keras.layers.LayerNormalization
         models.BatchNorm, models.ResizeVideo = keras.layers.BatchNormalization, Resize
         network = "tutorial"
@@ -83,7 +83,7 @@ def measure(network, conv, size, steps):
     model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
     before = peak()
     seconds = []
-    for _ in range(steps + 2):  # the first two make room and plans
+    for _ in range(steps + 2):  # the first two allocate memory and compile
         begin = time.perf_counter()
         model.train_on_batch(frames, labels)
         seconds.append(time.perf_counter() - begin)
@@ -92,7 +92,7 @@ def measure(network, conv, size, steps):
 
 def peak():
     """Return the peak memory of this process so far in GB; only Linux reports it."""
-    # Not getrusage: there a process begins with the peak of the one that started it.
+    # Not getrusage, because it starts from the parent process's peak.
     status = pathlib.Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next(
@@ -128,7 +128,7 @@ def speed():
 
 
 def measure_all(ways, sizes, rounds, steps):
-    """Return a row for each way and size."""
+    """Return a row for each method and size."""
     rows, limit = [], speed()
     for size in sizes:
         found = {name: [] for name in ways}
@@ -166,7 +166,7 @@ def measure_all(ways, sizes, rounds, steps):
 
 
 def first(rows, size):
-    """Return the seconds of the first way at a size: all others are compared with it."""
+    """Return the seconds of the first method at a size, with which the others are compared."""
     return next(row["seconds"] for row in rows if row["size"] == size)
 
 
@@ -177,8 +177,8 @@ def main():
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[112, 224], help="height and width of the frames"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each way takes its turn")
-    parser.add_argument("--steps", type=int, default=5, help="steps a turn")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each method")
+    parser.add_argument("--steps", type=int, default=5, help="steps per turn")
     parser.add_argument(
         "--beside",
         metavar="FILE",

@@ -71,8 +71,7 @@ print(frames.shape, frames.dtype)
 #
 # ## See why the order of frames matters
 #
-# The figure above is one of this book's **puppets**. They are drawn on your machine, so there is nothing to download. Each action is paired with its reverse, so time matters.
-# are two clips. Which is *PickUp*, and which *PutDown*?
+# The figure above is one of this book's **puppets**. They are drawn on your machine, so there is nothing to download. Each action is paired with its reverse, so time matters. Here are two clips. Which is *PickUp*, and which *PutDown*?
 
 # %% mystnb={"image": {"alt": "Two film strips of the same figure. The upper one begins with a parcel on the floor and ends with the parcel in the figure's hand; the lower one shows the same frames in reverse order."}}
 put_down = puppets.draw_clip("PutDown", group=4, clip=1)
@@ -82,7 +81,6 @@ figure = plots.plot_film_strip(
 
 # %% [markdown]
 # A is *PickUp*. Now imagine cutting each strip into single frames and shuffling them. Could you still tell which is which? Nobody could, because both clips consist of exactly the same frames.
-# very same frames.
 
 # %% tags=["nbval-check-output"]
 np.array_equal(frames, put_down[::-1])
@@ -93,8 +91,7 @@ np.array_equal(frames, put_down[::-1])
 #
 # ## List a remote ZIP without downloading it
 #
-# This book's clips are stored in a ZIP file. By default it holds puppets. In Colab, or with the environment variable `BOOK_DATASET=ucf101`, it holds UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or
-# The same code handles both. (If the puppets' ZIP doesn't exist yet, the book draws the clips first.)
+# This book's clips are stored in a ZIP file. By default it holds puppets. In Colab, or with the environment variable `BOOK_DATASET=ucf101`, it holds UCF101 [(Soomro et al. 2012)](https://arxiv.org/abs/1212.0402): people filmed while they do sports, play music or brush their teeth. The same code handles both. (If the puppets' ZIP doesn't exist yet, the book draws the clips first.)
 
 # %%
 run = settings.current()

@@ -18,7 +18,7 @@ PAGES = sorted(
     if page.parent.name in ("html", "book", "notebooks") and page != BOOK / "index.html"
 )
 
-# Shows all of the page in a mode, without the time in which colours change.
+# Shows the complete page in a mode, without transitions between colours.
 SHOW = """
 document.head.insertAdjacentHTML("beforeend", "<style>* { transition: none !important; animation: none !important }</style>");
 document.querySelectorAll("details").forEach(details => details.open = true);
@@ -41,7 +41,7 @@ def axe_core():
 
 
 def wait_for(browser, script):
-    """Return what a script's promise comes to."""
+    """Return the value of a script's promise."""
     answer = browser.call(
         "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
     )
@@ -75,7 +75,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_axe_finds_nothing_to_mend(browser, width, capsys):
+def test_axe_finds_no_violation(browser, width, capsys):
     found = {page.relative_to(BOOK): judge(browser, page, width) for page in PAGES}
     with capsys.disabled():
         print(f"\n{f'violations at {width} pixels':34}" + "".join(f"{mode:>7}" for mode in MODES))
@@ -98,7 +98,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("rule", FAULTS)
-def test_axe_sees_what_is_wrong(browser, rule, tmp_path):
+def test_axe_finds_a_violation_that_was_put_in(browser, rule, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(
         f"<!doctype html><html lang='en'><title>page</title><main><h1>page</h1>{FAULTS[rule]}</main></html>"

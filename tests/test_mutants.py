@@ -52,7 +52,7 @@ CHANGES = {
 }
 
 
-def test_faults_are_made_of_code_and_not_of_annotations_messages_and_imports():
+def test_mutants_change_code_but_not_annotations_messages_and_imports():
     found = [mutant for mutant, _, _ in mutants.find_mutants("shapes", ast.parse(SOURCE))]
     assert sorted((mutant.before, mutant.after) for mutant in found) == sorted(CHANGES)
     assert {mutant.function for mutant in found} == {"area"} and {
@@ -63,7 +63,7 @@ def test_faults_are_made_of_code_and_not_of_annotations_messages_and_imports():
 
 
 @pytest.mark.parametrize("number", range(len(CHANGES)))
-def test_a_fault_changes_one_thing(number, tmp_path):
+def test_a_mutant_changes_one_expression_or_statement(number, tmp_path):
     path, tree = tmp_path / "shapes.py", ast.parse(SOURCE)
     path.write_text(SOURCE)
     mutant = [mutant for mutant, _, _ in mutants.find_mutants("shapes", tree)][number]

@@ -26,7 +26,7 @@ def compared(cell):
     return "nbval-check-output" in cell.metadata.get("tags", [])
 
 
-def test_each_notebook_has_its_source_and_each_source_its_notebook():
+def test_notebooks_and_sources_are_paired():
     assert CHAPTERS
     assert {path.stem for path in CHAPTERS} == {
         path.stem for path in (ROOT / "notebooks").glob("*.ipynb")
@@ -34,7 +34,7 @@ def test_each_notebook_has_its_source_and_each_source_its_notebook():
 
 
 @every_chapter
-def test_pair_has_not_drifted_apart(source):
+def test_notebook_and_source_have_the_same_cells(source):
     text, notebook = jupytext.read(source), notebook_of(source)
 
     def content(cells):
@@ -52,7 +52,7 @@ def test_pair_has_not_drifted_apart(source):
 
 
 @every_chapter
-def test_every_cell_was_run_in_order(source):
+def test_every_cell_was_executed_in_order(source):
     cells = code_cells(notebook_of(source))
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), (
         "run `make notebooks`"
@@ -116,7 +116,7 @@ def test_cells_are_short(source):
 
 
 @every_chapter
-def test_every_picture_has_an_alternative_text(source):
+def test_every_image_has_alt_text(source):
     for cell in code_cells(notebook_of(source)):
         for output in cell.outputs:
             data = output.get("data", {})
@@ -127,7 +127,7 @@ def test_every_picture_has_an_alternative_text(source):
 
 
 @every_chapter
-def test_a_picture_stands_near_the_top(source):
+def test_an_image_is_near_the_top(source):
     cells = notebook_of(source).cells
     pictures = [
         i
@@ -138,20 +138,20 @@ def test_a_picture_stands_near_the_top(source):
     assert pictures[0] < 8
 
 
-def test_all_chapters_set_up_alike():
+def test_all_chapters_have_the_same_setup_cell():
     assert len({code_cells(notebook_of(source))[0].source for source in CHAPTERS}) == 1
     assert "import helpers.archive" in code_cells(notebook_of(CHAPTERS[0]))[0].source
 
 
 @every_chapter
-def test_what_a_chapter_cites_is_among_the_references(source):
+def test_citations_are_in_the_references(source):
     known = (ROOT / "book" / "references.bib").read_text()
     for url in CITED.findall(source.read_text()):
         assert url in known
 
 
 @every_chapter
-def test_no_result_is_typed_into_prose(source):
+def test_prose_contains_no_typed_result(source):
     # Prose contains sizes and formulas; results stand in outputs. Questions may invent some.
     for cell in notebook_of(source).cells:
         if cell.cell_type == "markdown" and "## Check yourself" not in cell.source:

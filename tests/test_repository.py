@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can check."""
+"""Rules of the project that a program can check: layers, versions, licences, format, types."""
 
 import ast
 import pathlib
@@ -58,7 +58,7 @@ def imports(module, nested=True):
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_data_flows_one_way(module):
+def test_modules_import_only_from_those_before_them(module):
     own = {name.split(".")[1] for name in imports(module) if name.startswith("helpers.")} & set(
         ORDER
     )
@@ -69,12 +69,12 @@ def test_data_flows_one_way(module):
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_only_the_pipeline_needs_tensorflow(module):
-    """Elsewhere it is imported inside functions only, where it is known to be there."""
+    """Other modules import it inside functions, where it is known to be installed."""
     uses = any(name.split(".")[0] == "tensorflow" for name in imports(module, nested=False))
     assert uses == (module.stem == "pipeline")
 
 
-def test_prediction_needs_nothing_of_the_training():
+def test_prediction_does_not_import_the_training():
     """Neither its modules nor, through them, requests, remotezip and scikit-learn."""
     needed, waiting = set(), ["predict"]
     while waiting:
@@ -103,11 +103,11 @@ def test_public_functions_have_a_docstring(module):
             assert ast.get_docstring(node), node.name
 
 
-def test_every_module_has_its_room():
+def test_every_module_is_in_a_layer():
     assert sorted(ORDER) == [module.stem for module in MODULES if module.stem != "__init__"]
 
 
-def test_the_house_is_shown_alike_in_the_package_and_on_the_page():
+def test_the_package_and_its_page_show_the_same_layers():
     shown = " ".join((ROOT / "helpers/__init__.py").read_text().split())
     headings = re.findall(r"^##(#?) (\w+)", (ROOT / "book/api.md").read_text(), re.M)
     expected = []
@@ -157,7 +157,7 @@ def test_one_command_sets_the_address_everywhere(tmp_path):
         set_address.set_address("nowhere", tmp_path)
 
 
-def test_no_file_tells_of_the_machine_it_was_made_on():
+def test_no_file_contains_paths_of_a_machine():
     for file in text_files():
         if file.parts[-2:] != (".ci", "run") and file.name != "test_repository.py":
             found = re.search(r"(?<![\w.])/(?:work|root|home|tmp|Users)/\w+", file.read_text())
@@ -258,7 +258,7 @@ def test_the_oldest_versions_are_those_that_are_tested():
     ids=lambda file: file.stem,
 )
 def test_colab_and_the_book_have_versions_that_are_new_enough(versions):
-    """Or the setup cell would replace what Colab brings along."""
+    """Otherwise the setup cell would replace packages of Colab."""
     for name, version in pinned(versions).items():
         assert Version(version) >= Version(lower_bounds().get(name, "0")), name
 

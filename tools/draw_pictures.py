@@ -1,4 +1,4 @@
-"""Draw the pictures of the README and the landing page. `make pictures` calls this."""
+"""Draw the images for the README and the landing page. `make pictures` calls this."""
 
 import pathlib
 

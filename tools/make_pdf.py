@@ -13,12 +13,13 @@ import sys
 import tempfile
 
 import pypdf
+import yaml
 from sphinx_build import build
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "_build" / "video-classification-book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-TITLE = "Video classification, from a ZIP to a tested network"
+TITLE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
 # A chapter follows a mark with its document's name, and its heading has the second level.
 CHAPTER = re.compile(r'(<span id="document-[^"]+"></span>)\s*<section class="([^>]*>)')
 HEADING = re.compile(

@@ -35,10 +35,10 @@ def to_mathml(formula, display):
     return converted
 
 
-def _visit(display):
+def _visit(display, form="{}"):
     def visit(writer, node):
         try:
-            writer.body.append(to_mathml(node.astext(), display))
+            writer.body.append(form.format(to_mathml(node.astext(), display)))
         except ValueError as error:
             message = "%r can't be converted to MathML: %s"
             logger.warning(message, node.astext(), error, location=node)
@@ -49,7 +49,8 @@ def _visit(display):
 
 def setup(app):
     """Register the renderer; `html_math_renderer: mathml` in _config.yml selects it."""
+    inline, block = _visit("inline"), _visit("block", '<div class="formula">{}</div>\n')
     app.add_html_math_renderer(
-        "mathml", inline_renderers=(_visit("inline"), None), block_renderers=(_visit("block"), None)
+        "mathml", inline_renderers=(inline, None), block_renderers=(block, None)
     )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

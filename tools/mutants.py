@@ -49,7 +49,7 @@ def changed(node, **fields):
 
 
 def changes(node):
-    """Yield what may take a node's place."""
+    """Yield the possible replacements of a node."""
     match node:
         case ast.BinOp(op=op) | ast.BoolOp(op=op) | ast.AugAssign(op=op) if type(op) in SWAPS:
             yield changed(node, op=SWAPS[type(op)]())
@@ -112,7 +112,7 @@ def nodes(tree, function=""):
 
 
 def put(parent, old, new):
-    """Return a copy of a node with another child in the place of one."""
+    """Return a copy of a node with one child replaced."""
     fields = {
         name: [new if each is old else each for each in value]
         if isinstance(value, list)
@@ -154,7 +154,7 @@ class Replace(ast.NodeTransformer):
 
 
 def write_mutant(mutant, path):
-    """Put a mutant in the place of its module."""
+    """Write a mutant over its module."""
     tree = ast.parse(path.read_text())
     _, old, new = next(itertools.islice(find_mutants(mutant.module, tree), mutant.number, None))
     path.write_text(ast.unparse(ast.fix_missing_locations(Replace(old, new).visit(tree))))

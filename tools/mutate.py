@@ -39,7 +39,7 @@ COPIED = (
 # Mutants that change no behaviour, each with the reason.
 EQUIVALENT = pathlib.Path(__file__).with_name("equivalent_mutants.json")
 MODULES = ["counting", "recipes", "models", "evaluation", "layers", "ucf101", "batches", "video"]
-# The tests of a module, beside those in the file of its own name.
+# The tests of a module, in addition to those in the file named after it.
 TESTS = {
     "batches": ["pipeline"],
     "layers": ["models"],
@@ -48,12 +48,12 @@ TESTS = {
     "ucf101": ["archive"],
     "video": ["batches", "faults_decoding"],
 }
-# Bytes that a run may take; one fault may ask for all there are.
+# Bytes that a run may take; one mutant may try to allocate all memory.
 MEMORY = 4 << 30
 
 
 def run_tests(module, folder, seconds, plugins):
-    """Run a module's tests in a copy of the project, and end the process, with 0 where all pass."""
+    """Run a module's tests in a copy of the project, and exit with status 0 if all pass."""
     code = 99
     try:
         os.setsid()
@@ -79,7 +79,7 @@ def run_tests(module, folder, seconds, plugins):
 
 
 def start(module, folder, seconds, *plugins):
-    """Run a module's tests in a process of its own; return the process's number."""
+    """Run a module's tests in a separate process; return its process id."""
     pid = os.fork()
     if pid == 0:
         run_tests(module, folder, seconds, plugins)
@@ -100,7 +100,7 @@ def copy_project(folder):
 
 
 def finish(pid, status, folder):
-    """Return what killed a mutant whose tests have ended, or None where it survived."""
+    """Return what killed a mutant after its tests have ended, or None if it survived."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # processes that its tests have started
     killed_by = folder / "killed_by.txt"
@@ -113,7 +113,7 @@ def finish(pid, status, folder):
 
 @functools.cache
 def measure(module):
-    """Run a module's tests, which must pass; return how long they take and what each reaches."""
+    """Run a module's tests, which must pass; return their duration and their lines."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, begin = copy_project(temporary), time.monotonic()
         noting = NoteReach(folder / "helpers" / f"{module}.py", folder / "reach.json")
@@ -127,7 +127,7 @@ def measure(module):
 
 
 def try_all(chosen, jobs):
-    """Yield `(mutant, what killed it)`, in the order in which they end."""
+    """Yield `(mutant, what killed it)`, in order of completion."""
     waiting, running = list(reversed(chosen)), {}
     while waiting or running:
         while waiting and len(running) < jobs:
@@ -222,7 +222,7 @@ def main():
 
 
 if __name__ == "__main__":
-    # Imported once, and inherited by all; not helpers, for each run has its own.
+    # Imported once, and inherited by all; not helpers, because each run has a copy.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.dont_write_bytecode = True
 

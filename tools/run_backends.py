@@ -70,7 +70,7 @@ def save(folder):
     ):
         keras.utils.set_random_seed(0)
         model = getattr(models, f"build_{network}")(conv=conv, **sizes)
-        # Running averages of these frames, so that no channel vanishes or overflows on its way.
+        # Running averages of these frames, so that no channel vanishes or overflows.
         for _ in range(20):
             model(frames, training=True)
         model.save(folder / f"{network}-{conv}.keras")
@@ -81,7 +81,7 @@ def save(folder):
 
 
 def check(folder):
-    """Load what was saved, train a little, and print what came of it as JSON."""
+    """Load what was saved, train a little, and print the results as JSON."""
     import keras
     import numpy as np
 

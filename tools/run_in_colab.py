@@ -60,13 +60,13 @@ def packages(python):
 
 
 def committed(notebook):
-    """Return a notebook as the last commit has it, like the helpers that it will fetch."""
+    """Return a notebook from the last commit, where the helpers that it installs come from."""
     name = f"HEAD:{notebook.relative_to(ROOT).as_posix()}"
     return subprocess.run(["git", "show", name], cwd=ROOT, capture_output=True, check=True).stdout
 
 
 def run_chapter(python, notebook, trained):
-    """Run a chapter in a folder with nothing but trained networks; return what it installed.
+    """Run a chapter in a folder that holds only trained networks; return the packages it installed.
 
     Args:
         python: The Python of the virtual environment.

@@ -19,6 +19,7 @@ from set_address import ROOT
 OF_THE_BOOK = {
     "accessibility",
     "explorer",
+    "links",
     "mathml",
     "notebooks",
     "pages",
