@@ -1,8 +1,7 @@
-"""Small videos as programs other than OpenCV write them, by FFmpeg through PyAV.
+"""Small videos as programs other than OpenCV write them, made with FFmpeg through PyAV.
 
-The frames show their numbers (see `conftest.draw_numbers`), stretched over the shown frame. A white
-bar is at its
-top, and another one, the number of clip 255, at its bottom, so that one sees where it ends.
+The frames show their numbers (see `conftest.draw_numbers`), stretched over the complete frame. A
+white bar at the top and another at the bottom, the number of clip 255, show where a frame ends.
 """
 
 import pathlib
@@ -23,9 +22,9 @@ class Shown(typing.NamedTuple):
 
     Attributes:
         path: The video.
-        numbers: What each shown frame tells.
-        seconds: When each is shown.
-        size: `(height, width)` in pixels of the picture, upright, its pixels made square.
+        numbers: The number on each frame.
+        seconds: The time at which each frame is shown.
+        size: `(height, width)` in pixels of an upright frame with square pixels.
     """
 
     path: pathlib.Path
@@ -35,7 +34,7 @@ class Shown(typing.NamedTuple):
 
 
 def draw(number, size):
-    """Return an RGB image `(*size, 3)` that tells a number."""
+    """Return an RGB image `(*size, 3)` that shows a number."""
     return cv2.resize(
         conftest.draw_numbers(number, CLIP), size[::-1], interpolation=cv2.INTER_NEAREST
     )
@@ -57,22 +56,21 @@ def write(
     options=None,
     **container,
 ):
-    """Write RGB images, or RGBA ones, as a video; return its path.
+    """Write RGB or RGBA images as a video; return its path.
 
     Args:
-        path: Its suffix says which container it is.
+        path: The file; its suffix determines the container format.
         codec: FFmpeg's name of the encoder.
         images: uint8 images of one size.
-        seconds: When each is shown, in whole milliseconds; 25 a second if None.
+        seconds: Time of each frame, a multiple of a millisecond; None means 25 frames per second.
         pixels: FFmpeg's name of the pixel format.
-        aspect: Width of a pixel, divided by its height.
-        turn: Degrees by which a player turns the picture, counter-clockwise.
-        options: The encoder's options, as FFmpeg names them.
-        container: The container's options.
+        aspect: Width of a pixel divided by its height.
+        turn: Counter-clockwise rotation by the player, in degrees.
+        options: FFmpeg's options for the encoder.
+        container: FFmpeg's options for the container format.
     """
-    with av.open(
-        str(path), "w", options={name: str(value) for name, value in container.items()}
-    ) as file:
+    container_options = {name: str(value) for name, value in container.items()}
+    with av.open(str(path), "w", options=container_options) as file:
         stream = file.add_stream(codec, FPS, options=options or {})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.sample_aspect_ratio = pixels, Fraction(aspect)
@@ -88,16 +86,16 @@ def write(
 
 
 def plain(path, codec, n_frames=50, size=(64, 64), **settings):
-    """Write a video without oddities, for what is odd is its codec or its container."""
+    """Write an ordinary video, of which only the codec or the container may be unusual."""
     write(path, codec, [draw(i, size) for i in range(n_frames)], **settings)
     return Shown(path, list(range(n_frames)), even_seconds(n_frames), size)
 
 
 def trimmed(path, codec="libx264", first=41, n_frames=50):
-    """Cut the beginning off without coding anew, as `ffmpeg -ss ... -c copy` and phones do.
+    """Cut off the beginning without encoding again, as `ffmpeg -ss ... -c copy` and phones do.
 
-    The packets from the key frame before the cut stay, at times below 0, and an edit list hides
-    them.
+    The frames from the last key frame before the cut remain, at negative times, and an edit list
+    hides them.
     """
     uncut = path.with_stem("uncut")
     plain(uncut, codec, first + n_frames)
@@ -106,74 +104,67 @@ def trimmed(path, codec="libx264", first=41, n_frames=50):
         for packet in source.demux(video=0):
             if packet.pts is not None:
                 shift = round(first / FPS / packet.time_base)
-                packet.pts, packet.dts, packet.stream = (
-                    packet.pts - shift,
-                    packet.dts - shift,
-                    stream,
-                )
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = stream
                 target.mux(packet)
     return Shown(path, list(range(first, first + n_frames)), even_seconds(n_frames), (64, 64))
 
 
 def dark(path, codec="mpeg2video", level=0, n_dark=25, size=(240, 320)):
-    """Begin with sensor noise in the dark (level 0) or of a white card (255), at one bit rate."""
+    """Begin with sensor noise in the dark (level 0) or on a white card (255)."""
     rng = np.random.default_rng(0)
     noise = [level ^ rng.integers(0, 2, (*size, 3), dtype=np.uint8) for _ in range(n_dark)]
+    # At a constant bit rate, the encoder pads these frames, which hardly need any bytes.
     rate = {"b": "3M", "minrate": "3M", "maxrate": "3M", "bufsize": "3M"}
     if codec == "libx264":
         rate["x264-params"] = "nal-hrd=cbr"
     write(path, codec, noise + [draw(i, size) for i in range(n_dark, 50)], options=rate)
-    return Shown(
-        path, [CLIP * (level > 0)] * n_dark + list(range(n_dark, 50)), even_seconds(50), size
-    )
+    numbers = [CLIP * (level > 0)] * n_dark + list(range(n_dark, 50))
+    return Shown(path, numbers, even_seconds(50), size)
 
 
 def anamorphic(
     path, codec="libx264", stored=(144, 176), aspect=Fraction(16, 11), n_frames=25, **settings
 ):
-    """Write pixels that are not square, as camcorders, DVDs and some phones do."""
+    """Write pixels that are not square, as on DVDs and from camcorders and some phones."""
     write(path, codec, [draw(i, stored) for i in range(n_frames)], aspect=aspect, **settings)
-    return Shown(
-        path, list(range(n_frames)), even_seconds(n_frames), (stored[0], round(stored[1] * aspect))
-    )
+    size = (stored[0], round(stored[1] * aspect))
+    return Shown(path, list(range(n_frames)), even_seconds(n_frames), size)
 
 
 def rotated(path, degrees=90, codec="libx264", shown=(160, 96), aspect=Fraction(1), n_frames=25):
     """Store the rotation instead of rotating the frames; `aspect` makes the pixels not square."""
-    images = [np.rot90(draw(i, shown), -degrees // 90) for i in range(n_frames)]
-    write(
-        path, codec, [np.ascontiguousarray(image) for image in images], turn=degrees, aspect=aspect
-    )
+    rotated = (np.rot90(draw(i, shown), -degrees // 90) for i in range(n_frames))
+    images = [np.ascontiguousarray(image) for image in rotated]
+    write(path, codec, images, turn=degrees, aspect=aspect)
     height, width = shown
-    size = (
-        (height, round(width * aspect)) if degrees % 180 == 0 else (round(height * aspect), width)
-    )
+    size = (round(height * aspect), width)
+    if degrees % 180 == 0:
+        size = (height, round(width * aspect))
     return Shown(path, list(range(n_frames)), even_seconds(n_frames), size)
 
 
 def at_times(path, seconds, codec="libx264", **settings):
-    """Show frames at given seconds, of which the first is 0."""
+    """Show frames at given times in seconds, the first at 0."""
     write(path, codec, [draw(i, (64, 64)) for i in range(len(seconds))], seconds, **settings)
     return Shown(path, list(range(len(seconds))), seconds, (64, 64))
 
 
 def variable_rate(path, codec="libx264", **settings):
-    """Write 30 frames a second, then 10 when it gets dark, then 60, as phones do."""
+    """Write 30 frames per second, then 10 when it gets dark, then 60, as phones do."""
     steps = [0.033] * 20 + [0.1] * 10 + [0.017] * 20
-    return at_times(
-        path, [round(second, 3) for second in np.cumsum([0, *steps]).tolist()], codec, **settings
-    )
+    seconds = [round(second, 3) for second in np.cumsum([0, *steps]).tolist()]
+    return at_times(path, seconds, codec, **settings)
 
 
 def pausing(path, codec="libx264", pause=12, **settings):
-    """Write no frame for some seconds, as a camera does that waits for something to move."""
-    return at_times(
-        path, [round(i / FPS + pause * (i >= 30), 3) for i in range(60)], codec, **settings
-    )
+    """Pause for some seconds without a frame, as a camera with a motion detector does."""
+    seconds = [round(i / FPS + pause * (i >= 30), 3) for i in range(60)]
+    return at_times(path, seconds, codec, **settings)
 
 
 def transparent(path, codec="libvpx-vp9", pixels="yuva420p", n_frames=25, size=(64, 64)):
-    """Leave out what is black, by an alpha channel."""
+    """Write black areas as transparent, with an alpha channel."""
     images = (draw(i, size) for i in range(n_frames))
     write(path, codec, [np.dstack([image, image[..., 0]]) for image in images], pixels=pixels)
     return Shown(path, list(range(n_frames)), even_seconds(n_frames), size)

@@ -1,5 +1,6 @@
-"""Batches: the same whoever makes them, in whatever order."""
+"""Batches are the same in any order, thread and process."""
 
+import functools
 import hashlib
 import importlib
 import os
@@ -19,15 +20,16 @@ from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches, available_cores
+from helpers.clips import list_clips
 from helpers.pipeline import make_dataset
-from helpers.video import VideoReadError, frames_from_video_file, list_clips
+from helpers.video import VideoReadError, frames_from_video_file
 
 N_CLIPS = 7
 SIZES = {"n_frames": 3, "batch_size": 3, "output_size": (SIDE, SIDE), "frame_step": 5}
 
 
 def write_split(folder, lengths=(40,) * N_CLIPS):
-    """Write clips, four of one class and the others of another; return the folder."""
+    """Write clips, the first four in one class and the others in another; return the folder."""
     for clip, length in enumerate(lengths):
         class_name = "Add" if clip < 4 else "WalkLeft"
         write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", length, clip)
@@ -36,7 +38,7 @@ def write_split(folder, lengths=(40,) * N_CLIPS):
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    """Seven clips, one of them short; for reading only."""
+    """Seven clips, one of them short. Don't write there."""
     return write_split(tmp_path_factory.mktemp("split"), (40, 40, 5, 40, 30, 40, 40))
 
 
@@ -46,7 +48,7 @@ def cache(request, tmp_path):
 
 
 def break_clips(split, *clips):
-    """Cut off all but the headers of some clips; return their paths."""
+    """Truncate some clips to their headers; return their paths."""
     files = list_clips(split)[0]
     for clip in clips:
         files[clip].write_bytes(files[clip].read_bytes()[:300])
@@ -54,24 +56,21 @@ def break_clips(split, *clips):
 
 
 def epochs_of(batches, n=3):
-    """Return the batches of some epochs as NumPy arrays."""
-    return [
-        [(np.asarray(frames), np.asarray(labels)) for frames, labels in batches] for _ in range(n)
-    ]
+    """Return the batches of `n` epochs as NumPy arrays."""
+    return [[tuple(map(np.asarray, batch)) for batch in batches] for _ in range(n)]
 
 
 def expect_same(epochs, expected):
     for epoch, expected_epoch in zip(epochs, expected, strict=True):
         for batch, expected_batch in zip(epoch, expected_epoch, strict=True):
-            for got, array in zip(batch, expected_batch, strict=True):
-                assert got.dtype == array.dtype
-                np.testing.assert_array_equal(got, array)
+            for array, expected_array in zip(batch, expected_batch, strict=True):
+                assert array.dtype == expected_array.dtype
+                np.testing.assert_array_equal(array, expected_array)
 
 
 def digest(epochs):
-    return hashlib.sha256(
-        b"".join(array.tobytes() for epoch in epochs for batch in epoch for array in batch)
-    ).hexdigest()
+    arrays = [array for epoch in epochs for batch in epoch for array in batch]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def clips_in(epoch):
@@ -81,7 +80,7 @@ def clips_in(epoch):
 # The same batches.
 
 
-@pytest.mark.parametrize("augment", [None, Augmentation()], ids=["as it is", "augmented"])
+@pytest.mark.parametrize("augment", [None, Augmentation()], ids=["plain", "augmented"])
 @pytest.mark.parametrize("training", [False, True])
 def test_keras_and_tf_data_get_the_same_batches(split, training, cache, augment):
     choice = SIZES | {"training": training, "seed": 5, "start_step": 5}
@@ -99,14 +98,14 @@ def test_the_number_of_threads_makes_no_difference(split, workers, cache):
     expect_same(epochs_of(ClipBatches(split, workers=1, **choice)), expected)
 
 
-@pytest.mark.parametrize("augment", [None, Augmentation()], ids=["as it is", "augmented"])
-def test_batches_may_be_asked_for_in_any_order_and_more_than_once(split, cache, augment):
+@pytest.mark.parametrize("augment", [None, Augmentation()], ids=["plain", "augmented"])
+def test_batches_may_be_requested_in_any_order_and_more_than_once(split, cache, augment):
     choice = SIZES | {"training": True, "augment": augment}
     expected = epochs_of(ClipBatches(split, **choice))
     batches = ClipBatches(split, cache=cache, **choice)
-    numbers = [(epoch, i) for epoch in range(3) for i in range(3)] * 2
-    for k in np.random.default_rng(0).permutation(len(numbers)):
-        epoch, i = numbers[k]
+    indices = [(epoch, i) for epoch in range(3) for i in range(3)] * 2
+    for k in np.random.default_rng(0).permutation(len(indices)):
+        epoch, i = indices[k]
         expect_same([[batches.batch(epoch, i)]], [[expected[epoch][i]]])
     assert batches.epoch == 0
 
@@ -114,28 +113,23 @@ def test_batches_may_be_asked_for_in_any_order_and_more_than_once(split, cache, 
 def test_frames_and_labels_are_those_of_the_files(split):
     files, labels, class_names = list_clips(split)
     batches = ClipBatches(split, **SIZES)
-    assert (batches.files, batches.labels.tolist(), batches.class_names) == (
-        files,
-        labels,
-        class_names,
-    )
+    assert batches.files == files
+    assert (batches.labels.tolist(), batches.class_names) == (labels, class_names)
     assert batches.labels.dtype == np.int32 and batches.left_out == []
     (epoch,) = epochs_of(batches, 1)
-    frames, got_labels = (np.concatenate(parts) for parts in zip(*epoch))
+    frames, epoch_labels = (np.concatenate(parts) for parts in zip(*epoch))
     sizes = {key: SIZES[key] for key in ("n_frames", "output_size", "frame_step")}
-    np.testing.assert_array_equal(
-        frames, [frames_from_video_file(file, start="center", **sizes) for file in files]
-    )
-    assert (
-        frames.dtype == np.uint8 and got_labels.dtype == np.int32 and got_labels.tolist() == labels
-    )
+    expected = [frames_from_video_file(file, start="center", **sizes) for file in files]
+    np.testing.assert_array_equal(frames, expected)
+    assert frames.dtype == np.uint8 and epoch_labels.dtype == np.int32
+    assert epoch_labels.tolist() == labels
 
 
 @pytest.mark.parametrize(
     "choice", [{"training": True}, {"training": True, "n_frames": 3, "frame_step": 5}, {}]
 )
-def test_defaults_are_those_that_are_written(split, choice):
-    written = {
+def test_defaults_are_as_documented(split, choice):
+    documented = {
         "n_frames": 10,
         "batch_size": 8,
         "training": False,
@@ -144,10 +138,8 @@ def test_defaults_are_those_that_are_written(split, choice):
         "seed": 0,
         "start_step": 1,
     }
-    expect_same(
-        epochs_of(ClipBatches(split, **choice), 2),
-        epochs_of(ClipBatches(split, **written | choice), 2),
-    )
+    expected = epochs_of(ClipBatches(split, **documented | choice), 2)
+    expect_same(epochs_of(ClipBatches(split, **choice), 2), expected)
     assert ClipBatches(split).batch_size == 8
 
 
@@ -170,48 +162,41 @@ def test_epochs_differ_in_order_starts_and_augmentation(tmp_path):
     ]
     assert starts[0] != starts[1] != starts[2] != starts[0]
 
-    def changes(frames, class_name, seed, out):
+    def note_seed(frames, class_name, seed, out):
         seeds.append(seed)
         out[...] = frames
 
     seeds = []
-    expect_same(
-        epochs_of(ClipBatches(tmp_path, training=True, augment=changes, workers=1, **SIZES)), plain
-    )
+    batches = ClipBatches(tmp_path, training=True, augment=note_seed, workers=1, **SIZES)
+    expect_same(epochs_of(batches), plain)
     assert len(set(seeds)) == len(seeds) == 3 * N_CLIPS
     assert digest(plain) != digest(augmented)
 
 
-def test_starts_and_augmentation_are_drawn_from_other_seeds(tmp_path, monkeypatch):
+def test_starts_and_augmentation_have_different_seeds(tmp_path, monkeypatch):
     starts, changes = set(), set()
     on_reading(monkeypatch, write_split(tmp_path), lambda file, seed, **kwargs: starts.add(seed))
-    epochs_of(
-        ClipBatches(
-            tmp_path,
-            training=True,
-            augment=lambda frames, class_name, seed, out: changes.add(seed),
-            **SIZES,
-        ),
-        2,
-    )
+
+    def note_seed(frames, class_name, seed, out):
+        changes.add(seed)
+
+    epochs_of(ClipBatches(tmp_path, training=True, augment=note_seed, **SIZES), 2)
     assert len(starts) == len(changes) == 2 * N_CLIPS and not starts & changes
 
 
-def test_the_same_clip_from_the_same_frame_is_augmented_anew_in_each_epoch(tmp_path):
+def test_a_clip_that_starts_at_the_same_frame_is_augmented_differently_in_each_epoch(tmp_path):
     folder = write_split(tmp_path, (11,) * 4)
-    epochs = epochs_of(
-        ClipBatches(folder, training=True, augment=Augmentation(), **SIZES | {"batch_size": 1})
-    )
-    order = ClipBatches(folder, training=True, **SIZES).order
-    first_clips = {epochs[epoch][list(order(epoch)).index(0)][0].tobytes() for epoch in range(3)}
-    assert len(first_clips) == 3
+    choice = SIZES | {"training": True, "augment": Augmentation(), "batch_size": 1}
+    batches = ClipBatches(folder, **choice)
+    epochs = epochs_of(batches)
+    first_clips = [epochs[epoch][list(batches.order(epoch)).index(0)][0] for epoch in range(3)]
+    assert len({clip.tobytes() for clip in first_clips}) == 3
 
 
-def test_another_seed_gives_other_epochs_and_the_same_the_same(split):
+def test_each_seed_gives_epochs_of_its_own(split):
     choice = SIZES | {"training": True, "augment": Augmentation()}
-    one, same, other = (
-        digest(epochs_of(ClipBatches(split, seed=seed, **choice))) for seed in (3, 3, 4)
-    )
+    seeded = [ClipBatches(split, seed=seed, **choice) for seed in (3, 3, 4)]
+    one, same, other = (digest(epochs_of(batches)) for batches in seeded)
     assert one == same != other
 
 
@@ -238,31 +223,23 @@ def test_without_training_clips_are_read_from_the_middle_and_never_augmented(
 
     choice = SIZES | {"cache": cache, "augment": augment and refuse, "start_step": 7}
     for make in (ClipBatches, make_dataset):
-        for epoch in epochs_of(make(write_split(tmp_path), seed=3, **choice), 2):
+        for epoch in epochs_of(make(write_split(tmp_path / "split"), seed=3, **choice), 2):
             assert clips_in(epoch) == list(range(N_CLIPS))
-            # 40 frames, 11 of them spanned: 14 before, 15 after.
-            assert all(
-                frame_numbers(clip) == [14, 19, 24] for frames, _ in epoch for clip in frames
-            )
+            # The clips span 11 of the 40 frames, so 14 are left before them and 15 after.
+            clips = [clip for frames, _ in epoch for clip in frames]
+            assert all(frame_numbers(clip) == [14, 19, 24] for clip in clips)
 
 
 @pytest.mark.parametrize("start_step", [1, 5, 7])
-def test_random_starts_keep_to_their_step(tmp_path, cache, start_step):
-    batches = ClipBatches(
-        write_split(tmp_path), training=True, start_step=start_step, cache=cache, **SIZES
-    )
-    starts = {
-        frame_numbers(clip)[0]
-        for epoch in epochs_of(batches, 15)
-        for frames, _ in epoch
-        for clip in frames
-    }
-    assert starts <= set(range(0, 30, start_step)) and len(starts) >= 0.8 * len(
-        range(0, 30, start_step)
-    )
+def test_random_starts_are_multiples_of_start_step(tmp_path, cache, start_step):
+    choice = SIZES | {"training": True, "start_step": start_step, "cache": cache}
+    epochs = epochs_of(ClipBatches(write_split(tmp_path), **choice), 15)
+    clips = [clip for epoch in epochs for frames, _ in epoch for clip in frames]
+    starts, possible = {frame_numbers(clip)[0] for clip in clips}, range(0, 30, start_step)
+    assert starts <= set(possible) and len(starts) >= 0.8 * len(possible)
 
 
-def test_the_augmentation_gets_class_names(split):
+def test_the_augmentation_receives_class_names(split):
     seen = []
 
     def note(frames, class_name, seed, out):
@@ -272,10 +249,10 @@ def test_the_augmentation_gets_class_names(split):
     assert sorted(seen) == [(clip, "Add" if clip < 4 else "WalkLeft") for clip in range(N_CLIPS)]
 
 
-# Who asks.
+# Loops, indices and Keras.
 
 
-def test_a_loop_counts_the_epochs_and_square_brackets_do_not(split):
+def test_loops_count_epochs_and_indexing_does_not(split):
     batches = ClipBatches(split, training=True, **SIZES)
     expected = [[batches.batch(epoch, i) for i in range(3)] for epoch in range(2)]
     expect_same([[batches[i] for i in range(3)], list(batches)], [expected[0], expected[0]])
@@ -286,39 +263,39 @@ def test_a_loop_counts_the_epochs_and_square_brackets_do_not(split):
     assert batches.epoch == 3
 
 
-def test_an_epoch_counts_once_and_only_if_it_began(split):
+def test_keras_counts_an_epoch_once_and_only_if_it_has_begun(split):
     batches = ClipBatches(split, **SIZES)
     batches.on_epoch_end()
-    assert batches.epoch == 0, "Keras also ends one before the first"
+    assert batches.epoch == 0, "Keras ends an epoch before the first one"
     batches.on_epoch_begin()
     batches.on_epoch_end()
     batches.on_epoch_end()
     assert batches.epoch == 1
 
 
-def test_a_loop_that_is_left_early_lets_the_next_one_begin_anew(split):
+def test_after_an_interrupted_loop_the_next_one_starts_at_its_beginning(split):
     batches = ClipBatches(split, training=True, **SIZES)
     for _ in batches:
         break
     expect_same([list(batches)], [[batches.batch(1, i) for i in range(3)]])
 
 
-def test_loops_at_the_same_time_do_not_disturb_each_other(split):
+def test_simultaneous_loops_are_independent(split):
     batches = ClipBatches(split, training=True, **SIZES)
     pairs = list(zip(batches, batches, strict=True))
     expected = epochs_of(ClipBatches(split, training=True, **SIZES), 2)
     expect_same([[one for one, _ in pairs], [other for _, other in pairs]], expected)
 
 
-class Noting(ClipBatches):
-    """Notes the batches that are given out."""
+class LoggedBatches(ClipBatches):
+    """Logs the epoch and index of each batch that is requested."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.given = []
+        self.log = []
 
     def _take(self, epoch, i):
-        self.given.append((epoch, i))
+        self.log.append((epoch, i))
         return super()._take(epoch, i)
 
 
@@ -336,32 +313,29 @@ def tiny_model():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_keras_gets_whole_epochs_one_after_the_other(split, workers):
-    batches = Noting(split, training=True, workers=workers, **SIZES)
-    note_begin = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: batches.given.append("begin")
+def test_keras_receives_complete_epochs_in_order(split, workers):
+    batches = LoggedBatches(split, training=True, workers=workers, **SIZES)
+    log_begin = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: batches.log.append("begin")
     )
-    tiny_model().fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[note_begin])
-    # Before it begins, Keras looks at some batches, to see their shapes.
-    begins = [i for i, each in enumerate(batches.given) if each == "begin"] + [len(batches.given)]
-    epochs = [batches.given[begin + 1 : end] for begin, end in zip(begins, begins[1:])]
+    tiny_model().fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[log_begin])
+    # Before the first epoch, Keras requests some batches to find their shape.
+    begins = [i for i, each in enumerate(batches.log) if each == "begin"] + [len(batches.log)]
+    epochs = [batches.log[begin + 1 : end] for begin, end in zip(begins, begins[1:])]
     first = epochs[0][0][0]
     assert epochs == [[(epoch, i) for i in range(3)] for epoch in range(first, first + 3)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_keras_trains_on_the_epochs_that_tf_data_gives(split, workers):
+def test_keras_trains_alike_on_batches_and_on_a_dataset(split, workers):
     histories, choice = [], SIZES | {"training": True, "augment": Augmentation()}
     batches = ClipBatches(split, workers=workers, **choice)
-    for train, val in (
-        (batches, ClipBatches(split, **SIZES)),
-        (make_dataset(split, **choice), make_dataset(split, **SIZES)),
-    ):
+    datasets = make_dataset(split, **choice), make_dataset(split, **SIZES)
+    for train, val in ((batches, ClipBatches(split, **SIZES)), datasets):
         keras.utils.set_random_seed(0)
         model = tiny_model()
-        histories.append(
-            model.fit(train, epochs=2, shuffle=False, verbose=0, validation_data=val).history
-        )
+        fitted = model.fit(train, epochs=2, shuffle=False, verbose=0, validation_data=val)
+        histories.append(fitted.history)
         assert model.predict(val, verbose=0).shape == (N_CLIPS, 2)
     assert histories[0].keys() == histories[1].keys() == {"loss", "val_loss"}
     for name, values in histories[0].items():
@@ -383,23 +357,19 @@ if hasattr(os, "sched_setaffinity"):
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches, available_cores
 
-options = dict(training=True, augment=Augmentation(), seed=5, cache={cache!r})
-batches = ClipBatches({split!r}, **options, **{sizes!r})
-epochs = [list(batches) for _ in range(3)]
-arrays = [array.tobytes() for epoch in epochs for batch in epoch for array in batch]
-print(hashlib.sha256(b"".join(arrays)).hexdigest())
+choice = {sizes!r} | {{"training": True, "augment": Augmentation(), "seed": 5}}
+batches = ClipBatches({split!r}, cache={cache!r}, **choice)
+arrays = [array for _ in range(3) for batch in batches for array in batch]
+print(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest())
 print(available_cores() if hasattr(os, "sched_setaffinity") else 1)
 """
 
 
-def test_another_process_on_one_core_gives_the_same_batches(split, tmp_path):
+def test_another_process_on_one_core_reads_the_same_batches(split, tmp_path):
     choice = SIZES | {"training": True, "augment": Augmentation(), "seed": 5}
     expected = digest(epochs_of(ClipBatches(split, cache=tmp_path, **choice)))
-    command = [
-        sys.executable,
-        "-c",
-        SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES),
-    ]
+    script = SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES)
+    command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [expected, "1"]
@@ -412,9 +382,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("tensorflow", "torch"):
             raise ModuleNotFoundError(name)
-        # Keras's NumPy backend asks JAX for a few functions; none is called here.
+        # Keras's NumPy backend imports a few functions from JAX; none is called here.
         if name.split(".")[0] == "jax":
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
 
     def create_module(self, spec):
         return unittest.mock.MagicMock(__path__=[])
@@ -427,9 +398,8 @@ sys.meta_path.insert(0, Finder())
 
 
 def test_batches_need_no_tensorflow(split, tmp_path):
-    expected = digest(
-        epochs_of(ClipBatches(split, training=True, augment=Augmentation(), seed=5, **SIZES))
-    )
+    choice = SIZES | {"training": True, "augment": Augmentation(), "seed": 5}
+    expected = digest(epochs_of(ClipBatches(split, **choice)))
     script = WITHOUT_TENSORFLOW + SCRIPT.format(split=str(split), cache=str(tmp_path), sizes=SIZES)
     script += 'import keras\nprint(keras.backend.backend(), "tensorflow" in sys.modules)'
     environment = os.environ | {"KERAS_BACKEND": "numpy"}
@@ -441,13 +411,13 @@ def test_batches_need_no_tensorflow(split, tmp_path):
     assert done.stdout.split() == [expected, "1", "numpy", "False"]
 
 
-def test_as_many_threads_as_cores_unless_told(split):
+def test_default_number_of_threads_is_that_of_cores(split):
     assert ClipBatches(split).threads == available_cores() >= 1
     assert ClipBatches(split, workers=3).threads == 3
 
 
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
-def test_a_split_that_lacks_a_class_takes_the_training_sets_labels(split, make):
+def test_a_split_without_some_classes_uses_the_training_sets_labels(split, make):
     names = ["Absent", *make(split, **SIZES).class_names]
     batches = make(split, class_names=names, **SIZES)
     assert batches.class_names == names
@@ -461,25 +431,21 @@ def test_a_split_that_lacks_a_class_takes_the_training_sets_labels(split, make):
 def test_batches_are_counted_like_a_list(split):
     batches = ClipBatches(split, training=True, **SIZES)
     for i in (-1, -3):
-        for one, other in (
-            (batches[i], batches[3 + i]),
-            (batches.batch(1, i), batches.batch(1, 3 + i)),
-        ):
-            expect_same([[one]], [[other]])
+        expect_same([[batches[i]]], [[batches[3 + i]]])
+        expect_same([[batches.batch(1, i)]], [[batches.batch(1, 3 + i)]])
     for i in (3, -4):
-        for ask in (lambda i=i: batches[i], lambda i=i: batches.batch(0, i)):
-            with pytest.raises(
-                IndexError, match=f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"
-            ):
-                ask()
+        message = f"^There is no batch {i}: an epoch has 3, from 0 to 2.$"
+        for get in (batches.__getitem__, functools.partial(batches.batch, 0)):
+            with pytest.raises(IndexError, match=message):
+                get(i)
 
 
-def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
-    seeds, draw = [], np.random.default_rng
+def test_order_starts_and_augmentation_have_independent_seeds(split, monkeypatch):
+    seeds, default_rng = [], np.random.default_rng
 
     def note(seed):
         seeds.append(tuple(np.random.SeedSequence(seed).generate_state(4)))
-        return draw(seed)
+        return default_rng(seed)
 
     monkeypatch.setattr(np.random, "default_rng", note)
     batches = ClipBatches(
@@ -487,16 +453,19 @@ def test_order_and_starts_and_augmentation_are_drawn_apart(split, monkeypatch):
     )
     for epoch in range(3):
         batches.batch(epoch, 0)
-    # One order, and a start and an augmentation of each clip, but for the short one, which has no
-    # choice of starts.
+    # Each epoch has one order, and each clip a start and an augmentation, except the short clip,
+    # which has only one start.
     assert len(set(seeds)) == len(seeds) >= 3 * (1 + 2 * (N_CLIPS - 1))
 
 
-# Ahead of time.
+# Reading in advance.
 
 
 def on_reading(monkeypatch, folder, act):
-    """Call `act` before a clip of a folder is read; other tests' threads may still read others."""
+    """Call a function before each clip of a folder is read.
+
+    Threads of other tests may still be reading clips from other folders.
+    """
 
     def read(file, *args, **kwargs):
         if file.is_relative_to(folder):
@@ -508,7 +477,7 @@ def on_reading(monkeypatch, folder, act):
 
 @pytest.fixture
 def reading(tmp_path, monkeypatch):
-    """A folder of clips, and a list of those that were read; `wait_for` waits for a number."""
+    """A folder of clips, the files read from it so far, and a function that waits for a number."""
     read, grown = [], threading.Condition()
 
     def note(file, **kwargs):
@@ -525,60 +494,58 @@ def reading(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "get_first",
     [lambda batches: next(iter(batches)), lambda batches: batches[0]],
-    ids=["loop", "brackets"],
+    ids=["loop", "index"],
 )
 @pytest.mark.parametrize("workers", [1, 2])
-def test_two_batches_a_thread_are_made_while_one_is_trained_on(reading, ask, workers):
+def test_each_thread_prepares_two_batches_in_advance(reading, get_first, workers):
     batches = ClipBatches(reading.folder, workers=workers, **SIZES | {"batch_size": 1})
-    ask(batches)
-    assert reading.wait_for(1 + 2 * workers), "what comes next is read without being asked for"
+    get_first(batches)
+    assert reading.wait_for(1 + 2 * workers), "the next batches are not read in advance"
     time.sleep(0.2)
-    assert sorted(reading.read) == batches.files[: 1 + 2 * workers], (
-        "the others wait, for memory is not endless"
-    )
+    assert sorted(reading.read) == batches.files[: 1 + 2 * workers], "too many are read in advance"
 
 
-def test_what_was_made_ahead_is_not_made_again(reading):
+def test_batches_read_in_advance_are_not_read_again(reading):
     batches = ClipBatches(reading.folder, training=True, **SIZES | {"batch_size": 1})
     list(batches)
     assert sorted(reading.read) == batches.files
 
 
-def test_threads_read_at_the_same_time(tmp_path, monkeypatch):
-    both = threading.Barrier(2)
+def test_threads_read_clips_in_parallel(tmp_path, monkeypatch):
+    barrier = threading.Barrier(2)
 
-    def meet(file, **kwargs):
+    def wait(file, **kwargs):
         if "_g00_" in file.name or "_g01_" in file.name:
-            both.wait(timeout=10)
+            barrier.wait(timeout=10)
 
-    on_reading(monkeypatch, write_split(tmp_path), meet)
+    on_reading(monkeypatch, write_split(tmp_path), wait)
     assert len(ClipBatches(tmp_path, workers=2, **SIZES | {"batch_size": 1})[0][1]) == 1
 
 
 # Clips that can't be read.
 
 
-@pytest.mark.parametrize("ahead", [False, True])
-def test_a_clip_that_was_mended_is_read_again(tmp_path, cache, ahead):
+@pytest.mark.parametrize("in_advance", [False, True])
+def test_a_repaired_clip_is_read_again(tmp_path, cache, in_advance):
     write_split(tmp_path / "split")
     file = list_clips(tmp_path / "split")[0][5]  # in the second batch
-    healthy = file.read_bytes()
-    file.write_bytes(healthy[:300])
+    intact = file.read_bytes()
+    file.write_bytes(intact[:300])
     batches = ClipBatches(tmp_path / "split", cache=cache, **SIZES)
-    if ahead:
+    if in_advance:
         batches[0]
         batches._executor.shutdown()
         batches._executor = ThreadPoolExecutor(1)
     else:
         with pytest.raises(VideoReadError):
             batches[1]
-    file.write_bytes(healthy)
+    file.write_bytes(intact)
     assert [clip_number(clip) for clip in batches[1][0]] == [3, 4, 5]
 
 
-def test_a_cache_that_can_be_written_again_is_written(split, tmp_path):
+def test_after_an_error_the_cache_is_written_as_soon_as_possible(split, tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     batches = ClipBatches(split, cache=tmp_path / "cache", **SIZES)
     with pytest.raises(OSError):
@@ -588,27 +555,23 @@ def test_a_cache_that_can_be_written_again_is_written(split, tmp_path):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_clip_that_cannot_be_read_stops_the_loop_and_is_named(tmp_path, cache, training):
+def test_an_unreadable_clip_stops_the_loop_and_is_named(tmp_path, cache, training):
     (broken,) = break_clips(write_split(tmp_path / "split"), 5)
-    for choice in ({}, {"unreadable": "stop"}):
-        batches = ClipBatches(tmp_path / "split", training=training, cache=cache, **choice, **SIZES)
+    for policy in ({}, {"unreadable": "stop"}):
+        choice = SIZES | {"training": training, "cache": cache} | policy
         with pytest.raises(VideoReadError, match=f"^{broken} .*again"):
-            list(batches)
-        dataset = make_dataset(
-            tmp_path / "split", training=training, cache=cache, **choice, **SIZES
-        )
+            list(ClipBatches(tmp_path / "split", **choice))
         with pytest.raises(tf.errors.OpError, match=f"{broken} .*again"):
-            list(dataset)
+            list(make_dataset(tmp_path / "split", **choice))
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
-def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, make, training):
+def test_unreadable_clips_are_left_out_with_a_warning(tmp_path, cache, make, training):
     broken = break_clips(write_split(tmp_path / "split"), 0, 5)
+    choice = SIZES | {"training": training, "cache": cache, "unreadable": "leave out"}
     with pytest.warns(UserWarning) as warned:
-        batches = make(
-            tmp_path / "split", training=training, cache=cache, unreadable="leave out", **SIZES
-        )
+        batches = make(tmp_path / "split", **choice)
     (message,) = [str(each.message) for each in warned if each.category is UserWarning]
     assert message.startswith("2 of 7 clips are left out:\n") and message.count("\n") == 2
     assert [file for file, _ in batches.left_out] == broken
@@ -617,23 +580,18 @@ def test_clips_that_cannot_be_read_are_left_out_with_a_warning(tmp_path, cache, 
     assert batches.class_names == ["Add", "WalkLeft"] and len(batches) == 2
     for epoch in epochs_of(batches, 2):
         labels = [int(label) for _, labels in epoch for label in labels]
-        assert sorted(zip(clips_in(epoch), labels, strict=True)) == [
-            (1, 0),
-            (2, 0),
-            (3, 0),
-            (4, 1),
-            (6, 1),
-        ]
+        expected = [(1, 0), (2, 0), (3, 0), (4, 1), (6, 1)]
+        assert sorted(zip(clips_in(epoch), labels, strict=True)) == expected
 
 
-def test_the_warning_points_to_who_asked(tmp_path):
+def test_the_warning_points_to_the_caller(tmp_path):
     break_clips(write_split(tmp_path), 0)
     with pytest.warns(UserWarning, match="1 of 7 clips") as warned:
         ClipBatches(tmp_path, unreadable="leave out", **SIZES)
     assert pathlib.Path(warned[0].filename).name == pathlib.Path(__file__).name
 
 
-def test_a_class_all_of_whose_clips_are_left_out_keeps_its_label(tmp_path, cache):
+def test_a_class_without_readable_clips_keeps_its_label(tmp_path, cache):
     break_clips(write_split(tmp_path / "split"), 0, 1, 2, 3)
     with pytest.warns(UserWarning, match="4 of 7 clips"):
         batches = ClipBatches(tmp_path / "split", cache=cache, unreadable="leave out", **SIZES)
@@ -643,7 +601,7 @@ def test_a_class_all_of_whose_clips_are_left_out_keeps_its_label(tmp_path, cache
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
-def test_where_all_clips_can_be_read_none_is_left_out_and_nothing_is_said(split, cache, make):
+def test_without_unreadable_clips_there_is_no_warning(split, cache, make):
     choice = SIZES | {"training": True, "seed": 2}
     batches = make(split, cache=cache, unreadable="leave out", **choice)
     assert batches.left_out == []
@@ -651,20 +609,18 @@ def test_where_all_clips_can_be_read_none_is_left_out_and_nothing_is_said(split,
 
 
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
-def test_a_split_of_which_nothing_is_left_is_refused(tmp_path, cache, make):
+def test_a_split_without_readable_clips_is_refused(tmp_path, cache, make):
     broken = break_clips(write_split(tmp_path / "split"), *range(N_CLIPS))
-    with pytest.raises(
-        ValueError, match=f"^None of the 7 clips can be read; the first: {broken[0]} "
-    ):
+    message = f"^None of the 7 clips can be read; the first: {broken[0]} "
+    with pytest.raises(ValueError, match=message):
         make(tmp_path / "split", cache=cache, unreadable="leave out", **SIZES)
 
 
 @pytest.mark.parametrize("make", [ClipBatches, make_dataset])
 @pytest.mark.parametrize("policy", ["skip", "leave_out", None, True])
 def test_other_policies_are_refused(split, make, policy):
-    with pytest.raises(
-        ValueError, match=f'^unreadable must be "stop" or "leave out", not {policy!r}\\.$'
-    ):
+    message = f'^unreadable must be "stop" or "leave out", not {policy!r}\\.$'
+    with pytest.raises(ValueError, match=message):
         make(split, unreadable=policy, **SIZES)
 
 
@@ -674,20 +630,19 @@ def test_no_clips_are_refused(tmp_path, make):
         make(tmp_path, unreadable="leave out")
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_leave_clips_out(split, tmp_path):
+def test_clips_are_not_left_out_because_the_cache_cannot_be_written(split, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError) as raised:
         ClipBatches(split, cache=tmp_path / "file", unreadable="leave out", **SIZES)
     assert not isinstance(raised.value, VideoReadError)
 
 
-@pytest.mark.parametrize("other", ["memory", "disk"])
-def test_to_leave_clips_out_they_are_read_into_the_cache(split, tmp_path, other, monkeypatch):
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_leaving_clips_out_fills_the_cache(split, tmp_path, kind, monkeypatch):
     choice = SIZES | {"training": True, "seed": 2}
     expected = epochs_of(ClipBatches(split, **choice))
-    batches = ClipBatches(
-        split, cache="memory" if other == "memory" else tmp_path, unreadable="leave out", **choice
-    )
+    location = "memory" if kind == "memory" else tmp_path
+    batches = ClipBatches(split, cache=location, unreadable="leave out", **choice)
 
     def read(path, *args, **kwargs):
         raise AssertionError(f"{path} is decoded")

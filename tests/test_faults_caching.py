@@ -1,4 +1,4 @@
-"""What is broken in a cache on disk, and what comes of it: rows of the table in `faults.py`."""
+"""Faults of a cache on disk, and their results: rows of the table in `faults.py`."""
 
 import hashlib
 import signal
@@ -16,13 +16,14 @@ from test_faults_downloading import (
 
 from helpers import cache
 from helpers.cache import FrameCache
-from helpers.video import frames_from_video_file, list_clips
+from helpers.clips import list_clips
+from helpers.video import frames_from_video_file
 
 SIZES = {"n_frames": 10, "output_size": (48, 64), "frame_step": 5}
-# Each read takes all that is kept of a clip.
+# With this choice, each read uses all stored frames of a clip.
 CENTRE = SIZES | {"start": "center"}
 
-# A program of its own, on a disk so slow that it can be stopped in the middle of a file.
+# A separate process, with a simulated disk so slow that the process can be stopped within a file.
 FILL = """
 import hashlib, io, signal, sys, time
 from helpers import cache
@@ -35,8 +36,8 @@ class SlowFile(io.FileIO):
             super().write(content[begin : begin + 50_000])
 
 def fill(folder, files, sizes):
-    reads = cache.FrameCache(folder, **sizes)
-    print(hashlib.sha256(b"".join(reads.read(file, 1) for file in files)).hexdigest())
+    frame_cache = cache.FrameCache(folder, **sizes)
+    print(hashlib.sha256(b"".join(frame_cache.read(file, 1) for file in files)).hexdigest())
 
 def open_slowly(path, mode, **options):
     return SlowFile(path, "w") if mode == "wb" else open(path, mode, **options)
@@ -56,15 +57,15 @@ def fill_call(folder, files):
 
 
 def contents(folder):
-    """Return what is in the files that frames are kept in."""
+    """Return the content of each file of a cache."""
     return {path: path.read_bytes() for path in sorted(folder.rglob("v_*.frames"))}
 
 
 def expect_right(files, *caches, **choice):
     for file in files:
         expected = frames_from_video_file(file, **choice)
-        for reads in caches:
-            np.testing.assert_array_equal(reads.read(file, choice.get("seed")), expected)
+        for frame_cache in caches:
+            np.testing.assert_array_equal(frame_cache.read(file, choice.get("seed")), expected)
 
 
 def expect_completed(folder, files):
@@ -73,17 +74,33 @@ def expect_completed(folder, files):
     assert len(contents(folder)) == len(files) and not temp_files(folder)
 
 
-# What is kept.
+# Damaged, deleted and foreign files.
 
 
-def flipped(content, rng):
+def flip_anywhere(content, rng):
     content[int(rng.integers(len(content)))] ^= 255
     return content
 
 
-def flipped_in_the_lines(content, rng):
+def flip_in_header(content, rng):
     content[int(rng.integers(content.index(b"]}\n") + 3))] ^= 255
     return content
+
+
+def truncate_to(fraction):
+    return lambda content, rng: content[: int(fraction * len(content))]
+
+
+def empty(content, rng):
+    return b""
+
+
+def zero(content, rng):
+    return bytes(len(content))
+
+
+def overwrite(content, rng):
+    return rng.bytes(len(content))
 
 
 def break_all(folder, change, rng):
@@ -94,50 +111,37 @@ def break_all(folder, change, rng):
 @pytest.mark.parametrize(
     "tried, changes",
     [
-        ("byte changed", [flipped] * 4 + [flipped_in_the_lines] * 4),
-        (
-            "cut short",
-            [
-                lambda content, rng, to=to: content[: int(to * len(content))]
-                for to in (0.001, 0.5, 0.999)
-            ],
-        ),
-        (
-            "emptied, zeroed or overwritten",
-            [
-                lambda content, rng: b"",
-                lambda content, rng: bytes(len(content)),
-                lambda content, rng: rng.bytes(len(content)),
-            ],
-        ),
+        ("byte changed", [flip_anywhere] * 4 + [flip_in_header] * 4),
+        ("truncated", [truncate_to(fraction) for fraction in (0.001, 0.5, 0.999)]),
+        ("emptied, zeroed or overwritten", [empty, zero, overwrite]),
     ],
-    ids=["changed", "cut", "emptied"],
+    ids=["changed", "truncated", "emptied"],
 )
-def test_a_damaged_file_is_made_again(files, tmp_path, fault, tried, changes):
+def test_a_damaged_file_is_replaced(files, tmp_path, fault, tried, changes):
     used = FrameCache(tmp_path, **CENTRE)
     expect_right(files, used, **CENTRE)
-    whole, rng = contents(tmp_path), np.random.default_rng(0)
+    intact, rng = contents(tmp_path), np.random.default_rng(0)
     for change in changes:
         break_all(tmp_path, change, rng)
-        assert not set(contents(tmp_path).values()) & set(whole.values())
-        # One that has opened the files already, and one that opens them now.
+        assert not set(contents(tmp_path).values()) & set(intact.values())
+        # The first cache has opened the files already; the second opens them now.
         expect_right(files, used, FrameCache(tmp_path, **CENTRE), **CENTRE)
-        assert contents(tmp_path) == whole
-    fault("caching", f"file {tried}", "noticed, and made again", len(changes) * len(files))
+        assert contents(tmp_path) == intact
+    fault("caching", f"file {tried}", "detected and replaced", len(changes) * len(files))
 
 
-def test_a_file_that_is_deleted_while_in_use_is_made_again(files, tmp_path, fault):
+def test_a_file_that_is_deleted_while_in_use_is_replaced(files, tmp_path, fault):
     used = FrameCache(tmp_path, **CENTRE)
     expect_right(files, used, **CENTRE)
-    whole = contents(tmp_path)
-    for path in whole:
+    intact = contents(tmp_path)
+    for path in intact:
         path.unlink()
     expect_right(files, used, **CENTRE)
-    assert contents(tmp_path) == whole
-    fault("caching", "file deleted while it is in use", "made again", len(files))
+    assert contents(tmp_path) == intact
+    fault("caching", "file deleted while it is in use", "replaced", len(files))
 
 
-def put_in_place(paths, contents):
+def replace_contents(paths, contents):
     for path, content in zip(paths, contents, strict=True):
         assert path.read_bytes() != content
         path.write_bytes(content)
@@ -158,52 +162,44 @@ def test_a_file_of_another_size_or_version_is_not_used(
     with monkeypatch.context() as patch:
         patch.setattr(cache.cv2, "__version__", version)
         expect_right(files, FrameCache(tmp_path / "other", **CENTRE | other), **CENTRE | other)
-    reads = FrameCache(tmp_path / "cache", **CENTRE)
-    expect_right(files, reads, **CENTRE)
-    whole = contents(tmp_path / "cache")
-    put_in_place(whole, contents(tmp_path / "other").values())
-    expect_right(files, FrameCache(tmp_path / "cache", **CENTRE), reads, **CENTRE)
-    assert contents(tmp_path / "cache") == whole
-    fault("caching", f"file of {tried} in its place", "noticed, and made again", len(files))
+    used = FrameCache(tmp_path / "cache", **CENTRE)
+    expect_right(files, used, **CENTRE)
+    intact = contents(tmp_path / "cache")
+    replace_contents(intact, contents(tmp_path / "other").values())
+    expect_right(files, FrameCache(tmp_path / "cache", **CENTRE), used, **CENTRE)
+    assert contents(tmp_path / "cache") == intact
+    fault("caching", f"file of {tried} under its name", "detected and replaced", len(files))
 
 
 def test_a_file_of_another_clip_is_not_used(files, tmp_path, fault):
     used = FrameCache(tmp_path, **CENTRE)
     expect_right(files, used, **CENTRE)
-    whole = contents(tmp_path)
-    put_in_place(whole, [*list(whole.values())[1:], *list(whole.values())[:1]])
+    intact = contents(tmp_path)
+    replace_contents(intact, [*list(intact.values())[1:], *list(intact.values())[:1]])
     expect_right(files, FrameCache(tmp_path, **CENTRE), used, **CENTRE)
-    assert contents(tmp_path) == whole
-    fault("caching", "file of another clip in its place", "noticed, and made again", len(files))
+    assert contents(tmp_path) == intact
+    fault("caching", "file of another clip under its name", "detected and replaced", len(files))
 
 
-def test_a_disk_that_fills_up_is_told(files, tmp_path, monkeypatch, fault):
+def test_a_disk_that_fills_up_is_reported(files, tmp_path, monkeypatch, fault):
     for after in (0, 1, 5):
         folder = tmp_path / str(after)
-        reads = FrameCache(folder, **SIZES)
+        frame_cache = FrameCache(folder, **SIZES)
         with monkeypatch.context() as patch:
             patch.setattr(cache, "atomic_write", full_disk(after))
             with pytest.raises(OSError) as caught:
-                expect_right(files, reads, **SIZES, seed=1)
-        way_out = "free some space, choose another folder, or raise start_step."
-        assert str(caught.value).endswith(
-            f"No space is left for the cache in {reads.folder}; {way_out}"
-        )
-        assert (
-            reads.folder.parent == folder
-            and len(contents(folder)) == after
-            and not temp_files(folder)
-        )
+                expect_right(files, frame_cache, **SIZES, seed=1)
+        assert frame_cache.folder.parent == folder
+        problem = f"No space is left for the cache in {frame_cache.folder}"
+        remedy = "free some space, choose another folder, or raise start_step."
+        assert str(caught.value).endswith(f"{problem}; {remedy}")
+        assert len(contents(folder)) == after and not temp_files(folder)
         expect_completed(folder, files)
-    fault(
-        "caching",
-        "disk fills up",
-        "error: names the folder and the ways out; only whole files there",
-        3,
-    )
+    happened = "error: names the folder and the remedies; only complete files remain"
+    fault("caching", "disk fills up", happened, 3)
 
 
-# Processes that are stopped, and that meet.
+# Processes that are stopped, or run at the same time.
 
 
 @pytest.mark.parametrize(
@@ -218,7 +214,7 @@ def test_filling_that_is_stopped_can_be_completed(
     files, tmp_path, fault, tried, how, share, number
 ):
     length = length_of(FILL, fill_call(tmp_path / "alone", files), tmp_path)
-    whole = set(contents(tmp_path / "alone").values())
+    complete = set(contents(tmp_path / "alone").values())
     half_written = stopped = 0
     for case, delay in enumerate(moments(number, share * length)):
         folder = tmp_path / str(case)
@@ -226,24 +222,20 @@ def test_filling_that_is_stopped_can_be_completed(
         assert code in (0, -how), errors
         stopped += code != 0
         half_written += len(temp_files(folder))
-        assert set(contents(folder).values()) <= whole
+        assert set(contents(folder).values()) <= complete
         expect_completed(folder, files)
     assert stopped > number / 2 and (half_written > 0) == (how == signal.SIGKILL)
-    fault("caching", tried, "only whole files there; the same call again completes", number)
+    happened = "only complete files remain; the same call writes the rest"
+    fault("caching", tried, happened, number)
 
 
-def test_two_processes_that_fill_one_folder_do_not_disturb_each_other(files, tmp_path, fault):
-    expected = hashlib.sha256(
-        b"".join(frames_from_video_file(file, seed=1, **SIZES) for file in files)
-    ).hexdigest()
+def test_two_processes_may_fill_one_folder(files, tmp_path, fault):
+    frames = [frames_from_video_file(file, seed=1, **SIZES) for file in files]
+    expected = hashlib.sha256(b"".join(frames)).hexdigest()
     cases = 3
     for case in range(cases):
         outcomes = outcomes_of_two(FILL, fill_call(tmp_path / str(case), files), tmp_path)
         assert [outcome[:2] for outcome in outcomes] == [(0, f"{expected}\n")] * 2
         expect_completed(tmp_path / str(case), files)
-    fault(
-        "caching",
-        "two processes fill one folder at once",
-        "both get the right frames; all files whole",
-        cases,
-    )
+    happened = "both read the right frames; all files complete"
+    fault("caching", "two processes fill one folder at once", happened, cases)

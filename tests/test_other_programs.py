@@ -1,4 +1,4 @@
-"""Videos from FFmpeg, as phones, cameras and editors write them, are read as players show them."""
+"""Videos like those of phones, cameras and editors are read as a player shows them."""
 
 import subprocess
 from fractions import Fraction
@@ -47,9 +47,8 @@ VIDEOS = {
     "variable-rate.webm": partial(variable_rate, codec="libvpx-vp9"),
     "pause.mp4": pausing,
     "pause.mkv": pausing,
-    "pause-live.webm": partial(
-        pausing, codec="libvpx-vp9", live=1
-    ),  # no duration in its header, as a browser records
+    # Like a browser's recordings, it has no duration in its header.
+    "pause-live.webm": partial(pausing, codec="libvpx-vp9", live=1),
     "hevc.mp4": partial(plain, codec="libx265"),
     "prores.mov": partial(plain, codec="prores_ks", pixels="yuv422p10le"),
     "alpha-vp9.webm": transparent,
@@ -63,23 +62,21 @@ def shown(request, tmp_path_factory):
     return VIDEOS[request.param](tmp_path_factory.mktemp("video") / request.param)
 
 
-def numbers(pictures):
-    """Return what pictures of any size tell."""
-    return frame_numbers(
-        [cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA) for picture in pictures]
-    )
+def numbers(frames):
+    """Return the numbers that frames of any size show."""
+    resized = [cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA) for frame in frames]
+    return frame_numbers(resized)
 
 
 def test_every_frame_is_read(shown):
     height, width = shown.size
     size = (64, round(64 * width / height))
-    frames = video.frames_from_video_file(
-        shown.path, len(shown.numbers), size, frame_step=1, start=0
-    )
+    n_frames = len(shown.numbers)
+    frames = video.frames_from_video_file(shown.path, n_frames, size, frame_step=1, start=0)
     assert numbers(frames) == shown.numbers
 
 
-def test_the_picture_is_not_squeezed(shown):
+def test_proportions_are_kept(shown):
     frames = video.frames_from_video_file(shown.path, 10, (90, 90), frame_step=1, start="center")
     rows, columns = (np.flatnonzero((frames.max(0) > 127).any((axis, -1))) for axis in (1, 0))
     inner = np.array([rows[-1] - rows[0], columns[-1] - columns[0]]) + 1
@@ -87,17 +84,19 @@ def test_the_picture_is_not_squeezed(shown):
     assert abs(rows[0] + rows[-1] - 89) <= 1 and abs(columns[0] + columns[-1] - 89) <= 1
 
 
-def test_a_frame_is_shown_at_its_second(shown):
-    playback, told = Playback(shown.path), []
-    seconds = [second for second in playback if told.append(playback.frame()) is None]
-    assert numbers(told) == shown.numbers
+def test_each_frame_is_shown_at_its_time(shown):
+    playback, seconds, frames = Playback(shown.path), [], []
+    for second in playback:
+        seconds.append(second)
+        frames.append(playback.frame())
+    assert numbers(frames) == shown.numbers
     np.testing.assert_allclose(seconds, shown.seconds, atol=0.002)
     assert playback.length == pytest.approx(shown.seconds[-1] + 1 / other_programs.FPS, abs=0.1)
-    height, width = told[0].shape[:2]
+    height, width = frames[0].shape[:2]
     assert width / height == pytest.approx(shown.size[1] / shown.size[0], rel=0.01)
 
 
-def test_a_whole_video_is_read_as_one_clip(shown):
+def test_a_complete_video_is_read_as_one_clip(shown):
     playback = Playback(shown.path)
     assert len(list(playback)) == len(shown.numbers)
     height, width = shown.size
@@ -113,16 +112,10 @@ def test_a_whole_video_is_read_as_one_clip(shown):
         ("no frame!", False),
     ],
 )
-def test_messages_about_frames_that_are_hidden_are_harmless(
-    tmp_path, monkeypatch, message, harmless
-):
+def test_messages_about_hidden_frames_are_harmless(tmp_path, monkeypatch, message, harmless):
     path = trimmed(tmp_path / "trimmed.mp4").path
-    said = f"[OPENCV:FFMPEG:16] {message}\n".encode()
-    monkeypatch.setattr(
-        damage.subprocess,
-        "run",
-        lambda *args, **kwargs: subprocess.CompletedProcess(args, 0, said, b""),
-    )
+    done = subprocess.CompletedProcess([], 0, f"[OPENCV:FFMPEG:16] {message}\n".encode(), b"")
+    monkeypatch.setattr(damage.subprocess, "run", lambda *args, **kwargs: done)
     assert damage.decoding_errors(path) == (() if harmless else (message,))
 
 
@@ -148,7 +141,7 @@ def test_a_codec_without_a_decoder_is_named(tmp_path, suffix, read):
     ],
 )
 def test_interlaced_frames_are_not_garbage(tmp_path, name, codec, options):
-    """OpenCV from 4.13 on fails to convert them silently, and returns leftover memory."""
+    # OpenCV 4.13 silently fails to convert them, and returns uninitialised memory.
     shown = plain(tmp_path / name, codec, n_frames=10, size=(576, 720), options=options)
     try:
         frames = video.frames_from_video_file(shown.path, 10, (64, 80), frame_step=1, start=0)
@@ -158,17 +151,14 @@ def test_interlaced_frames_are_not_garbage(tmp_path, name, codec, options):
         assert numbers(frames) == shown.numbers
 
 
-def test_a_prediction_and_its_copy_are_not_squeezed(tmp_path):
+def test_a_prediction_and_its_copy_keep_proportions(tmp_path):
     shown = anamorphic(tmp_path / "dvd.mp4")
     inputs = keras.Input((4, 32, 32, 3), dtype="uint8")
-    model = keras.Model(
-        inputs, keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
-    )
-    prediction = predict.predict_video(
-        predict.Classifier(model, ["red", "green", "blue"], 0.2), shown.path
-    )
+    outputs = keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
+    classifier = predict.Classifier(keras.Model(inputs, outputs), ["red", "green", "blue"], 0.2)
+    prediction = predict.predict_video(classifier, shown.path)
     assert prediction.size == shown.size
     predict.annotate(prediction, shown.path, tmp_path / "copy.mp4")
-    frames = Playback(tmp_path / "copy.mp4")
-    next(iter(frames))
-    assert abs(np.array(frames.frame().shape[:2]) - shown.size).max() <= 1
+    playback = Playback(tmp_path / "copy.mp4")
+    next(iter(playback))
+    assert abs(np.array(playback.frame().shape[:2]) - shown.size).max() <= 1

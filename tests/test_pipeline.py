@@ -1,4 +1,4 @@
-"""From a split's files to batches."""
+"""Batches for tf.data."""
 
 import subprocess
 import sys
@@ -10,8 +10,9 @@ import tensorflow as tf
 from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 
 from helpers import batches
+from helpers.clips import list_clips
 from helpers.pipeline import make_dataset
-from helpers.video import frames_from_video_file, list_clips
+from helpers.video import frames_from_video_file
 
 N_CLIPS = 7
 SIZES = {"n_frames": 3, "batch_size": 3, "output_size": (SIDE, SIDE), "frame_step": 10}
@@ -28,7 +29,7 @@ def split(tmp_path_factory):
 
 
 def epoch(dataset):
-    """Return `(clip, first frame, label)` of each clip in the order of one pass."""
+    """Return `(clip, first frame, label)` of each clip, in the order of one pass."""
     seen = []
     for frames, labels in dataset.as_numpy_iterator():
         assert frames.dtype == np.uint8 and labels.dtype == np.int32
@@ -49,7 +50,7 @@ def test_batches_have_static_shapes_and_a_known_length(split):
     assert dataset.class_names == ["Add", "Zip"]
 
 
-def test_training_data_has_a_known_length_too(split):
+def test_training_data_has_a_known_length(split):
     assert len(make_dataset(split, training=True, **SIZES)) == 3
 
 
@@ -61,14 +62,13 @@ def test_defaults_are_the_tutorials(split):
 
 def test_order_and_starts_are_fixed_when_not_training(split):
     dataset = make_dataset(split, **SIZES)
-    # 80 frames, 21 of them spanned: 29 before, 30 after.
+    # The clips span 21 of the 80 frames, so 29 are left before them and 30 after.
     expected = [(clip, 29, int(clip >= 4)) for clip in range(N_CLIPS)]
-    assert (
-        epoch(dataset) == epoch(dataset) == epoch(make_dataset(split, seed=9, **SIZES)) == expected
-    )
+    assert epoch(dataset) == epoch(dataset) == expected
+    assert epoch(make_dataset(split, seed=9, **SIZES)) == expected
 
 
-def test_a_slow_clip_keeps_its_place(split, monkeypatch):
+def test_a_slow_clip_keeps_its_position(split, monkeypatch):
     def read(file, *args, **kwargs):
         time.sleep(0.2 if "_g00_" in file.name else 0)
         return frames_from_video_file(file, *args, **kwargs)
@@ -78,30 +78,26 @@ def test_a_slow_clip_keeps_its_place(split, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_training_gives_every_clip_once_an_epoch_in_another_order_from_other_starts(
-    split, batch_size
-):
+def test_each_training_epoch_has_every_clip_once_in_a_new_order_from_new_starts(split, batch_size):
     dataset = make_dataset(split, training=True, **SIZES | {"batch_size": batch_size})
     epochs = [epoch(dataset) for _ in range(3)]
     for each in epochs:
-        assert sorted((clip, label) for clip, _, label in each) == [
-            (clip, int(clip >= 4)) for clip in range(N_CLIPS)
-        ]
+        expected = [(clip, int(clip >= 4)) for clip in range(N_CLIPS)]
+        assert sorted((clip, label) for clip, _, label in each) == expected
         assert all(0 <= first <= 59 for _, first, _ in each)
     assert len({tuple(clip for clip, _, _ in each) for each in epochs}) == 3
-    # Neither a clip nor a place in the epoch keeps its start.
+    # Starts differ between epochs, both by position and by clip.
     assert len({tuple(first for _, first, _ in each) for each in epochs}) == 3
     assert len({tuple(first for _, first, _ in sorted(each)) for each in epochs}) == 3
     assert all(len({first for _, first, _ in each}) > 1 for each in epochs)
 
 
-def test_the_same_seed_gives_the_same_epochs_and_another_gives_others(split):
-    one, same, other = (
-        make_dataset(split, training=True, seed=seed, **SIZES) for seed in (3, 3, 4)
-    )
+def test_each_seed_gives_epochs_of_its_own(split):
+    choice = SIZES | {"training": True}
+    one, same, other = (make_dataset(split, seed=seed, **choice) for seed in (3, 3, 4))
     first, second = epoch(one), epoch(one)
     assert [epoch(same), epoch(same)] == [first, second] and first != second
-    assert first not in (epoch(other), epoch(make_dataset(split, training=True, **SIZES)))
+    assert first not in (epoch(other), epoch(make_dataset(split, **choice)))
 
 
 def test_random_starts_reach_both_ends(tmp_path):
@@ -114,15 +110,15 @@ def test_random_starts_reach_both_ends(tmp_path):
 def test_labels_and_frames_are_those_of_the_files(puppet_folders):
     sizes = {"n_frames": 4, "output_size": (32, 48), "frame_step": 5}
     dataset = make_dataset(puppet_folders["val"], batch_size=5, **sizes)
-    files, labels, class_names = list_clips(puppet_folders["val"])
+    files, _, class_names = list_clips(puppet_folders["val"])
     assert dataset.class_names == class_names and len(class_names) == 3
-    frames, got_labels = (np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator()))
-    assert [class_names[label] for label in got_labels] == [file.parent.name for file in files]
+    frames, labels = (np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator()))
+    assert [class_names[label] for label in labels] == [file.parent.name for file in files]
     expected = [frames_from_video_file(file, start="center", **sizes) for file in files]
     np.testing.assert_array_equal(frames, expected)
 
 
-def test_short_clips_do_not_break_a_batch(tmp_path):
+def test_a_batch_may_contain_short_clips(tmp_path):
     for clip, length in enumerate((1, 5, 40)):
         write_video(tmp_path / "A" / f"v_A_g{clip:02d}_c01.avi", length, clip)
     frames, _ = next(iter(make_dataset(tmp_path, training=True, **SIZES)))
@@ -131,7 +127,7 @@ def test_short_clips_do_not_break_a_batch(tmp_path):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_clip_that_cannot_be_read_is_named(tmp_path, training):
+def test_an_unreadable_clip_is_named(tmp_path, training):
     for group in range(4):
         write_video(tmp_path / "A" / f"v_A_g{group:02d}_c01.avi", 30)
     broken = tmp_path / "A" / "v_A_g02_c01.avi"
@@ -146,7 +142,7 @@ import keras, tensorflow as tf
 from helpers import batches, pipeline
 
 read = batches.frames_from_video_file
-batches.frames_from_video_file = lambda *given, **choice: time.sleep(0.02) or read(*given, **choice)
+batches.frames_from_video_file = lambda *args, **kwargs: time.sleep(0.02) or read(*args, **kwargs)
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
@@ -155,21 +151,16 @@ with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 sizes = {"n_frames": 3, "batch_size": 2, "output_size": (16, 16), "frame_step": 5}
 train = pipeline.make_dataset(sys.argv[1], training=True, **sizes)
-val = pipeline.make_dataset(sys.argv[1], training=False, **sizes)
+val = pipeline.make_dataset(sys.argv[1], **sizes)
 print(len(model.fit(train, validation_data=val, epochs=5, verbose=0).history["val_loss"]), "epochs")
 """
 
 
 def test_several_devices_may_share_the_batches(split):
-    # In a process of its own: what went wrong was a segmentation fault, and devices are set up
-    # once.
-    done = subprocess.run(
-        [sys.executable, "-c", ON_TWO_DEVICES, split],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    # A separate process, because the error was a segmentation fault, and because devices can be
+    # configured only once.
+    command = [sys.executable, "-c", ON_TWO_DEVICES, split]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "5 epochs\n"), done.stderr[-2000:]
 
 

@@ -1,5 +1,6 @@
-"""The chapters on a few real clips, served over HTTP. Needs a path in UCF101_ZIP."""
+"""The chapters on a few real clips, served over HTTP. UCF101_ZIP must be the path of a ZIP."""
 
+import itertools
 import os
 import pathlib
 import shutil
@@ -21,30 +22,28 @@ CHAPTERS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks")
 ZIP = pathlib.Path(os.environ.get("UCF101_ZIP") or "")
 
 pytestmark = pytest.mark.skipif(
-    not ZIP.is_file(), reason="no real clips: UCF101_ZIP is not the path of UCF101's ZIP"
+    not ZIP.is_file(), reason="no real clips: set UCF101_ZIP to the path of UCF101's ZIP"
 )
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def folder_and_server(tmp_path_factory):
     """An empty folder that the chapters share, and the server that they download from."""
     with serve(ZIP) as server:
         yield tmp_path_factory.mktemp("real"), server
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_chapter_runs_on_real_clips(chapter, place, monkeypatch):
-    folder, server = place
+def test_chapter_runs_on_real_clips(chapter, folder_and_server, monkeypatch):
+    folder, server = folder_and_server
     monkeypatch.setenv("BOOK_DATASET", "ucf101")
     monkeypatch.setenv("BOOK_RUN", "short")
     monkeypatch.setenv("UCF101_ZIP", server.url)
     notebook = nbformat.read(shutil.copy(chapter, folder), as_version=4)
-    nbclient.NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": folder}}
-    ).execute()
-    text = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
+    resources = {"metadata": {"path": folder}}
+    nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    text = "".join(output.get("text", "") for output in outputs)
     if chapter.stem != "count_parameters":
         assert "puppets-short" not in text and not (folder / "data" / "puppets-short").exists()
         clips = list((folder / "data" / "ucf101-short").glob("*/*/*.avi"))
@@ -55,28 +54,24 @@ def test_all_clips_split_by_group():
     splits = {"train": 30, "val": 10, "test": 10}
     plan = ucf101.split_by_group(archive.list_files(ZIP), splits)
     classes = {ucf101.get_class(file) for file in plan["train"]}
-    rooms = {
+    groups = {
         name: {(ucf101.get_class(file), ucf101.get_group(file)) for file in files}
         for name, files in plan.items()
     }
-    assert {name: len(files) for name, files in plan.items()} == {
-        name: n * len(classes) for name, n in splits.items()
-    }
-    assert (
-        not rooms["train"] & rooms["test"]
-        and not rooms["train"] & rooms["val"]
-        and not rooms["val"] & rooms["test"]
-    )
+    sizes = {name: len(files) for name, files in plan.items()}
+    assert sizes == {name: n * len(classes) for name, n in splits.items()}
+    for one, other in itertools.combinations(groups.values(), 2):
+        assert not one & other
 
 
-def test_real_clips_are_read_whole(tmp_path):
+def test_real_clips_are_read_completely(tmp_path):
     folders = archive.download_ucf101_subset(ZIP, 10, {"train": 2, "val": 1, "test": 1}, tmp_path)
     files = [file for folder in folders.values() for file in folder.glob("*/*.avi")]
     assert len(files) == 40
     for file in files:
         frames = video.frames_from_video_file(file, 10, (60, 80), start="center")
         assert frames.shape == (10, 60, 80, 3)
-        # A frame invented to fill up would be black; no real one of these is.
+        # A made-up frame would be black; none of these clips has a black frame.
         assert np.all(frames.reshape(10, -1).max(axis=1) > 32), file
 
 
@@ -95,20 +90,20 @@ def test_frames_are_those_of_a_full_decode(tmp_path):
         ("PullUps_g16_c03", 142, 141),
     ],
 )
-def test_what_decodes_decides_how_long_a_clip_is(tmp_path, name, declared, decoded):
+def test_the_length_of_a_clip_is_the_number_of_frames_that_decode(
+    tmp_path, name, declared, decoded
+):
     with zipfile.ZipFile(ZIP) as source:
-        file = source.extract(
-            next(member for member in source.namelist() if name in member), tmp_path
-        )
+        member = next(member for member in source.namelist() if name in member)
+        file = source.extract(member, tmp_path)
     assert cv2.VideoCapture(str(file)).get(cv2.CAP_PROP_FRAME_COUNT) == declared
     truth = decode_all(file)
     assert len(truth) == decoded
     sizes = {"n_frames": 10, "output_size": (240, 320)}
     for step, start in ((15, "center"), (15, 0), (2, "center"), (1, decoded - 10)):
+        frames = video.frames_from_video_file(file, **sizes, frame_step=step, start=start)
         expected = truth[video.frame_indices(decoded, 10, step, start)]
-        np.testing.assert_array_equal(
-            video.frames_from_video_file(file, **sizes, frame_step=step, start=start), expected
-        )
+        np.testing.assert_array_equal(frames, expected)
     with pytest.raises(ValueError, match=f"from 0 to {decoded - 1}, not {decoded}"):
         video.frames_from_video_file(file, **sizes, start=decoded)
 
