@@ -1,5 +1,6 @@
 """What the tests share, such as videos whose frames show their numbers: see `write_video`."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -30,6 +31,37 @@ def puppet_folders(puppet_zip, tmp_path_factory):
     """Three classes of puppets, split by group into 4, 2 and 2 clips each. Don't write there."""
     folder = tmp_path_factory.mktemp("split")
     return archive.download_ucf101_subset(puppet_zip, 3, {"train": 4, "val": 2, "test": 2}, folder)
+
+
+@pytest.fixture(scope="session")
+def six_clips(tmp_path_factory):
+    """Two classes of three clips, 30 frames each. Don't write there."""
+    folder = tmp_path_factory.mktemp("split")
+    for clip in range(6):
+        class_name = "Zip" if clip < 3 else "Add"
+        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
+    return folder
+
+
+@contextlib.contextmanager
+def mixed_precision():
+    """Let networks that are built meanwhile compute in 16 bits."""
+    # Most tests do without Keras, which takes seconds to import.
+    import keras
+
+    previous_policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous_policy)
+
+
+@pytest.fixture
+def mixed():
+    """Let networks that are built in a test compute in 16 bits."""
+    with mixed_precision():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,8 @@ from helpers.video import FrameGenerator
 # Folders.
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory):
-    """Two classes of three clips, 30 frames each."""
-    folder = tmp_path_factory.mktemp("split")
-    for clip in range(6):
-        class_name = "Zip" if clip < 3 else "Add"
-        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
-    return folder
-
-
-def test_clips_and_labels_are_in_order(split):
-    files, labels, class_names = list_clips(str(split))
+def test_clips_and_labels_are_in_order(six_clips):
+    files, labels, class_names = list_clips(str(six_clips))
     assert files == sorted(files)
     assert [file.parent.name for file in files] == ["Add"] * 3 + ["Zip"] * 3
     assert (labels, class_names) == ([0, 0, 0, 1, 1, 1], ["Add", "Zip"])

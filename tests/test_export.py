@@ -10,15 +10,6 @@ SIZE = {"n_frames": 4, "height": 32, "width": 32}
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), dtype=np.uint8)
 
 
-@pytest.fixture
-def mixed():
-    """Let networks that are built in a test compute in 16 bits."""
-    previous_policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy(previous_policy)
-
-
 def precisions(model):
     layers = model._flatten_layers()
     inputs = keras.layers.InputLayer

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import mixed_precision
 
 from helpers.layers import (
     BatchNorm,
@@ -232,12 +233,8 @@ def test_integers_are_resized_like_floats(size):
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_layer_keeps_its_precision_when_it_is_created_from_its_configuration(make):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with mixed_precision():
         mixed = make()
-    finally:
-        keras.config.set_dtype_policy(before)
     copy = type(mixed).from_config(mixed.get_config())
     for layer in (mixed, copy):
         layer.build(VIDEO.shape)

@@ -141,15 +141,6 @@ def test_model_saves_and_loads_with_the_same_logits(build, tmp_path):
     )
 
 
-@pytest.fixture
-def mixed():
-    """Let networks that are built in a test compute in 16 bits."""
-    previous_policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy(previous_policy)
-
-
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 def test_a_mixed_network_keeps_its_precision_when_it_is_loaded_or_cloned(build, mixed, tmp_path):
     model = build(num_classes=5, **SIZE)

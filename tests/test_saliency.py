@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import mixed_precision
 
 from helpers import export, models
 from helpers.saliency import (
@@ -64,12 +65,8 @@ def watcher(colour, place, strides=(1, 1, 1), frames=(12, 16, 16)):
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_evidence_in_a_mixed_network_is_float32_and_nearly_the_same(pooled):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with mixed_precision():
         mixed = models.build_small_resnet(**SIZES)
-    finally:
-        keras.config.set_dtype_policy(before)
     plain = export.as_float32(mixed)
     expected, evidence = (
         attribution_maps(model, CLIPS, [0, 1, 2], STAGE3, pooled=pooled) for model in (plain, mixed)

@@ -41,16 +41,6 @@ def video(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("video") / "v_A_g01_c01.avi", 60)
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory):
-    """Two classes of three clips of 30 frames each."""
-    folder = tmp_path_factory.mktemp("split")
-    for clip in range(6):
-        class_name = "Zip" if clip < 3 else "Add"
-        write_video(folder / class_name / f"v_{class_name}_g{clip:02d}_c01.avi", 30, clip)
-    return folder
-
-
 def test_an_old_opencv_is_refused(monkeypatch):
     monkeypatch.setattr(cv2, "__version__", "4.12.0")
     with pytest.raises(ImportError, match="OpenCV 4.12.0 is too old .*; update it"):
@@ -507,12 +497,12 @@ def ids(generator):
     ]
 
 
-def make_generator(split, **kwargs):
-    return FrameGenerator(split, 3, output_size=(SIDE, SIDE), frame_step=5, **kwargs)
+def make_generator(folder, **kwargs):
+    return FrameGenerator(folder, 3, output_size=(SIDE, SIDE), frame_step=5, **kwargs)
 
 
-def test_generator_yields_each_clip_once_with_the_label_of_its_folder(split):
-    generator = make_generator(split)
+def test_generator_yields_each_clip_once_with_the_label_of_its_folder(six_clips):
+    generator = make_generator(six_clips)
     assert len(generator) == 6
     assert generator.class_ids_for_name == {"Add": 0, "Zip": 1}
     middle = (9, 14, 19)
@@ -527,16 +517,16 @@ def test_generator_yields_each_clip_once_with_the_label_of_its_folder(split):
     assert ids(generator) == ids(generator)
 
 
-def test_generator_has_the_tutorials_defaults(split):
-    frames, label = next(iter(FrameGenerator(split, 10)))
+def test_generator_has_the_tutorials_defaults(six_clips):
+    frames, label = next(iter(FrameGenerator(six_clips, 10)))
     assert frames.shape == (10, 224, 224, 3) and frames.dtype == np.uint8 and label == 0
 
 
-def test_generator_defaults_are_as_documented(split):
+def test_generator_defaults_are_as_documented(six_clips):
     for training in (False, True):
         pairs = zip(
-            FrameGenerator(split, 2, training),
-            FrameGenerator(split, 2, training, output_size=(224, 224), frame_step=15, seed=0),
+            FrameGenerator(six_clips, 2, training),
+            FrameGenerator(six_clips, 2, training, output_size=(224, 224), frame_step=15, seed=0),
             strict=True,
         )
         for (frames, label), (expected, expected_label) in pairs:
@@ -544,8 +534,8 @@ def test_generator_defaults_are_as_documented(split):
             assert label == expected_label
 
 
-def test_training_draws_order_and_starts_in_each_pass_reproducibly(split):
-    one, same, other = (make_generator(split, training=True, seed=seed) for seed in (1, 1, 2))
+def test_training_draws_order_and_starts_in_each_pass_reproducibly(six_clips):
+    one, same, other = (make_generator(six_clips, training=True, seed=seed) for seed in (1, 1, 2))
     passes = [ids(one) for _ in range(3)]
     assert passes == [ids(same) for _ in range(3)]
     assert passes[0] != ids(other)
@@ -559,11 +549,11 @@ def test_training_draws_order_and_starts_in_each_pass_reproducibly(split):
     assert all(np.diff(frames).tolist() == [5, 5] for each in passes for _, frames, _ in each)
 
 
-def test_generator_works_with_tf_data(split):
+def test_generator_works_with_tf_data(six_clips):
     signature = tf.TensorSpec((None, None, None, 3), tf.uint8), tf.TensorSpec((), tf.int16)
-    dataset = tf.data.Dataset.from_generator(make_generator(split), output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(make_generator(six_clips), output_signature=signature)
     for _ in range(2):
-        assert ids(dataset.as_numpy_iterator()) == ids(make_generator(split))
+        assert ids(dataset.as_numpy_iterator()) == ids(make_generator(six_clips))
 
 
 def test_generator_without_clips_is_refused(tmp_path):

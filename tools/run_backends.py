@@ -3,8 +3,8 @@
 `make test-backends` calls this.
 
 JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved must
-give the same logits and the
-same attribution map there, and the same short training on puppets must learn.
+give the same logits and the same attribution map there, and the same short training on puppets must
+learn.
 """
 
 import itertools
@@ -16,42 +16,26 @@ import sys
 import tempfile
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from environments import make_environment
+from set_address import ROOT
+
 VERSIONS = ("jax==0.10.2", "torch==2.13.0")
 CLOSE = 1e-4
 # The layer and the classes of the attribution maps.
 MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
 
 
-def make_environment():
+def make_backends_environment():
     """Return the Python of an environment with JAX and PyTorch and without TensorFlow."""
-    folder = ROOT / ".venv-backends"
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    needed_packages = [
-        *(name for name in needed if not name.startswith("tensorflow")),
-        "opencv-python-headless",
-        *VERSIONS,
-    ]
-    pinned = [
-        line
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if "tensorflow" not in line
-    ]
-    stamp, versions = folder / "installed", "\n".join([*needed_packages, *pinned])
-    if not stamp.exists() or stamp.read_text() != versions:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        (folder / "constraints.txt").write_text("\n".join(pinned))
-        install = [
-            folder / "bin/python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        subprocess.run([*install, *needed_packages, "-c", folder / "constraints.txt"], check=True)
-        stamp.write_text(versions)
-    return folder / "bin/python"
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    needed, constraints = (
+        [line for line in lines if "tensorflow" not in line] for lines in (dependencies, pinned)
+    )
+    requirements = [*needed, "opencv-python-headless", *VERSIONS]
+    return make_environment(
+        "backends", sys.executable, "\n".join(requirements) + "\n", "\n".join(constraints)
+    )
 
 
 def save(folder):
@@ -147,7 +131,7 @@ def main():
     if sys.argv[1:]:
         {"save": save, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]))
         return
-    without = make_environment()
+    without = make_backends_environment()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, str(ROOT))

@@ -9,46 +9,16 @@ commit.
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
+from environments import find_python, make_environment
 from set_address import ROOT, address
 from write_notebooks import chapters
 
 OURS = {"video-classification-book", "remotezip"}
-
-
-def find_python(version):
-    """Return the interpreter of a version such as "3.12", or None."""
-    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
-    installed = sorted(str(folder / "bin/python") for folder in pyenv.glob(f"{version}.*"))
-    # A pyenv shim on the path may stand for a version that is not chosen, so try each.
-    for python in [*installed, shutil.which(f"python{version}")]:
-        if python and subprocess.run([python, "--version"], capture_output=True).returncode == 0:
-            return python
-    return None
-
-
-def make_environment(name, version, requirements):
-    """Return the Python of an environment with the versions in a file, created if they changed."""
-    folder = ROOT / f".venv-{name}"
-    stamp = folder / "installed"
-    if not stamp.exists() or stamp.read_text() != requirements.read_text():
-        subprocess.run([find_python(version), "-m", "venv", "--clear", folder], check=True)
-        install = [
-            folder / "bin/python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        subprocess.run([*install, "-r", requirements], check=True)
-        stamp.write_text(requirements.read_text())
-    return folder / "bin/python"
 
 
 def packages(python):
@@ -114,11 +84,12 @@ def main():
         print("There are changes that are not committed: what runs is the last commit.")
     for requirements in sorted((ROOT / "tests" / "colab").glob("python-*.txt")):
         version = requirements.stem.removeprefix("python-")
-        if find_python(version) is None:
+        interpreter = find_python(version)
+        if interpreter is None:
             print(f"SKIPPED Colab's Python {version}: there is no python{version} here")
             skipped += len(chapters())
             continue
-        python = make_environment(f"colab-{version}", version, requirements)
+        python = make_environment(f"colab-{version}", interpreter, requirements.read_text())
         with tempfile.TemporaryDirectory() as trained:
             for notebook in chapters():
                 begin = time.monotonic()

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from run_in_colab import find_python, make_environment
+from environments import find_python, make_environment
 from set_address import ROOT
 
 # Tests of pages, notebooks and the repository, and of recorded results, which hold for the versions
@@ -69,13 +69,14 @@ def count(line, *outcomes):
 def main():
     (requirements,) = (ROOT / "tests" / "oldest").glob("python-*.txt")
     version = requirements.stem.removeprefix("python-")
-    if find_python(version) is None:
+    interpreter = find_python(version)
+    if interpreter is None:
         print(
             f"SKIPPED: there is no python{version} here\n"
             f"0 passed, 0 failed, {len(unit_tests())} skipped"
         )
         return
-    line = run(make_environment("oldest", version, requirements))
+    line = run(make_environment("oldest", interpreter, requirements.read_text()))
     passed, failed = count(line, "passed"), count(line, "failed", "error", "errors")
     print(f"{passed} passed, {failed} failed, {count(line, 'skipped')} skipped")
     sys.exit(1 if failed or not passed else 0)
