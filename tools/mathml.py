@@ -49,7 +49,9 @@ def _visit(display, form="{}"):
 
 def setup(app):
     """Register the renderer; `html_math_renderer: mathml` in _config.yml selects it."""
-    inline, block = _visit("inline"), _visit("block", '<div class="formula">{}</div>\n')
+    # A wide formula scrolls on a phone; with tabindex, it scrolls by keyboard too.
+    block_form = '<div class="formula" tabindex="0">{}</div>\n'
+    inline, block = _visit("inline"), _visit("block", block_form)
     app.add_html_math_renderer(
         "mathml", inline_renderers=(inline, None), block_renderers=(block, None)
     )
