@@ -35,7 +35,7 @@ def tutorial(folder, sampling, **_):
     import numpy as np
     import tensorflow as tf
 
-    from helpers import video
+    from helpers.clips import list_clips
 
     n_frames, size, step = sampling["n_frames"], sampling["output_size"], sampling["frame_step"]
     rng = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def tutorial(folder, sampling, **_):
         return tf.image.resize_with_pad(tf.image.convert_image_dtype(frame, tf.float32), *size)
 
     def clips():
-        for file, label in zip(*video.list_clips(folder)[:2]):
+        for file, label in zip(*list_clips(folder)[:2]):
             capture, frames = cv2.VideoCapture(str(file)), []
             spare = capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1 - (n_frames - 1) * step
             capture.set(cv2.CAP_PROP_POS_FRAMES, rng.integers(max(spare, 0) + 1))
@@ -63,7 +63,8 @@ def decoder(folder, sampling, **_):
     """Run OpenCV's decoder alone on all cores, over all frames, and discard them."""
     import cv2
 
-    from helpers import batches, video
+    from helpers import batches
+    from helpers.clips import list_clips
 
     def decode(file):
         capture = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -74,7 +75,7 @@ def decoder(folder, sampling, **_):
     class Decoded:
         def __iter__(self):
             with ThreadPoolExecutor(batches.available_cores()) as pool:
-                yield from pool.map(decode, video.list_clips(folder)[0])
+                yield from pool.map(decode, list_clips(folder)[0])
 
     return Decoded()
 

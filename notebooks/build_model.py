@@ -19,10 +19,10 @@
 # **What you'll learn**
 #
 # - how to split a 3D convolution into space and time, in two lines of Keras;
-# - how residual connections let gradients pass through a deep network;
+# - how residual connections (skip connections) let gradients pass through a deep network;
 # - how to downsample a video inside a network, by resizing or by strides;
 # - how to write a custom layer that can be saved and loaded;
-# - how the network of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) differs from the paper's, and why this book has its own.
+# - how the network of [TensorFlow's tutorial](https://www.tensorflow.org/tutorials/video/video_classification) differs from that of [the paper](https://arxiv.org/abs/1711.11248) it follows, and why this book builds a third.
 #
 # **What you'll need:** the chapter [Count parameters](count_parameters.ipynb). This chapter draws or downloads a few clips for itself.
 
@@ -107,9 +107,9 @@ print("output frames that changed:", np.flatnonzero(difference > 1e-5))
 #
 # ## Let gradients pass with residual connections
 #
-# Training asks how the loss changes with each weight. The answer is the [gradient](../book/glossary.md#gradient). It is computed from the loss back to the first layer, and each layer on the way weakens or distorts it. A
+# Training asks how the loss changes with each weight. The answer is the [gradient](../book/glossary.md#gradient). It is computed from the loss back to the first layer (*backpropagation*), and each layer in between weakens or distorts it. A
 # [residual block](../book/glossary.md#residual-block) [(He et al. 2016)](https://arxiv.org/abs/1512.03385) has a second path. The *main branch* computes, the *shortcut* carries the input around it, and the two are added. The block
-# learns only what to *add* to its input, and the gradient passes through the shortcut almost unchanged. Therefore it does not vanish on its way to the first layers.
+# learns only what to *add* to its input, and the gradient passes through the shortcut almost unchanged. Therefore it reaches the first layers: it is no *vanishing gradient*.
 #
 # (Before each block, the tutorial halves the height and the width of the frames; we will see how below.) The main branch of its block consists of a convolution, [layer normalisation](../book/glossary.md#layer-normalisation) [(Ba et al. 2016)](https://arxiv.org/abs/1607.06450), a ReLU, and another convolution with normalisation:
 
@@ -221,11 +221,13 @@ benches = [
     [row["seconds"] for row in bench["rows"] if row["size"] == 112][:2]
     for bench in benches
 )
+hardware = benches[0]["about"].partition("; ")[2].rstrip(".")
 Markdown(
     "How long does a complete training step take? For the tutorial's network "
     "and 8 clips of 112 × 112 pixels, we recorded "
     f"{theirs:.2f} s with Keras's own layers and {ours:.2f} s with this "
-    "book's. oneDNN is the library that TensorFlow uses on Intel processors; "
+    f"book's ({hardware}). oneDNN is the library that TensorFlow uses on "
+    "Intel processors; "
     f"without it, the step took {theirs_plain:.2f} s and {ours_plain:.2f} s. "
     "(This book's normalisation and resizing are faster, too, so not all of "
     "the gain comes from the convolutions.) The page "
@@ -320,7 +322,7 @@ for conv in ("2d", "mc3", "3d", "2plus1d"):
     print(f"{conv:8} {parameters}, {macs:4.0f}M multiply-adds")
 
 # %% [markdown]
-# The mixed network is as small as 2D and needs as much computation as 3D. Most of the work is done in the early stages, which `mc3` and `3d` share. In the later stages its kernels are a third as large, but they process all ten frames, whereas the strides of 3D leave five, three and two. (2+1)D lies below 3D for two reasons: both convolutions of a block use the $M$ of the first, as in the paper, and the stem has fewer channels in the middle. We have measured how long each of them takes and which accuracy it reaches: see [What factorising buys](../book/results.md#what-factorising-buys).
+# The mixed network is as small as 2D and needs as much computation as 3D. Most of the work is done in the early stages, which `mc3` and `3d` share. In the later stages its kernels are a third as large, but they process all ten frames, whereas the strides of 3D leave five, three and two. (2+1)D lies below 3D for three reasons: both convolutions of a block use the $M$ of the first, as in the paper; the stem has fewer channels in the middle; and $M$ is rounded down. We have measured how long each of them takes and which accuracy it reaches: see [What factorising buys](../book/results.md#what-factorising-buys).
 #
 # One constant in `helpers.layers` needs an explanation. Batch normalisation keeps a running average for later use and forgets the past slowly: Keras's default `momentum` of 0.99 needs hundreds of batches. A
 # short run has few batches, and its validation score would lag epochs behind. This book uses 0.9.

@@ -71,9 +71,9 @@ for label, seeds in runs.items():
     epoch = np.median([run["epoch_seconds"] for run in seeds])
     rows.append((label, validation, f"**{test}**", f"{epoch:.0f} s"))
 size, hardware = seeds[0]["settings"]["size"], seeds[0]["hardware"]
-header = ("accuracy", "validation", "test", "time per epoch")
+header = ("recipe", "validation", "test", "time per epoch")
 Markdown(
-    f"{records.markdown_table(header, rows)}\n\nAfter the last epoch, as mean "
+    f"{records.markdown_table(header, rows)}\n\nAccuracy after the last epoch, as mean "
     f"(worst to best) of {len(seeds)} seeds each; frames of {size} × {size} "
     "pixels; chance is 0.10. Each run had one core of a machine with "
     f"{hardware}, which it shared with others: the times are rough."
@@ -206,12 +206,12 @@ for label, seeds in runs.items():
     jumps = np.abs(np.diff(last)).mean()
     rows.append((label, train, validation, f"{jumps:.3f}"))
 size, epochs = (seeds[0]["settings"][name] for name in ("size", "epochs"))
-header = ("accuracy", "training", "validation", "jumps")
+header = ("recipe", "training", "validation", "jumps")
 Markdown(
-    f"{records.markdown_table(header, rows)}\n\nAfter {epochs} epochs, as mean "
-    f"(worst to best) of {len(seeds)} seeds; frames of {size} × {size} pixels. "
+    f"{records.markdown_table(header, rows)}\n\nAccuracy after {epochs} epochs, as "
+    f"mean (worst to best) of {len(seeds)} seeds; frames of {size} × {size} pixels. "
     "There are 100 validation clips, so one clip counts 0.01. *Jumps* is the "
-    "mean change of the validation accuracy from one epoch to the next, over "
+    "mean absolute change of the validation accuracy from one epoch to the next, over "
     "the last ten epochs."
 )
 

@@ -206,7 +206,7 @@ print("test accuracy at least 0.9:", record["test"]["accuracy"] >= 0.9)
 #
 # **Predict:** at which point will the curves of training and validation separate?
 
-# %% mystnb={"image": {"alt": "Loss and accuracy over fifty epochs on real clips. The training loss falls towards zero, while the validation loss turns and rises. The training accuracy approaches one; the validation accuracy stays far below."}}
+# %% mystnb={"image": {"alt": "Loss and accuracy over fifty epochs on real clips. The training loss falls towards zero, while the validation loss jumps up and down and stays high. The training accuracy approaches one; the validation accuracy stays far below."}}
 full = records.select_runs(
     records.load_results("ucf101-112"), network="tutorial"
 )
@@ -233,7 +233,7 @@ Markdown(
 #
 # Nothing in the code changes: Keras uses a GPU if it finds one. In Colab, choose *Runtime → Change runtime type → GPU* before you start; this book then selects the full run by itself.
 #
-# A GPU does the arithmetic of a training step many times faster than a CPU. But this book decodes video on the CPU, so a fast GPU waits for data in the first epochs, until the frames are cached. `--mixed` computes in 16 bits where that is safe, which recent GPUs do several times faster. If training on a GPU stays slow, see [Feed the GPU](feed_the_gpu.ipynb).
+# A GPU does the arithmetic of a training step many times faster than a CPU. But this book decodes video on the CPU, so a fast GPU waits for data in the first epochs, until the frames are cached. `--mixed` (mixed precision) computes in 16 bits where that is safe, which recent GPUs do several times faster. If training on a GPU stays slow, see [Feed the GPU](feed_the_gpu.ipynb).
 #
 # ## Check yourself
 #

@@ -1,6 +1,7 @@
 """The tool that makes small faults: which ones, and one at a time."""
 
 import ast
+import json
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tools"))
 
 import mutants
+import mutate
 
 SOURCE = '''
 """A module."""
@@ -75,3 +77,13 @@ def test_a_mutant_changes_one_expression_or_statement(number, tmp_path):
         or len(before) == len(after) + 1
         and set(before) - set(after) == {"@cached"}
     )
+
+
+def test_each_equivalent_mutant_still_occurs():
+    """A renamed function would otherwise leave its entries behind, and its mutants unexplained."""
+    every = {
+        mutate.name(mutant)
+        for module in mutate.MODULES
+        for mutant, _, _ in mutants.find_mutants(module, mutate.parse(module))
+    }
+    assert not set(json.loads(mutate.EQUIVALENT.read_text())) - every

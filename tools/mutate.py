@@ -147,25 +147,30 @@ def try_all(chosen, jobs):
             yield mutant, finish(pid, status, pathlib.Path(folder))
 
 
-def describe(mutant, killer, reasons):
+def name(mutant):
+    """Return the name of a mutant in the list of equivalent ones."""
     change = f"{mutant.function}: {mutant.before} -> {mutant.after}"
-    reason = reasons.get(f"helpers/{mutant.module}.py {change}")
+    return f"helpers/{mutant.module}.py {change}"
+
+
+def describe(mutant, killer, reasons):
+    file, change = name(mutant).split(" ", 1)
+    reason = reasons.get(name(mutant))
     fate = (
         f"killed by {killer}" if killer else f"EQUIVALENT, for {reason}" if reason else "SURVIVED"
     )
-    return f"helpers/{mutant.module}.py:{mutant.line} {change}  {fate}"
+    return f"{file}:{mutant.line} {change}  {fate}"
+
+
+def parse(module):
+    return ast.parse((ROOT / "helpers" / f"{module}.py").read_text())
 
 
 def choose(modules, count, seed):
     """Return the mutants to try: for each module `count` at random, in the order of its lines."""
     chosen = []
     for module in modules:
-        every = [
-            mutant
-            for mutant, _, _ in find_mutants(
-                module, ast.parse((ROOT / "helpers" / f"{module}.py").read_text())
-            )
-        ]
+        every = [mutant for mutant, _, _ in find_mutants(module, parse(module))]
         chosen += sorted(
             random.Random(f"{seed} {module}").sample(every, min(count, len(every))),
             key=lambda mutant: mutant.number,
