@@ -3,6 +3,8 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Two processes fill two cores, although some of what they run uses both.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup book pdf links test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
 
@@ -43,7 +45,7 @@ links: setup
 	$(BIN)/python tools/check_links.py
 
 test: setup
-	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
 
 test-colab: setup
 	$(BIN)/python tools/run_in_colab.py

@@ -136,6 +136,29 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) 
     return model
 
 
+def reset_model(model: keras.Model, recipe: Recipe, settings: Settings) -> keras.Model:
+    """Give a compiled network the state that building and compiling it again would give it.
+
+    It then trains as a new network would, but is not traced and compiled again, which takes longer
+    than a short training.
+
+    Args:
+        model: A network from `build_model` and `compile_model`.
+        recipe: The recipe that it was built and compiled with; only the seed may be another.
+        settings: The settings that it was built with.
+
+    Returns:
+        The same network.
+    """
+    model.set_weights(build_model(recipe, settings).get_weights())
+    # With a schedule, this is no variable.
+    rate = model.optimizer.learning_rate
+    for variable in model.optimizer.variables:
+        if variable is not rate:
+            variable.assign(keras.ops.zeros_like(variable))
+    return model
+
+
 def learning_rate_schedule(
     recipe: Recipe, steps: int | None
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -192,6 +192,32 @@ def pytest_configure(config):
     config.faults = Table(config.getoption("--record-faults"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep what belongs together in one process of `pytest -n`, and begin with what takes longest.
+
+    The cells of a notebook need one kernel, and chapters on real clips share trained networks.
+    """
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(
+        key=lambda item: item.path.stem != "test_real_clips" and item.path.suffix != ".ipynb"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Send the fault table of a process of `pytest -n` to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = session.config.faults.rows
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    node.config.faults.rows += getattr(node, "workeroutput", {}).get("faults", [])
+
+
 @pytest.fixture
 def fault(request):
     """Return a function that adds a row to the fault table: see `faults.Table.add`."""

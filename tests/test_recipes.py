@@ -113,6 +113,35 @@ def test_cosine_schedule_needs_the_number_of_steps():
         recipes.learning_rate_schedule(Recipe(), None)
 
 
+@pytest.mark.parametrize(
+    "recipe", [Recipe(learning_rate=2e-3), RECIPES["tutorial"], RECIPES["book"]]
+)
+def test_a_reset_network_trains_as_a_new_one(recipe, monkeypatch):
+    def build_tiny_network(num_classes, n_frames, height, width, **_):
+        layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+        return keras.Sequential([keras.Input((n_frames, height, width, 3)), *layers])
+
+    monkeypatch.setitem(recipes.NETWORKS, recipe.network, build_tiny_network)
+    frames = np.random.default_rng(0).integers(0, 256, (12, 4, 16, 16, 3), dtype=np.uint8)
+    labels = np.arange(12) % 3
+
+    def train(model):
+        history = model.fit(frames, labels, batch_size=5, epochs=2, verbose=0).history
+        return history, model.predict(frames, verbose=0)
+
+    def compiled(recipe):
+        return compile_model(build_model(recipe, SETTINGS), recipe, steps=6)
+
+    other = dataclasses.replace(recipe, seed=1)
+    expected, reused = [train(compiled(each)) for each in (recipe, other)], compiled(recipe)
+    train(reused)
+    for (history, logits), each in zip(expected, (recipe, other)):
+        again, same = train(recipes.reset_model(reused, each, SETTINGS))
+        assert again == history
+        np.testing.assert_array_equal(same, logits)
+    assert not np.array_equal(expected[0][1], expected[1][1])
+
+
 def test_initial_weights_depend_on_the_seed():
     models = (build_model(Recipe(seed=seed), SETTINGS) for seed in (1, 1, 2))
     one, same, other = (model.get_weights() for model in models)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import requests
-from sphinx_build import ROOT, build
+from sphinx_build import COMMITTED, ROOT, build
 
 FILES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-text.md", "CITATION.cff")
 LINK = re.compile(r"https?://[^\s)\]<>\"'`]+")
@@ -49,7 +49,7 @@ def check_files(files):
 def check_book():
     """Return the number of links in pages and chapters, and a line for each broken one."""
     with tempfile.TemporaryDirectory() as folder:
-        build(folder, "linkcheck")
+        build(folder, "linkcheck", COMMITTED)
         lines = pathlib.Path(folder, "output.json").read_text(encoding="utf-8").splitlines()
     links = [json.loads(line) for line in lines]
     broken = [
