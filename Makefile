@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # Two processes fill two cores, although some of what they run uses both.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup book pdf links test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
 

@@ -133,6 +133,10 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) 
     if recipe.label_smoothing:
         loss = SmoothedCrossentropy(recipe.label_smoothing)
     model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=["accuracy"])
+    # TensorFlow traces a training step twice if the first time creates variables.
+    model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(None, keras.ops.zeros(1), keras.ops.zeros((1, model.output_shape[-1])))
+    model.reset_metrics()
     return model
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from faults import Table
+from xdist.scheduler import LoadScopeScheduling
 
 from helpers import archive, puppets
 
@@ -192,15 +193,21 @@ def pytest_configure(config):
     config.faults = Table(config.getoption("--record-faults"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep what belongs together in one process of `pytest -n`, and begin with what takes longest.
+class Scheduler(LoadScopeScheduling):
+    """Hand out single tests to the processes of `pytest -n`, but each notebook to one of them."""
 
-    The cells of a notebook need one kernel, and chapters on real clips share trained networks.
-    """
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    def _split_scope(self, nodeid):
+        # The cells of a notebook share a kernel.
+        return nodeid.partition("::")[0] if ".ipynb::" in nodeid else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest, so that no process of `pytest -n` is left alone with it."""
     items.sort(
         key=lambda item: item.path.stem != "test_real_clips" and item.path.suffix != ".ipynb"
     )

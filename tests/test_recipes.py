@@ -92,7 +92,9 @@ def test_without_weight_decay_nothing_decays():
 
 @pytest.mark.parametrize("recipe", [Recipe(weight_decay=0.05), Recipe()])
 def test_optimiser_has_the_recipes_learning_rate(recipe):
-    model = compile_model(keras.Sequential([keras.Input((3,))]), recipe, steps=50)
+    model = compile_model(
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), recipe, steps=50
+    )
     rate = recipes.learning_rate_schedule(recipe, 50)
     model.optimizer.iterations.assign(3)
     assert float(model.optimizer.learning_rate) == pytest.approx(float(rate(3)))
