@@ -6,17 +6,22 @@ INSTALLED := $(VENV)/installed
 # Two processes fill two cores, although some of what they run uses both.
 PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup book pdf links test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
+# Test files that make check leaves to make test.
+LATER := real_clips accessibility pages training predict models export camera recipes pipeline execution faults_*
+SLOW := $(LATER:%=--ignore-glob=tests/test_%.py)
+
+.PHONY: help setup book pdf links check test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean
 
 help:
 	@echo "make book           execute every chapter and render the book at _build/html/index.html"
 	@echo "make pdf            print the committed chapters to _build/video-classification-book.pdf"
 	@echo "make links          check the web links of the book and the README, which needs the internet"
-	@echo "make test           run all tests, with format, lint and types"
-	@echo "make test-colab     run every chapter with Colab's versions, outside of this checkout"
+	@echo "make check          run the quick half of the tests, with format, lint and types: before a commit"
+	@echo "make test           run all tests, and all chapters again"
+	@echo "make test-colab     run every chapter with the versions of Colab, outside of this checkout"
 	@echo "make test-backends  run networks and a training under TensorFlow, JAX and PyTorch"
 	@echo "make test-oldest    run the helpers' tests with the oldest versions that pyproject.toml allows"
-	@echo "make test-long      run what takes too long for every day: test-oldest and mutants"
+	@echo "make test-long      run what takes too long for every day: see CONTRIBUTING.md"
 	@echo "make mutants        change helpers in small ways and report which changes no test notices (half an hour)"
 	@echo "make faults         inject faults and record the results for the page What can go wrong"
 	@echo "make bench          time the input pipeline and the training steps, compared with the tutorial's"
@@ -47,8 +52,11 @@ links: setup
 test: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=900 tests notebooks
 
+check: setup
+	$(BIN)/python -m pytest -q $(PARALLEL) tests $(SLOW)
+
 test-colab: setup
-	$(BIN)/python tools/run_in_colab.py
+	$(BIN)/python tools/run_in_colab.py 3.12
 
 test-backends: setup
 	$(BIN)/python tools/run_backends.py
@@ -56,7 +64,9 @@ test-backends: setup
 test-oldest: setup
 	$(BIN)/python tools/run_with_oldest.py
 
-test-long: test-oldest mutants
+test-long: setup test-oldest mutants
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest $(PARALLEL) --long tests/test_faults_*.py tests/test_real_clips.py
+	$(BIN)/python tools/run_in_colab.py
 
 mutants: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/mutate.py

@@ -167,7 +167,7 @@ print(f"accuracy by clip  {correct.mean():.2f}")
 # (This section uses the puppets even if you run the chapter on real clips.)
 
 
-# %%
+# %% tags=["puppets-only"]
 def assign(share, seed):
     """Split the drawn clips so that a share of the test clips has a sister."""
     rng, train, test = np.random.default_rng(seed), [], []
@@ -193,7 +193,7 @@ image_of = {
 # You may object that this classifier is too simple, and that a network would surely learn something better. So we test a network in the same way. It is the book's network with 2D convolutions. It sees the same single image, so it deserves an accuracy of at most one half, too.
 
 
-# %%
+# %% tags=["puppets-only"]
 recipe = recipes.Recipe(conv="2d", learning_rate=2e-3)
 small = dataclasses.replace(run, num_classes=10, n_frames=1, size=48)
 model = recipes.build_model(recipe, small)
@@ -209,7 +209,7 @@ def learn(train, test, labels, test_labels, seed):
     return model.evaluate(test, test_labels, batch_size=50, verbose=0)[1]
 
 
-# %%
+# %% tags=["puppets-only"]
 def images_and_labels(names):
     classes = [puppets.CLASSES.index(ucf101.get_class(name)) for name in names]
     return np.stack([image_of[name] for name in names]), np.array(classes)
@@ -227,13 +227,13 @@ for share in (0, 0.2, 0.5, 0.8, 1):
             score = learn(train, test, train_labels, test_labels, seed)
             scores["2D network"].setdefault(share, []).append(score)
 
-# %% mystnb={"image": {"alt": "Test accuracy against the share of test clips with a sister in the training set. The accuracies of the look-up and of the network both rise steadily from left to right, from below one half to far above it."}}
+# %% tags=["puppets-only"] mystnb={"image": {"alt": "Test accuracy against the share of test clips with a sister in the training set. The accuracies of the look-up and of the network both rise steadily from left to right, from below one half to far above it."}}
 axis = plots.plot_against(
     scores, "share of test clips with a sister in training", "test accuracy"
 )
 line = axis.axhline(0.5, color=plots.GREY, linewidth=1, zorder=0)
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "puppets-only"]
 rows = []
 for share in scores["look-up"]:
     cells = (

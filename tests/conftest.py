@@ -187,18 +187,27 @@ def pytest_addoption(parser):
     parser.addoption(
         "--record-faults", action="store_true", help="record the fault table for the book"
     )
+    parser.addoption(
+        "--long", action="store_true", help="repeat each test as often as make test-long does"
+    )
 
 
 def pytest_configure(config):
-    config.faults = Table(config.getoption("--record-faults"))
+    recording = config.getoption("--record-faults")
+    config.long = recording or config.getoption("--long")
+    config.faults = Table(recording, shortened=not config.long)
 
 
 class Scheduler(LoadScopeScheduling):
-    """Hand out single tests to the processes of `pytest -n`, but each notebook to one of them."""
+    """Hand out single tests to the processes of `pytest -n`, except for those that share a lot.
+
+    The cells of a notebook share a kernel, and the chapters on real clips their trained networks.
+    """
 
     def _split_scope(self, nodeid):
-        # The cells of a notebook share a kernel.
-        return nodeid.partition("::")[0] if ".ipynb::" in nodeid else nodeid
+        name = nodeid.partition("[")[0]
+        shared = name.endswith("test_chapter_runs_on_real_clips")
+        return name.partition("::")[0] if ".ipynb::" in nodeid else name if shared else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -229,6 +238,12 @@ def pytest_testnodedown(node, error):
 def fault(request):
     """Return a function that adds a row to the fault table: see `faults.Table.add`."""
     return request.config.faults.add
+
+
+@pytest.fixture
+def repetitions(request):
+    """Return a function that chooses a number: one for every day, or one for `--long`."""
+    return lambda every_day, long: long if request.config.long else every_day
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):

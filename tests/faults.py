@@ -14,10 +14,13 @@ AREAS = ("downloading", "decoding", "caching", "training")
 
 
 class Table:
-    """The rows `{"area", "tried", "happened", "cases"}` of this run and of the record."""
+    """The rows `{"area", "tried", "happened", "cases"}` of this run and of the record.
 
-    def __init__(self, recording):
-        self.recording, self.rows = recording, []
+    A shortened run repeats some tests less often than the run that was recorded.
+    """
+
+    def __init__(self, recording, shortened=False):
+        self.recording, self.shortened, self.rows = recording, shortened, []
         self.recorded = json.loads(RECORD.read_text()) if RECORD.exists() else []
 
     def add(self, area, tried, happened, cases=1):
@@ -34,9 +37,14 @@ class Table:
         assert area in AREAS
         row = {"area": area, "tried": tried, "happened": happened, "cases": cases}
         self.rows.append(row)
-        assert self.recording or row in self.recorded, (
+        assert self.recording or any(self._agrees(row, other) for other in self.recorded), (
             f"book/results/faults.json does not contain {row}; run make faults."
         )
+
+    def _agrees(self, row, recorded):
+        if self.shortened and row["cases"] < recorded["cases"]:
+            row = row | {"cases": recorded["cases"]}
+        return row == recorded
 
     def save(self):
         """Record the rows in the order of the areas."""

@@ -203,16 +203,17 @@ def test_a_disk_that_fills_up_is_reported(files, tmp_path, monkeypatch, fault):
 
 
 @pytest.mark.parametrize(
-    "tried, how, share, number",
+    "tried, how, share, numbers",
     [
-        ("Ctrl-C at a random moment", signal.SIGINT, 0.8, 5),
-        ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, 20),
+        ("Ctrl-C at a random moment", signal.SIGINT, 0.8, (3, 5)),
+        ("killed (SIGKILL) at a random moment", signal.SIGKILL, 1, (6, 20)),
     ],
     ids=["SIGINT", "SIGKILL"],
 )
 def test_filling_that_is_stopped_can_be_completed(
-    files, tmp_path, fault, tried, how, share, number
+    files, tmp_path, fault, tried, how, share, numbers, repetitions
 ):
+    number = repetitions(*numbers)
     length = length_of(FILL, fill_call(tmp_path / "alone", files), tmp_path)
     complete = set(contents(tmp_path / "alone").values())
     half_written = stopped = 0

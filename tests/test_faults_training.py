@@ -14,7 +14,7 @@ import pytest
 
 from helpers import layers, recipes  # noqa: F401, they register what saved models are made of
 
-EPOCHS, KILLS = 24, 10
+EPOCHS = 24
 
 PROGRAM = """
 import sys
@@ -80,16 +80,17 @@ def outcome(folder):
     return values, {name: record[name] for name in ("history", "test", "actual", "predicted")}
 
 
-def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault):
+def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault, repetitions):
+    number = repetitions(3, 10)
     assert start("whole").wait() == 0
     kills, begun, rng = 0, 0, random.Random(0)
-    while kills < KILLS:
+    while kills < number:
         process = start("killed", "--resume")
         for line in process.stdout:
             if line.startswith("epoch"):
                 break
         begun += 1
-        assert begun < 3 * KILLS, "the run ends before it can be killed"
+        assert begun < 3 * number, "the run ends before it can be killed"
         time.sleep(rng.uniform(0, 0.6))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
@@ -111,5 +112,5 @@ def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault):
         "training",
         "killed at a random moment (SIGKILL), then --resume",
         "the same weights and history, bit by bit",
-        KILLS,
+        number,
     )

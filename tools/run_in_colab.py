@@ -4,6 +4,8 @@ In a virtual environment with Colab's versions each chapter runs from a folder t
 .ipynb, and the networks that chapters before it have trained, so that each is trained once. Its
 setup cell fetches the helpers by git; here git is told to take them from this checkout's last
 commit.
+
+Arguments are the versions of Python to test, such as 3.12; by default all that Colab offers.
 """
 
 import json
@@ -77,6 +79,7 @@ def run_chapter(python, notebook, trained):
 
 
 def main():
+    versions = sys.argv[1:]
     passed, failed, skipped = 0, 0, 0
     if subprocess.run(
         ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True
@@ -84,6 +87,8 @@ def main():
         print("There are changes that are not committed: what runs is the last commit.")
     for requirements in sorted((ROOT / "tests" / "colab").glob("python-*.txt")):
         version = requirements.stem.removeprefix("python-")
+        if versions and version not in versions:
+            continue
         interpreter = find_python(version)
         if interpreter is None:
             print(f"SKIPPED Colab's Python {version}: there is no python{version} here")
