@@ -18,11 +18,11 @@
 #
 # **What you'll learn**
 #
-# - which choices a training recipe consists of;
+# - what belongs to a training recipe;
 # - how to remove the static background from a clip;
 # - how a learning rate schedule, weight decay and label smoothing work;
-# - how to find out with an ablation which ingredient helped;
-# - how to choose a recipe without looking at the test clips.
+# - how to use an ablation study to find out which ingredients help;
+# - how to choose a recipe (its *hyperparameters*) on the validation clips, without looking at the test clips.
 #
 # **What you'll need:** the chapters [Build the model](build_model.ipynb) and [Train](train.ipynb). Nothing is trained here: this chapter reads the records of full runs on real clips, which takes seconds.
 
@@ -47,8 +47,8 @@ from helpers import video
 # %% [markdown]
 # ## Compare two recipes on real clips
 #
-# The puppets have taught us what they can: the book's network classifies nearly all of them correctly. Real clips are harder. Here we use ten classes of UCF101 in which people exercise, from body weight squats to wall pushups. Each class has 30 training clips, 10 validation clips and 10 test clips, split by
-# group. We compare two recipes on the same clips for the same number of epochs. A line is the mean of the seeds; a band extends from the worst seed to the best.
+# The puppets have taught us what they can: the book's network classifies nearly all of them correctly. Real clips are harder. Here we use ten classes of UCF101 that show physical exercise, from body weight squats to wall push-ups. Each class has 30 training clips, 10 validation clips and 10 test clips, split by
+# group. We compare two recipes on the same clips for the same number of epochs. As in *Train*, each line is the mean over the seeds, and the band extends from the worst seed to the best.
 
 # %% mystnb={"image": {"alt": "Validation accuracy over fifty epochs on real clips, a line with a band for each of two recipes. The book's recipe ends well above the tutorial's."}}
 recorded = records.load_results("ucf101-112")
@@ -80,9 +80,9 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Read a training recipe
+# ## List the hyperparameters of a training recipe
 #
-# A [recipe](../book/glossary.md#recipe) is the network and everything that decides how it is trained. `helpers.recipes` holds three: `tutorial`, `book`, and `plain`, which you used in the chapter Train. The first two differ in these fields:
+# A [recipe](../book/glossary.md#recipe) is the network and everything that decides how it is trained. `helpers.recipes` holds three: `tutorial`, `book`, and `plain`, which you used in [Train](train.ipynb). These are the fields in which the first two differ (tutorial → book):
 
 # %% tags=["nbval-check-output"]
 theirs, ours = recipes.RECIPES["tutorial"], recipes.RECIPES["book"]
@@ -92,13 +92,13 @@ for field in dataclasses.fields(recipes.Recipe):
         print(f"{field.name:16} {pair[0]!s:12} → {pair[1]}")
 
 # %% [markdown]
-# You know the first line from [Build the model](build_model.ipynb): the paper's block, with strides. It has more weights than the tutorial's block and needs less computation, because its strides leave fewer positions to compute. (More weights need not mean more overfitting; their number alone decides little.) Everything else must be cheap, so that no recipe wins by taking longer.
+# You know the first line from [Build the model](build_model.ipynb): the network now consists of the paper's blocks, with strides. Such a block has more parameters than the tutorial's block and needs less computation, because its strides leave fewer positions to compute. (More parameters don't necessarily mean more overfitting; their number alone says little about it.) We chose only ingredients that cost almost no time, so that no recipe wins by training longer.
 #
-# The last line is taught in [Feed the GPU](feed_the_gpu.ipynb): data augmentation flips and crops the training clips and changes their colours at random, so that a network can't memorise them. That leaves five lines and four ideas, because the first two of them belong together.
+# You know the last line, `augment`, from [Feed the GPU](feed_the_gpu.ipynb): data augmentation flips and crops the training clips and changes their colours at random, so that a network can't memorise them. Five lines remain. The learning rate and the cosine belong together, so there are four ideas to explain.
 #
 # ## Subtract the mean frame (background subtraction)
 #
-# People who do squats do them in front of something. A network may learn the wall instead of the squat. On the training clips that pays off; on others it doesn't. So we remove the wall. `layers.SubtractMean` computes the mean of a clip's frames and subtracts it from each frame.
+# People who do squats do them in front of something. A network may learn the wall instead of the squat. Knowing the wall pays off on the training clips, but not on others. So we remove it. `layers.SubtractMean` averages the frames of a clip, pixel by pixel, and subtracts this *mean frame* from each frame. It is the first layer of the network after rescaling, so it applies to every clip, in training and in testing.
 #
 # **Predict:** what is left of a clip?
 
@@ -114,14 +114,14 @@ titles = ["original", "mean subtracted (grey is zero)"]
 figure = plots.plot_film_strip(strips, titles)
 
 # %% [markdown]
-# What doesn't move is the same in all frames. It equals its mean, and vanishes. What moves stays visible: bright where a frame is brighter than the mean, dark where it is darker. This costs one subtraction and no trained weight.
+# Pixels that don't change equal their mean, and vanish. Pixels that change stay visible: bright where a frame is brighter than the mean, dark where it is darker. All this costs is a mean and a subtraction; it adds no parameters.
 #
-# It has limits. If the camera moves, the wall comes back, edge by edge. The person who moves also contributes to the mean, which leaves a faint ghost in all frames. And a class that you recognise by a static object, as a pianist by the piano, would lose that object.
+# It has limits. If the camera moves, the wall comes back, edge by edge. The moving person also contributes to the mean, which leaves a faint ghost in all frames. And if a class is recognised by a static object (piano playing by the piano, for instance), that object disappears as well.
 #
-# ## Warm up the learning rate and decay it along a cosine
+# ## Use a learning rate schedule: warm-up and cosine decay
 #
-# The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first nothing fits, the gradients are erratic, and large steps do damage, so we begin with small ones. Later, large steps make fast progress. At the end they only jump back and forth around the minimum, so we let
-# them shrink to zero. A *warm-up* and a [cosine schedule](../book/glossary.md#cosine-schedule) do that, as they did in the chapter Train.
+# The tutorial keeps one learning rate from the first batch to the last. But training has phases. At first, the weights are random, the gradients are erratic, and large steps do damage. So we begin with small steps. Later, large steps make fast progress. Towards the end, large steps only make the weights jump back and forth around a minimum, so we let
+# them shrink to zero. A [cosine schedule](../book/glossary.md#cosine-schedule) with *warm-up* does this. You have already used one in [Train](train.ipynb).
 
 # %% mystnb={"image": {"alt": "The learning rate against the training step. The tutorial's is a low constant line. The book's rises to twenty times that in the first tenth, then falls to zero along half a cosine wave."}}
 steps = 50 * 38  # epochs × batches per epoch
@@ -136,26 +136,26 @@ axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
 legend = axis.legend()
 
 # %% [markdown]
-# There is a second reason to let the rate fall. The model that we test is the last one, and with full-size steps it is a matter of luck where the last step ended. (Choosing the epoch with the best validation accuracy, `best.keras`, means choosing by luck as well, as you will see below.) Early on, the book's curve sometimes drops for an epoch. The probable cause is batch normalisation: its running averages lag behind weights that change fast. The drops end as the rate falls.
+# There is a second reason to let the rate fall. The model that we test is the last one. With large steps, where the last step lands is a matter of luck. (You could instead take the epoch with the best validation accuracy, which the book saves as `best.keras`. But that choice also involves luck, as you will see below.) In the first figure, the curve of the book's recipe sometimes drops for an epoch early on. The probable cause is batch normalisation: its running averages lag behind weights that change fast. The drops stop as the learning rate falls.
 #
 # ## Shrink the weights with weight decay
 #
-# [Weight decay](../book/glossary.md#weight-decay) shrinks every kernel a little in every step: it multiplies each weight by $1 - \text{rate} \times \text{decay}$. The gradient restores what the clips need; what is large only by chance fades. (Biases and
-# the scales of normalisation are excluded. Before a normalisation, a smaller kernel computes the same, because the result is scaled up again. But a step of the same length changes a small kernel more, so there the decay acts like a larger learning rate.)
+# [Weight decay](../book/glossary.md#weight-decay) shrinks the weights of every filter a little in every step: it multiplies each of them by $1 - \eta\lambda$, where $\eta$ is the learning rate and $\lambda$ the weight decay. Adam with weight decay is called *AdamW*. The gradient restores the weights that the clips need; weights that are large only by chance fade. (Biases and
+# the scales of normalisation layers are excluded. If a normalisation follows a convolution, shrinking the weights doesn't change the output, because the normalisation scales it up again. But a step of the same length changes small weights more, relative to their size. In such layers, weight decay therefore acts like a larger learning rate.)
 #
-# **Predict:** by how much does a weight shrink over the complete training if no gradient ever changes it? The rates are those in the plot.
+# **Predict:** by how much does a weight shrink over the complete training if no gradient ever changes it? Use the learning rates in the plot above.
 
 # %% tags=["nbval-check-output"]
 left = np.prod(1 - rates * ours.weight_decay)
 print(f"a weight of 1 ends at {left:.2f}")
 
 # %% [markdown]
-# Not much, over so few steps! In a paper, with a hundred times as many steps, this amount of decay is strong. Here it is weak. Work that out before you believe in it.
+# Not much, over so few steps! A paper may train for a hundred times as many steps, and then this amount of decay is strong. Here it is weak. Do this calculation before you believe in weight decay.
 #
 # ## Penalise overconfidence with label smoothing
 #
-# Cross-entropy compares the predicted probabilities $p_k$ with target probabilities $q_k$, which are 1 for the true class and 0 for the others: the loss is $-\sum_k q_k \log p_k$. It is never satisfied. A clip that is classified correctly with a probability of 99 in 100 still pulls at the weights, to make it 999 in 1000. On clips that it sees fifty times, a network becomes overconfident in this way. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
-# the target 1 and spreads it evenly over all classes. With ten classes, the target is a little over nine tenths for the true class and a hundredth for each of the others. Here is the loss of a clip against the probability that the network predicts for its class (the others share the rest equally):
+# Cross-entropy compares the predicted probabilities $p_k$ with target probabilities $q_k$, which are 1 for the true class and 0 for the others: the loss is $-\sum_k q_k \ln p_k$. This loss is never satisfied. A clip that is classified correctly with a probability of 99 in 100 still pulls at the weights to raise the probability to 999 in 1000. A network that sees the same clips fifty times becomes overconfident in this way. [Label smoothing](../book/glossary.md#label-smoothing) takes a tenth of
+# the target 1 and spreads it evenly over all classes. With ten classes, the target is a little over nine tenths for the true class and a hundredth for each of the others. The plot shows the loss of a clip over the predicted probability of its true class; the other classes share the rest equally:
 
 # %% mystnb={"image": {"alt": "Loss against the predicted probability of the true class, from a half to one. The plain loss falls all the way to zero. The smoothed loss has its minimum a little above nine tenths and rises steeply towards one."}}
 predicted = np.linspace(0.5, 0.9999, 500)
@@ -173,15 +173,15 @@ legend = axis.legend()
 print(f"minimum of the smoothed loss at {predicted[losses.argmin()]:.2f}")
 
 # %% [markdown]
-# Beyond that probability, more confidence costs more. The correct predictions stay correct; only the overconfidence is gone. (Therefore don't compare the losses of two recipes: the smoothed loss can't fall to zero. You can compare accuracies.)
+# Beyond that probability, the loss rises again. Correct predictions stay correct; only the overconfidence is gone. (The smoothed loss can't fall to zero. So compare the accuracies of two recipes, not their losses.)
 #
 # ## Run an ablation: remove one ingredient at a time
 #
-# Which ingredient helped? An [ablation](../book/glossary.md#ablation) answers this: train again without one ingredient, change nothing else, and see what is lost. That takes many runs, so these are shorter, use smaller frames, and are evaluated on the validation clips.
+# Which ingredient helped? An [ablation](../book/glossary.md#ablation) answers this: train again without one ingredient, keep everything else, and measure how much accuracy is lost. This takes many runs, so the runs below are shorter and use smaller frames. They are evaluated on the validation clips, because we may still want to choose.
 #
-# **Predict:** sort the ingredients by importance: the cosine schedule, weight decay, label smoothing, subtracting the mean, and augmentation.
+# **Predict:** rank these ingredients by importance: the cosine schedule, weight decay, label smoothing, subtracting the mean, and augmentation.
 
-# %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot per seed, and a line at their mean: the complete recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
+# %% mystnb={"image": {"alt": "A row of dots for each recipe, one dot per seed, and a vertical bar at their mean: the complete recipe, and the recipe without each of its five ingredients. The rows without the subtracted mean and without augmentation lie far to the left; the others lie together."}}
 small = records.load_results("ucf101-64")
 variants = {"complete recipe": ours}
 for name, off in training.INGREDIENTS.items():
@@ -216,19 +216,18 @@ Markdown(
 )
 
 # %% [markdown]
-# Two ingredients carry the recipe. Without augmentation, the network classifies every training clip correctly and few of the others. Without subtracting the mean it falls behind as well, probably because it learns walls, though nobody has checked.
+# Two ingredients carry the recipe. Without augmentation, the network classifies every training clip correctly, but far fewer validation clips. Without mean subtraction, the accuracy drops as well, probably because the network learns walls. We haven't checked that.
 #
-# And the other three? Their rows lie beside that of the complete recipe, some even a few clips further to the right. Three seeds are too few to say whether any of them helps. The cosine schedule shows in the last column: without it, the score jumps up and down until the end, and the result depends on the epoch in which you
-# stop. We expected weight decay to be weak, and no gain is visible. By this table, a shorter recipe would do as well. We keep it for another reason: the runs at the top were made with it, and we have looked at their test clips. If we changed the recipe now, we would do so with the
+# And the other three? Without them, the accuracy is about the same, in two cases even a few clips higher. Three seeds are too few to say whether any of them helps. The effect of the cosine schedule shows in the *jumps* column of the table: without it, the accuracy jumps up and down until the end, and the result depends on the epoch at which you happen to stop. We expected weight decay to be weak, and no gain is visible. Judging by this table, a shorter recipe would do as well. We keep the complete recipe for another reason: the runs at the top of this chapter were made with it, and we have looked at their test clips. If we changed the recipe now, we would do so with the
 # answers in sight.
 #
-# Two differences between the recipes remain, the network and the size of the learning rate. Nobody has tried them one by one on real clips. On the puppets somebody has, in the chapter [Train](train.ipynb), and there the network made the difference. An ablation also has a blind spot: if two ingredients do the same job, removing one costs nothing, because the other still does it.
+# Two differences between the recipes remain: the network and the size of the learning rate. We haven't tested them separately on real clips. On the puppets we have, in [Train](train.ipynb), and the network made the difference. An ablation also has a blind spot: if two ingredients do the same job, removing one costs nothing, because the other still does it.
 #
-# ## Choose on the validation set, look at the test set once
+# ## Tune hyperparameters on the validation set, use the test set once
 #
-# How did we find this recipe? By trying each ingredient on and off, stronger and weaker, in several dozen trainings. Each was evaluated on the validation clips; nobody looked at the test clips until the recipe was fixed. Why such a fuss?
+# How did we find this recipe? We tried each ingredient on and off, stronger and weaker, in several dozen runs. Each was evaluated on the validation clips; we didn't look at the test clips until the recipe was fixed. Why such a fuss?
 #
-# **Predict:** forty students guess. Each names the classes of 100 clips by rolling dice. There are ten classes, so each can expect ten correct answers. What does the best student score?
+# **Predict:** forty students guess. Each student labels 100 clips by rolling a ten-sided die. There are ten classes, so each can expect ten correct answers. What does the best student score?
 
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(0)
@@ -238,34 +237,36 @@ again = rng.binomial(100, 0.1, size=1000) / 100
 print(f"the same student, on new clips: {again.mean():.2f}")
 
 # %% [markdown]
-# The best of many is good, and also lucky, and the luck doesn't carry over to new clips. That may be one reason why the book's recipe, which was chosen on the validation clips, does better on them than on the test clips in the table at the top. (The test clips may also be harder.) Only the test clips show what it is worth.
+# The best of many is partly good and partly lucky, and the luck doesn't carry over to new clips. The book's recipe was chosen on the validation clips, and this may be one reason why its validation accuracy in the first table is higher than its test accuracy. (The test clips may also be harder.) Only the test clips show how good the recipe is.
 #
-# On the command line, `--no-test` leaves the test clips alone while you choose. When you have chosen, the same command without it evaluates the network on the test clips, without training it again.
+# On the command line, `--no-test` keeps the command from evaluating the test clips while you are still choosing. When you have chosen, run the same command without `--no-test`: it evaluates the trained network on the test clips and doesn't train again.
 #
 # ```shell
-# BOOK_DATASET=ucf101 BOOK_RUN=full python -m helpers.training --recipe book --size 112 --without label_smoothing --no-test \
+# export BOOK_DATASET=ucf101 BOOK_RUN=full
+# python -m helpers.training --recipe book --size 112 \
+#     --without label_smoothing --no-test \
 #     --split book/results/ucf101_10classes.csv
 # ```
 #
-# `--without` removes one or more ingredients. The page [Results](../book/results.md) lists the commands that made the records.
+# `--without` removes one or more ingredients. The page [Results](../book/results.md) lists the commands that produced the recorded runs.
 #
 # ## Check yourself
 #
 # 1. A change lowers the accuracy on the training clips and raises it on the validation clips. Do you keep it?
-# 2. Without an ingredient, three seeds score one point less on average, and they lie six points apart. What do you know?
+# 2. Without some ingredient, the mean accuracy of three seeds falls by one percentage point, while the seeds themselves differ by six. What can you conclude?
 # 3. The mean is subtracted from validation clips, too. Why do we augment only the training clips?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Yes. The network memorises less and generalises better.
-# 2. Nothing yet. Train more seeds, or remove the ingredient because a simpler recipe is better.
-# 3. Subtracting the mean is part of the network and always gives the same result. Augmentation is random and varies the clips to learn from; a score should not depend on it.
+# 2. Nothing yet. Train with more seeds, or drop the ingredient: as long as nothing speaks for it, the simpler recipe is better.
+# 3. Subtracting the mean is part of the network and always gives the same result. Augmentation is random, and its purpose is to vary the training clips; a score should not depend on chance.
 #
 # </details>
 #
 # ## On your own
 #
-# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` is a recipe, and `training.train(run, recipe, test=False)` in `helpers.training` trains it. On which clips would you expect it to help?
+# - Subtract the mean in the tutorial's network: `dataclasses.replace(recipes.RECIPES["tutorial"], subtract_mean=True)` creates the recipe, and `training.train(run, recipe, test=False)` (`helpers.training`) trains the network with it. On which clips would you expect it to help?
 # - The mean is one estimate of the static background. Think of another (the first frame? the median?), write it as a layer, and see what it leaves of a clip.
 #
 # Next: [Evaluate](evaluate.ipynb).
