@@ -23,11 +23,11 @@ def batch_norm(name: str | None = None) -> "BatchNorm":
 
 @keras.saving.register_keras_serializable(package="helpers")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation of videos, in training one fused operation of TensorFlow.
+    """Batch normalisation of videos, in training one fused operation of TensorFlow or PyTorch.
 
     Keras's own layer reads and writes the video a dozen times. The results are the same. Takes the
     arguments of `keras.layers.BatchNormalization`; for those that the fused operation doesn't
-    support, and under other backends, Keras's own code runs.
+    support, and under JAX, Keras's own code runs.
     """
 
     def call(
@@ -35,21 +35,16 @@ class BatchNorm(keras.layers.BatchNormalization):
     ) -> KerasTensor:
         if not (training and self.trainable and mask is None and self._is_fused(video)):
             return super().call(video, training=training, mask=mask)
-        import tensorflow as tf  # keras.ops has no fused batch normalisation
-
         frames = rearrange(video, "b t h w c -> (b t) h w c")
-        frames, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            frames, self.gamma, self.beta, epsilon=self.epsilon
-        )
-        # TensorFlow's variance is divided by n - 1, Keras's by n.
-        count = ops.cast(ops.prod(ops.shape(frames)[:-1]), variance.dtype)
+        fused = _FUSED_BATCH_NORMS[keras.backend.backend()]
+        frames, mean, variance = fused(frames, self.gamma, self.beta, self.epsilon)
         self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance * (count - 1) / count)
+        self._move(self.moving_variance, variance)
         return rearrange(frames, "(b t) h w c -> b t h w c", t=video.shape[1])
 
     def _is_fused(self, video):
         """Return whether the fused operation supports this video and the layer's arguments."""
-        if keras.backend.backend() != "tensorflow" or self.variable_dtype != "float32":
+        if keras.backend.backend() not in _FUSED_BATCH_NORMS or self.variable_dtype != "float32":
             return False
         if self.synchronized or getattr(self, "renorm", False):
             return False
@@ -58,6 +53,33 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))
+
+
+def _fused_batch_norm_of_tensorflow(frames, gamma, beta, epsilon):
+    """Return the normalised frames, the means and the variances by channel."""
+    import tensorflow as tf  # keras.ops has no fused batch normalisation
+
+    frames, mean, variance = tf.compat.v1.nn.fused_batch_norm(frames, gamma, beta, epsilon=epsilon)
+    # TensorFlow's variance is divided by n - 1, Keras's by n.
+    count = ops.cast(ops.prod(ops.shape(frames)[:-1]), variance.dtype)
+    return frames, mean, variance * (count - 1) / count
+
+
+def _fused_batch_norm_of_torch(frames, gamma, beta, epsilon):
+    """Return the normalised frames, the means and the variances by channel."""
+    import torch
+
+    frames, mean, deviation = torch.native_batch_norm(
+        frames.movedim(-1, 1), gamma.value, beta.value, None, None, True, 0.0, epsilon
+    )
+    # PyTorch returns the reciprocal of the standard deviation, with epsilon.
+    return frames.movedim(1, -1), mean.detach(), deviation.detach() ** -2 - epsilon
+
+
+_FUSED_BATCH_NORMS = {
+    "tensorflow": _fused_batch_norm_of_tensorflow,
+    "torch": _fused_batch_norm_of_torch,
+}
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -108,13 +130,18 @@ class VideoConv(keras.layers.Conv3D):
             x = rearrange(video, "b t h w c -> b t (h w) c")
             x = self._convolve(x, self.kernel[:, 0], (stride_time, 1))
             return rearrange(x, "b t (h w) c -> b t h w c", h=video.shape[2])
-        return super().call(video)
+        return self._convolve(video, self.kernel, self.strides)
 
-    def _convolve(self, images, kernel, strides):
-        options = {"padding": self.padding, "data_format": "channels_last"}
-        images = ops.conv(images, kernel, strides=strides, **options)
-        images = images + self.bias if self.use_bias else images
-        return images if self.activation is None else self.activation(images)
+    def _convolve(self, x, kernel, strides):
+        if keras.backend.backend() == "torch":
+            # With channels first, Keras makes no copies; the order in memory remains.
+            x = ops.moveaxis(x, -1, 1)
+            x = ops.conv(x, kernel, strides, self.padding, data_format="channels_first")
+            x = ops.moveaxis(x, 1, -1)
+        else:
+            x = ops.conv(x, kernel, strides, self.padding, data_format="channels_last")
+        x = x + self.bias if self.use_bias else x
+        return x if self.activation is None else self.activation(x)
 
 
 class _Chain(keras.layers.Layer):

@@ -198,16 +198,23 @@ def pytest_configure(config):
     config.faults = Table(recording, shortened=not config.long)
 
 
+# Two browsers at once can bring two cores to a stop: their threads have real-time priority.
+WITH_BROWSER = ("test_accessibility", "test_camera", "test_explorer", "test_pages", "test_pdf")
+
+
 class Scheduler(LoadScopeScheduling):
     """Hand out single tests to the processes of `pytest -n`, except for those that share a lot.
 
-    The cells of a notebook share a kernel, and the chapters on real clips their trained networks.
+    The cells of a notebook share a kernel, the chapters on real clips their trained networks, and
+    the tests of pages one browser after the other.
     """
 
     def _split_scope(self, nodeid):
-        name = nodeid.partition("[")[0]
-        shared = name.endswith("test_chapter_runs_on_real_clips")
-        return name.partition("::")[0] if ".ipynb::" in nodeid else name if shared else nodeid
+        file, _, name = nodeid.partition("::")
+        if pathlib.PurePath(file).stem in WITH_BROWSER:
+            return "browser"
+        shared = name.startswith("test_chapter_runs_on_real_clips[")
+        return file if shared or file.endswith(".ipynb") else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -217,9 +224,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest, so that no process of `pytest -n` is left alone with it."""
-    items.sort(
-        key=lambda item: item.path.stem != "test_real_clips" and item.path.suffix != ".ipynb"
-    )
+    first = ("test_real_clips", *WITH_BROWSER)
+    items.sort(key=lambda item: item.path.stem not in first and item.path.suffix != ".ipynb")
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,8 +4,12 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
+import tomllib
 
 from set_address import ROOT
+
+BACKENDS = ("jax==0.10.2", "torch==2.13.0")
 
 
 def find_python(version):
@@ -39,3 +43,21 @@ def make_environment(name, python, requirements, constraints=""):
         subprocess.run([*install, "--disable-pip-version-check", *files], check=True)
         stamp.write_text(requirements + constraints)
     return folder / "bin/python"
+
+
+def make_backends_environment(name="backends", more=()):
+    """Return the Python of an environment with JAX and PyTorch and without TensorFlow.
+
+    Args:
+        name: As in `make_environment`.
+        more: Other requirements.
+    """
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    needed, constraints = (
+        [line for line in lines if "tensorflow" not in line] for lines in (dependencies, pinned)
+    )
+    requirements = [*needed, "opencv-python-headless", *BACKENDS, *more]
+    return make_environment(
+        name, sys.executable, "\n".join(requirements) + "\n", "\n".join(constraints)
+    )

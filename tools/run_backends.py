@@ -3,8 +3,8 @@
 `make test-backends` calls this.
 
 JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved must
-give the same logits and the same attribution map there, and the same short training on puppets must
-learn.
+give the same logits and the same attribution map there, the layers must compute what Keras's own
+do, and the same short training on puppets must learn.
 """
 
 import itertools
@@ -14,28 +14,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import tomllib
 
-from environments import make_environment
+from environments import make_backends_environment
 from set_address import ROOT
 
-VERSIONS = ("jax==0.10.2", "torch==2.13.0")
 CLOSE = 1e-4
 # The layer and the classes of the attribution maps.
 MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
-
-
-def make_backends_environment():
-    """Return the Python of an environment with JAX and PyTorch and without TensorFlow."""
-    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    pinned = (ROOT / "constraints.txt").read_text().splitlines()
-    needed, constraints = (
-        [line for line in lines if "tensorflow" not in line] for lines in (dependencies, pinned)
-    )
-    requirements = [*needed, "opencv-python-headless", *VERSIONS]
-    return make_environment(
-        "backends", sys.executable, "\n".join(requirements) + "\n", "\n".join(constraints)
-    )
 
 
 def save(folder):
@@ -64,15 +49,67 @@ def save(folder):
     np.savez(folder / "saved.npz", frames=frames, attribution=attribution, **logits)
 
 
+def difference(found, expected):
+    """Return the largest difference, relative to the largest value."""
+    import numpy as np
+
+    found, expected = np.asarray(found), np.asarray(expected)
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def compute(layer, video, weights):
+    """Return a layer's output in training and its state; under PyTorch also its gradients."""
+    import keras
+
+    torch = keras.backend.backend() == "torch"
+    video = keras.ops.convert_to_tensor(video)
+    if torch:
+        video.requires_grad_()
+    output = layer(video, training=True)
+    found = [output, *layer.non_trainable_variables]
+    if torch:
+        from torch.autograd import grad
+
+        inputs = [video, *(variable.value for variable in layer.trainable_variables)]
+        found += grad((output * keras.ops.convert_to_tensor(weights)).sum(), inputs)
+    return [keras.ops.convert_to_numpy(each) for each in found]
+
+
+def compare_layers():
+    """Return the largest difference of the book's layers from Keras's own."""
+    import keras
+    import numpy as np
+
+    from helpers import layers
+
+    rng = np.random.default_rng(0)
+    video = rng.normal(2, 3, (2, 5, 8, 8, 6)).astype("float32")
+    pairs = [(layers.BatchNorm(), keras.layers.BatchNormalization())]
+    for kernel, strides in itertools.product(
+        ((1, 3, 3), (3, 1, 1), (3, 3, 3)), (1, (1, 2, 2), (2, 1, 1), 2)
+    ):
+        options = {"filters": 4, "kernel_size": kernel, "strides": strides}
+        for padding in ("same", "valid"):
+            types = layers.VideoConv, keras.layers.Conv3D
+            pairs.append([each(**options, padding=padding) for each in types])
+    differences = []
+    for ours, kerass in pairs:
+        shape = kerass.compute_output_shape(video.shape)
+        for layer in (ours, kerass):
+            layer.build(video.shape)
+        kerass.set_weights(ours.get_weights())
+        weights = rng.normal(size=shape).astype("float32")
+        both = [compute(layer, video, weights) for layer in (ours, kerass)]
+        differences += [difference(*each) for each in zip(*both, strict=True)]
+    return max(differences)
+
+
 def check(folder):
     """Load what was saved, train a little, and print the results as JSON."""
     import keras
     import numpy as np
 
     from helpers import recipes, saliency, settings, training
-
-    def difference(found, expected):
-        return np.abs(found - expected).max() / np.abs(expected).max()
 
     saved = np.load(folder / "saved.npz")
     differences = []
@@ -106,7 +143,8 @@ def check(folder):
                 "backend": record["versions"]["backend"],
                 "tensorflow": "tensorflow" in sys.modules,
                 "difference": float(np.max(differences)),
-                "attribution": float(difference(attribution, saved["attribution"])),
+                "attribution": difference(attribution, saved["attribution"]),
+                "layers": compare_layers(),
                 "loss": record["history"]["loss"],
                 "accuracy": record["history"]["accuracy"][-1],
                 "seconds": record["seconds"],
@@ -147,14 +185,15 @@ def main():
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
             fine = (
-                max(found["difference"], found["attribution"]) <= CLOSE
+                max(found["difference"], found["attribution"], found["layers"]) <= CLOSE
                 and found["loss"][-1] < 0.7 * found["loss"][0]
                 and found["accuracy"] >= 0.5
             )
             failed += not (fine and alone and found["loaded"])
             print(
                 f"{found['backend']:20} logits of 12 saved networks within "
-                f"{found['difference']:.1e}, attribution within {found['attribution']:.1e}   "
+                f"{found['difference']:.1e}, attribution within {found['attribution']:.1e}, "
+                f"layers within {found['layers']:.1e}   "
                 f"loss {found['loss'][0]:.2f} to {found['loss'][-1]:.2f}, "
                 f"accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",
