@@ -14,7 +14,8 @@ from test_pages import BOOK, pytestmark  # noqa: F401
 
 WIDTHS = {"desk": 1280, "phone": 390}
 # Only the rules about colours depend on the mode.
-MODES = {"light": {}, "dark": {"runOnly": ["cat.color"]}}
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+MODES = {"light": {}, "dark": {"runOnly": COLOURS}}
 # The first page leads on to the landing page.
 PAGES = sorted(
     page
