@@ -151,7 +151,7 @@ seconds = time.monotonic() - begin
 # %% tags=["remove-input"]
 Markdown(
     f"{run.epochs} epochs took {seconds:.0f} s on this machine "
-    f"({records.hardware()})."
+    f"({records.hardware()}), which may have run other chapters meanwhile."
 )
 
 # %% [markdown]
