@@ -69,11 +69,11 @@ def _fused_batch_norm_of_torch(frames, gamma, beta, epsilon):
     """Return the normalised frames, the means and the variances by channel."""
     import torch
 
-    frames, mean, deviation = torch.native_batch_norm(
+    frames, mean, inverse_deviation = torch.native_batch_norm(
         frames.movedim(-1, 1), gamma.value, beta.value, None, None, True, 0.0, epsilon
     )
     # PyTorch returns the reciprocal of the standard deviation, with epsilon.
-    return frames.movedim(1, -1), mean.detach(), deviation.detach() ** -2 - epsilon
+    return frames.movedim(1, -1), mean.detach(), inverse_deviation.detach() ** -2 - epsilon
 
 
 _FUSED_BATCH_NORMS = {

@@ -18,13 +18,12 @@ import re
 import sys
 
 import nbformat
-import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import is_myst_markdown_notebook, myst_nb_reader_plugin
+from write_notebooks import ROOT, listed_pages
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Below the book's folder.
 CACHE = "_build/.jupyter_cache"
 # The chapter that trains the network which others use, and how they ask for it.
@@ -51,9 +50,8 @@ class Page:
 
 def read_pages(root=ROOT):
     """Return the pages with code, by their names in the order of the table of contents."""
-    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
     pages = {}
-    for name in (entry["file"] for part in parts for entry in part["chapters"]):
+    for name in listed_pages(root):
         file = root / f"{name}.ipynb"
         if file.exists():
             pages[name] = Page(name, file, nbformat.read(file, as_version=4))

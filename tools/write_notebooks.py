@@ -16,11 +16,15 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def listed_pages(root=ROOT):
+    """Return the names of all pages in the book's order, such as "notebooks/train"."""
+    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
+    return [entry["file"] for part in parts for entry in part["chapters"]]
+
+
 def chapters(root=ROOT):
     """Return the chapters' notebooks in the book's order."""
-    parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
-    files = [entry["file"] for part in parts for entry in part["chapters"]]
-    return [root / f"{file}.ipynb" for file in files if file.startswith("notebooks/")]
+    return [root / f"{name}.ipynb" for name in listed_pages(root) if name.startswith("notebooks/")]
 
 
 def write(source):
