@@ -65,7 +65,7 @@ test-oldest: setup
 	$(BIN)/python tools/run_with_oldest.py
 
 test-long: setup test-oldest mutants
-	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest $(PARALLEL) --long tests/test_faults_*.py tests/test_real_clips.py
+	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python -m pytest $(PARALLEL) --long tests
 	$(BIN)/python tools/run_in_colab.py
 
 mutants: setup

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Test whether a network uses time: shuffled and reversed frames, 2D vs. (2+1)D and 3D convolutions
 #
-# **What you'll do:** train one architecture with 2D, (2+1)D and 3D convolutions, reverse, shuffle and freeze the frames of the test clips, and find out what each network's predictions are based on.
+# **What you'll do:** compare one architecture with 2D and (2+1)D convolutions, reverse, shuffle and freeze the frames of the test clips, and find out what each network's predictions are based on.
 #
 # **What you'll learn**
 #
@@ -22,7 +22,7 @@
 # - how to distinguish three things that are all called "time": the direction of a clip, the order of its frames, and the fact that there is more than one;
 # - how to find out whether a data set requires time at all. In some data sets, time is everything; in others, it is hardly needed.
 #
-# **What you'll need:** the chapters [Count parameters](count_parameters.ipynb) and [Evaluate](evaluate.ipynb). The chapter uses the network from [Train](train.ipynb) and trains two more, in about two minutes on two CPU cores.
+# **What you'll need:** the chapters [Count parameters](count_parameters.ipynb) and [Evaluate](evaluate.ipynb). The chapter uses the network from [Train](train.ipynb) and trains one more, in about a minute on two CPU cores.
 
 # %% tags=["hide-input"]
 # Install the book's helpers and their dependencies if they are missing, as they are in Colab.
@@ -76,19 +76,19 @@ for order in evaluation.ORDERS:
 # - *shuffled* keeps all frames, and puts them into a random order, a different one for each clip;
 # - *one frame* repeats the middle frame.
 #
-# ## Compare 2D, (2+1)D and 3D on the puppets
+# ## Compare 2D and (2+1)D on the puppets
 #
-# All three networks are the book's small residual network. They differ only in their convolutions, which are 2D, (2+1)D or 3D, and therefore in the number of weights ([Build the model](build_model.ipynb)). With 2D convolutions, the network processes each frame on its own and averages over all frames at the end. It sees ten frames, but it can't know which came first.
+# Both networks are the book's small residual network. They differ only in their convolutions, which are 2D or (2+1)D, and therefore in the number of weights ([Build the model](build_model.ipynb)). With 2D convolutions, the network processes each frame on its own and averages over all frames at the end. It sees ten frames, but it can't know which came first. The (2+1)D network is the one that you trained in [Train](train.ipynb).
 #
 # **Predict**, before you run anything, for the puppets, whose ten actions are five actions and their reverses:
 #
-# 1. What test accuracy does each of the three networks reach? (The split is by group.)
+# 1. What test accuracy does each of the two networks reach? (The split is by group.)
 # 2. What happens to each accuracy if the clips are shown backwards?
 # 3. What happens if their frames are shuffled?
 
 # %%
 models = {}
-for conv in ("2d", "2plus1d", "3d"):
+for conv in ("2d", "2plus1d"):
     recipe = Recipe(conv=conv)
     models[conv], _ = training.train(
         run, recipe, test=False, log=lambda line: None
@@ -108,7 +108,7 @@ header = ("test accuracy, one seed", *evaluation.ORDERS)
 Markdown(records.markdown_table(header, rows))
 
 # %% [markdown]
-# One seed is an anecdote, so here are recorded runs on the puppets with three seeds for each network:
+# One seed is an anecdote, so here are recorded runs on the puppets, with three seeds for each network and with 3D convolutions as well:
 
 # %% mystnb={"image": {"alt": "Test accuracies on the puppets, with a dot for each of three seeds and a mark at the mean. The 2D network scores one half in every order that contains all frames; the (2+1)D and 3D networks score nearly one forwards, nearly zero backwards, and a little less than one half when shuffled."}}
 KINDS = {"2d": "2D", "2plus1d": "(2+1)D", "3d": "3D"}
@@ -146,9 +146,9 @@ def table(scores):
 Markdown(table(drawn))
 
 # %% [markdown]
-# **Forwards.** Without time, the network finds the right pair, but can't tell which of its two actions it sees: one half. It can't do better. The reason isn't that it is too small, or was trained too briefly. The reason is that it gives the same answer to a clip and its reverse ([Load video](load_video.ipynb)), and this answer must be wrong for at least one of them. The networks with time get nearly all clips right. (They have more than twice as many weights, but by the argument above, no size would have helped the 2D network.)
+# **Forwards.** Without time, the network finds the right pair, but can't tell which of its two actions it sees: one half. It can't do better. The reason isn't that it is too small, or was trained too briefly. The reason is that it gives the same answer to a clip and its reverse ([Load video](load_video.ipynb)), and this answer must be wrong for at least one of them. The networks with time get nearly all clips right, with (2+1)D and with 3D convolutions alike. (They have more than twice as many weights, but by the argument above, no size would have helped the 2D network.)
 #
-# **Backwards.** The accuracy of the networks with time falls to almost nothing. Not to chance: to almost *nothing*. **Predict:** what do they take the clips for instead?
+# **Backwards.** The accuracy of the networks with time falls to almost nothing. Not to chance: to almost *nothing*. **Predict:** what does the (2+1)D network take the clips for instead?
 
 # %%
 reverse = {a: b for pair in puppets.PAIRS for a, b in (pair, pair[::-1])}
@@ -162,7 +162,7 @@ for conv in models:
     print(f"mean confidence {confidence:.2f}")
 
 # %% [markdown]
-# On the puppets, the networks with time predict the other action of the pair for nearly every clip, and they do so confidently. They aren't confused: they see what you would see in a film played backwards.
+# On the puppets, the network with time predicts the other action of the pair for nearly every clip, and it does so confidently. It isn't confused: it sees what you would see in a film played backwards.
 #
 # The 2D network gives every single clip the same answer as forwards. It has to, because an average doesn't depend on the order of its terms.
 
@@ -234,7 +234,7 @@ Markdown(
 #
 # ## On your own
 #
-# - Train the 3D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reorder_dataset(data["train"], "shuffled", seed=epoch)`. What accuracy does it reach on the puppets, and why can't it reach more?
+# - Train the (2+1)D network on shuffled clips: call its `fit` for one epoch at a time, each on `evaluation.reorder_dataset(data["train"], "shuffled", seed=epoch)`. What accuracy does it reach on the puppets, and why can't it reach more?
 # - Flip the test clips horizontally instead. *WalkLeft* becomes *WalkRight*. Which other classes are swapped?
 # - Remove every second frame, or double the frame step. Which networks lose accuracy, and what does that mean for the frame rate of the videos that you give to a trained network?
 #

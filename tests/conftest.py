@@ -193,6 +193,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "long: runs only in make test-long")
     recording = config.getoption("--record-faults")
     config.long = recording or config.getoption("--long")
     config.faults = Table(recording, shortened=not config.long)
@@ -222,8 +223,12 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduler(config, log)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Begin with what takes longest, so that no process of `pytest -n` is left alone with it."""
+    if not config.long:
+        later = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
     first = ("test_real_clips", *WITH_BROWSER)
     items.sort(key=lambda item: item.path.stem not in first and item.path.suffix != ".ipynb")
 

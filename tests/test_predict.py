@@ -814,6 +814,7 @@ def test_an_exported_network_gives_the_same_logits_without_the_helpers(tmp_path)
         expect_same_logits(ours, tmp_path / name)
 
 
+@pytest.mark.long
 def test_the_tutorials_network_needs_more_than_plain_litert(tmp_path):
     ours, stderr = run_without_helpers(models.build_tutorial_model(10, 6, 48, 48), tmp_path)
     expect_same_logits(ours, tmp_path / "saved.npy")
