@@ -24,7 +24,7 @@ help:
 	@echo "make test-long      run what takes too long for every day: see CONTRIBUTING.md"
 	@echo "make mutants        change helpers in small ways and report which changes no test notices (half an hour)"
 	@echo "make faults         inject faults and record the results for the page What can go wrong"
-	@echo "make bench          time the input pipeline and the training steps, compared with the tutorial's"
+	@echo "make bench          time reading and training, compared with the tutorial, torchvision, PyAV and decord"
 	@echo "make notebooks      execute the chapters and write notebooks/*.ipynb (after you changed a .py)"
 	@echo "make pictures       draw the images of the README and the landing page"
 	@echo "make address URL=https://github.com/OWNER/NAME   set the repository's address everywhere"
@@ -77,6 +77,7 @@ faults: setup
 bench: setup
 	BOOK_RUN=full $(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/peers.py
 
 notebooks: setup
 	env -u BOOK_DATASET -u BOOK_RUN $(BIN)/python tools/write_notebooks.py

@@ -188,7 +188,7 @@ def pytest_addoption(parser):
         "--record-faults", action="store_true", help="record the fault table for the book"
     )
     parser.addoption(
-        "--long", action="store_true", help="repeat each test as often as make test-long does"
+        "--long", action="store_true", help="run the long form of each test, as make test-long does"
     )
 
 
@@ -252,9 +252,9 @@ def fault(request):
 
 
 @pytest.fixture
-def repetitions(request):
-    """Return a function that chooses a number: one for every day, or one for `--long`."""
-    return lambda every_day, long: long if request.config.long else every_day
+def daily_or_long(request):
+    """Return a function that chooses the first of two values, or the second with `--long`."""
+    return lambda daily, long: long if request.config.long else daily
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):

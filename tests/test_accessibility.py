@@ -115,8 +115,8 @@ def browser(tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_axe_finds_no_violation(browser, width, capsys, repetitions):
-    coloured = repetitions(DISTINCT, "document")
+def test_axe_finds_no_violation(browser, width, capsys, daily_or_long):
+    coloured = daily_or_long(DISTINCT, "document")
     found = {page.relative_to(BOOK): judge(browser, page, width, coloured) for page in PAGES}
     with capsys.disabled():
         print(f"\n{f'violations at {width} pixels':34}" + "".join(f"{mode:>7}" for mode in MODES))

@@ -211,9 +211,9 @@ def test_a_disk_that_fills_up_is_reported(files, tmp_path, monkeypatch, fault):
     ids=["SIGINT", "SIGKILL"],
 )
 def test_filling_that_is_stopped_can_be_completed(
-    files, tmp_path, fault, tried, how, share, numbers, repetitions
+    files, tmp_path, fault, tried, how, share, numbers, daily_or_long
 ):
-    number = repetitions(*numbers)
+    number = daily_or_long(*numbers)
     length = length_of(FILL, fill_call(tmp_path / "alone", files), tmp_path)
     complete = set(contents(tmp_path / "alone").values())
     half_written = stopped = 0

@@ -179,9 +179,9 @@ READ_AT_MOST = dict(zip(DAMAGE, (69, 0, 69, 65, 24, 65, 58), strict=True))
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_clip_gives_frames_or_an_error(kind, intact, tmp_path, fault, repetitions):
+def test_a_damaged_clip_gives_frames_or_an_error(kind, intact, tmp_path, fault, daily_or_long):
     # The decoder takes longest for many flipped bits, and the limit is none at any count.
-    count = 72 if READ_AT_MOST[kind] else repetitions(24, 72)
+    count = 72 if READ_AT_MOST[kind] else daily_or_long(24, 72)
     n_read = expect_frames_or_error(write_damaged(intact, tmp_path, count, DAMAGE[kind]))
     print(f"{kind}: {n_read} of {count} give frames")
     assert n_read <= READ_AT_MOST[kind]

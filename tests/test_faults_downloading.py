@@ -357,8 +357,8 @@ def garbage(good, seed):
     return content
 
 
-def test_garbage_in_the_table_of_contents_does_no_harm(tmp_path, fault, repetitions):
-    number = repetitions(50, 200)
+def test_garbage_in_the_table_of_contents_does_no_harm(tmp_path, fault, daily_or_long):
+    number = daily_or_long(50, 200)
     good = write_members(tmp_path / "good.zip", names_of("Ape"), 1000)
     (damaged := tmp_path / "damaged.zip").touch()
     n_errors = 0
@@ -697,9 +697,9 @@ def temp_files(folder):
     ids=["SIGINT", "SIGKILL"],
 )
 def test_a_fetch_that_is_stopped_can_be_completed(
-    good, tmp_path, fault, tried, how, share, numbers, repetitions
+    good, tmp_path, fault, tried, how, share, numbers, daily_or_long
 ):
-    number = repetitions(*numbers)
+    number = daily_or_long(*numbers)
     half_written = stopped = 0
     with serve(good, pause=0.02) as server:
         length = length_of(FETCH, fetch_call(server, tmp_path / "alone"), tmp_path)

@@ -80,8 +80,8 @@ def outcome(folder):
     return values, {name: record[name] for name in ("history", "test", "actual", "predicted")}
 
 
-def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault, repetitions):
-    number = repetitions(3, 10)
+def test_killed_training_goes_on_to_the_same_end(start, tmp_path, fault, daily_or_long):
+    number = daily_or_long(3, 10)
     assert start("whole").wait() == 0
     kills, begun, rng = 0, 0, random.Random(0)
     while kills < number:

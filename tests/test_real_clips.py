@@ -99,8 +99,8 @@ def test_real_clips_are_read_completely(tmp_path):
         assert np.all(frames.reshape(10, -1).max(axis=1) > 32), file
 
 
-def test_frames_are_those_of_a_full_decode(tmp_path, repetitions):
-    number = repetitions(2, 8)
+def test_frames_are_those_of_a_full_decode(tmp_path, daily_or_long):
+    number = daily_or_long(2, 8)
     splits = {"train": number, "val": 1, "test": 1}
     folders = archive.download_ucf101_subset(ZIP, 10, splits, tmp_path)
     files = sorted(file for folder in folders.values() for file in folder.glob("*/*.avi"))

@@ -41,9 +41,9 @@ def build_tiny(num_classes, n_frames, height, width, conv, subtract_mean):
 
 
 @pytest.fixture
-def eagerly(repetitions):
+def eagerly(daily_or_long):
     """Let TensorFlow compute without graphs, which take seconds to build; not with `--long`."""
-    tf.config.run_functions_eagerly(repetitions(True, False))
+    tf.config.run_functions_eagerly(daily_or_long(True, False))
     yield
     tf.config.run_functions_eagerly(False)
 
