@@ -160,3 +160,18 @@ def test_recorded_splits_show_the_leak():
             scores.append(mean_accuracy(runs))
         drops[name] = scores[0] - scores[1]
     assert drops["tutorial"] > drops["with background"] > drops["book"] > 0.1, "the chapter says so"
+
+
+def test_the_page_results_describes_the_peers():
+    tables = records.load_results("peers")["tables"]
+
+    def relative(table, unit, method):
+        rows = {row["method"]: row[unit] for row in tables[table]}
+        return rows[method] / tables[table][0][unit]
+
+    ours = [relative(conv, "seconds", "torch") for conv in ("2plus1d", "3d")]
+    assert ours[0] < 1.05 and ours[0] < ours[1] < 1.25
+    for name in ("spatial", "temporal", "3D, strided"):
+        assert relative(f"{name}, gradient of the kernel", "ms", "jax") > 5
+    assert relative("3D, strided, gradient of the input", "ms", "jax") > 20
+    assert all(relative("reading", "clips/s", reader) < 1.1 for reader in ("PyAV", "decord"))
