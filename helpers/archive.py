@@ -1,14 +1,15 @@
 """Clips from a ZIP, on the web or on disk, to folders. Taught in the chapter *Load video*.
 
-A ZIP ends with its table of contents, which states the position of each member. A server that
-supports byte ranges therefore has to send only the table and the requested members.
+In place of a ZIP, a folder may hold the clips, as after unpacking. A ZIP ends with its table of
+contents, which states the position of each member. A server that supports byte ranges therefore has
+to send only the table and the requested members.
 """
 
 import contextlib
+import dataclasses
 import lzma
 import os
 import pathlib
-import shlex
 import shutil
 import struct
 import time
@@ -16,7 +17,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import remotezip
 import requests
@@ -30,6 +31,7 @@ from helpers.clips import as_url, is_table, is_video, read_split, visible_files
 from helpers.settings import Settings, project_root
 from helpers.ucf101 import (
     NAME_FORM,
+    OFFICIAL_SPLITS,
     base_name,
     files_by_class,
     get_class,
@@ -37,11 +39,11 @@ from helpers.ucf101 import (
     split_by_clip,
     split_by_group,
     split_by_table,
+    split_officially,
 )
 
 _Path = str | os.PathLike[str]
-_Members = dict[str, zipfile.ZipInfo]  # by the clip's name, without folders
-_Split = Callable[[Collection[str], Mapping[str, int], int], dict[str, list[str]]]
+_Split = Callable[[Collection[str], Mapping[str, Any], int], dict[str, list[str]]]
 _Result = TypeVar("_Result")
 
 # Seconds until a server that sends nothing counts as unreachable.
@@ -75,7 +77,7 @@ def list_files(source: _Path) -> list[str]:
     """List the clips in a ZIP without fetching them.
 
     Args:
-        source: URL or path of the ZIP.
+        source: URL or path of the ZIP, or the path of a folder with the clips.
 
     Returns:
         The members' names in the ZIP's order. Folders and files that are not named like clips are
@@ -92,7 +94,7 @@ def list_files(source: _Path) -> list[str]:
 def download_ucf101_subset(
     source: _Path,
     num_classes: int,
-    splits: Mapping[str, int],
+    splits: Mapping[str, int | None],
     download_dir: _Path,
     *,
     split_by: _Path = "group",
@@ -105,14 +107,16 @@ def download_ucf101_subset(
     its checksum is right. If two processes fetch into one folder, the second waits for the first.
 
     Args:
-        source: URL or path of the ZIP.
+        source: URL or path of the ZIP, or the path of a folder with the clips.
         num_classes: How many classes, the first ones in alphabetical order. If `split_by` is a
             table, only the classes of its clips count.
-        splits: Clips per class of each split, such as `{"train": 30, "val": 10, "test": 10}`.
+        splits: Clips per class of each split, such as `{"train": 30, "val": 10, "test": 10}`; for
+            an official split also None, which takes all.
         download_dir: Folder for `SPLIT/CLASS/*.avi`.
         split_by: `"group"` (no two splits share a group of a class), `"clip"` (at random, as in the
-            tutorial), or the path of a table (.csv, .tsv or .txt) that lists the clips of each
-            split, as in `helpers.clips.read_split`.
+            tutorial), `"official1"` to `"official3"` (see `helpers.ucf101.split_officially`), or
+            the path of a table (.csv, .tsv or .txt) that lists the clips of each split, as in
+            `helpers.clips.read_split`.
         seed: Seed of the split.
 
     Returns:
@@ -126,6 +130,11 @@ def download_ucf101_subset(
             written to or has too little space.
     """
     split, listed = _split_method(split_by)
+    if None in splits.values() and split_by not in OFFICIAL_SPLITS:
+        raise ValueError(
+            f"Only an official split can take all clips, not {split_by}; give the clips of each "
+            "split (with splits, or in a shell with --per-class TRAIN VAL TEST)."
+        )
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = _find_clips(source, archive)
@@ -187,18 +196,71 @@ def _split_method(split_by: _Path) -> tuple[_Split, set[str] | None]:
         return split_by_group, None
     if split_by == "clip":
         return split_by_clip, None
+    if split_by in OFFICIAL_SPLITS:
+        official = str(split_by)
+        return lambda files, splits, seed: split_officially(files, splits, official, seed), None
     raise ValueError(
-        f'split_by (in a shell --split) must be "group", "clip" or the path of a .csv file, '
-        f"not {split_by!r}."
+        f"split_by (in a shell --split) must be group, clip, {', '.join(OFFICIAL_SPLITS)} or the "
+        f"path of a .csv file, not {split_by!r}."
     )
 
 
 # The ZIP.
 
 
+@dataclasses.dataclass
+class _File:
+    """A file in a folder, with those attributes of a `zipfile.ZipInfo` that this module uses."""
+
+    filename: str
+    path: pathlib.Path
+
+    @property
+    def file_size(self) -> int:
+        return self.path.stat().st_size
+
+    compress_size = file_size
+
+    @property
+    def CRC(self) -> int:  # noqa: N802
+        return zlib.crc32(self.path.read_bytes())
+
+
+class _Folder:
+    """A folder of clips, with those methods of a `zipfile.ZipFile` that this module uses."""
+
+    def __init__(self, path: _Path) -> None:
+        folder = pathlib.Path(path)
+        files = sorted(visible_files(folder))
+        self.files = [_File(file.relative_to(folder).as_posix(), file) for file in files]
+
+    def infolist(self) -> list[_File]:
+        return self.files
+
+    def namelist(self) -> list[str]:
+        return [file.filename for file in self.files]
+
+    def open(self, file: _File) -> IO[bytes]:
+        return file.path.open("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+_Archive = zipfile.ZipFile | _Folder
+_Member = zipfile.ZipInfo | _File
+_Members = dict[str, _Member]  # by the clip's name, without folders
+
+
 @contextlib.contextmanager
-def _open_zip(source: _Path) -> Iterator[zipfile.ZipFile]:
-    """Open a ZIP on the web or on disk."""
+def _open_zip(source: _Path) -> Iterator[_Archive]:
+    """Open a ZIP on the web or on disk, or a folder."""
+    if not _is_url(source) and pathlib.Path(source).is_dir():
+        yield _Folder(source)
+        return
     if not _is_url(source):
         _check_file(source)
         with _retry(source, lambda: zipfile.ZipFile(source)) as archive:
@@ -217,13 +279,6 @@ def _check_file(source: _Path) -> None:
         raise OSError(
             f"{source} can't be read, because its address does not begin with http:// or "
             "https://; download the ZIP and set UCF101_ZIP to its path."
-        )
-    if path.is_dir():
-        target = path.resolve().with_name(f"{path.resolve().name}.zip")
-        command = shlex.join(["python", "-m", "zipfile", "-c", str(target), str(source)])
-        raise IsADirectoryError(
-            f"{source} is a folder, not a ZIP; make a ZIP of it with {command} "
-            f"and set UCF101_ZIP to {shlex.quote(str(target))}."
         )
     if not path.is_file():
         raise FileNotFoundError(
@@ -308,7 +363,7 @@ def _is_url(source: _Path) -> bool:
 # The choice of clips.
 
 
-def _find_clips(source: _Path, archive: zipfile.ZipFile) -> _Members:
+def _find_clips(source: _Path, archive: _Archive) -> _Members:
     """Return the ZIP's clips by name, the first of each name, and warn of skipped videos."""
     clips: _Members = {}
     duplicates, others = [], []
@@ -333,11 +388,12 @@ def _find_clips(source: _Path, archive: zipfile.ZipFile) -> _Members:
     return clips
 
 
-def _explain_no_clips(source: _Path, archive: zipfile.ZipFile) -> str:
-    """Return why a ZIP contains no clips, and what to do."""
+def _explain_no_clips(source: _Path, archive: _Archive) -> str:
+    """Return why a ZIP or folder contains no clips, and what to do."""
     files = [name for name in archive.namelist() if not name.endswith("/")]
     if not files:
-        return f"{source} is an empty ZIP; set UCF101_ZIP to another one."
+        kind = "folder" if isinstance(archive, _Folder) else "ZIP"
+        return f"{source} is an empty {kind}; set UCF101_ZIP to another one."
     example = next(filter(is_video, files), files[0])
     return (
         f"{source} has {len(files)} files, but none is named like a clip of UCF101, {NAME_FORM} "
@@ -365,7 +421,7 @@ def _keep_listed(clips: _Members, listed: set[str], source: _Path, table: _Path)
 
 
 def _choose_classes(
-    clips: Iterable[str], num_classes: int, splits: Mapping[str, int], origin: str
+    clips: Iterable[str], num_classes: int, splits: Mapping[str, int | None], origin: str
 ) -> list[str]:
     """Return the clips of the first classes.
 
@@ -375,7 +431,7 @@ def _choose_classes(
         splits: Clips per class of each split, which are checked here.
         origin: Where the clips are from, for messages.
     """
-    if min([num_classes, *splits.values()]) < 1:
+    if min([num_classes, *(count for count in splits.values() if count is not None)]) < 1:
         raise ValueError(
             f"num_classes and the clips of each split must be at least 1, "
             f"not {num_classes} and {splits}."
@@ -417,8 +473,8 @@ def _remove_temp_files(download_dir: pathlib.Path, splits: Iterable[str]) -> Non
 
 def _fetch_missing(
     source: _Path,
-    archive: zipfile.ZipFile,
-    targets: Mapping[pathlib.Path, zipfile.ZipInfo],
+    archive: _Archive,
+    targets: Mapping[pathlib.Path, _Member],
     download_dir: pathlib.Path,
 ) -> None:
     """Fetch the clips that are missing or damaged, and show the progress."""
@@ -433,16 +489,14 @@ def _fetch_missing(
             progress.update(info.compress_size)
 
 
-def _is_intact(path: pathlib.Path, info: zipfile.ZipInfo) -> bool:
+def _is_intact(path: pathlib.Path, info: _Member) -> bool:
     """Return whether a file has the size and the checksum that the ZIP states."""
     if not path.is_file() or path.stat().st_size != info.file_size:
         return False
     return zlib.crc32(path.read_bytes()) == info.CRC
 
 
-def _check_space(
-    source: _Path, download_dir: pathlib.Path, missing: Iterable[zipfile.ZipInfo]
-) -> None:
+def _check_space(source: _Path, download_dir: pathlib.Path, missing: Iterable[_Member]) -> None:
     needed, free = sum(info.file_size for info in missing), shutil.disk_usage(download_dir).free
     if needed > free:
         raise OSError(
@@ -465,16 +519,14 @@ def _explain_write_errors(download_dir: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _fetch(
-    source: _Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: pathlib.Path
-) -> None:
+def _fetch(source: _Path, archive: _Archive, info: _Member, path: pathlib.Path) -> None:
     """Fetch a member, check it, and write it to a file."""
     content = _retry(source, lambda: _read(archive, info), base_name(info.filename))
     with atomic_write(path) as temp_path:
         temp_path.write_bytes(content)
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read(archive: Any, info: _Member) -> bytes:
     """Return a member's content after checking its size and checksum."""
     with archive.open(info) as member:
         # In small steps, because a damaged or malicious member may unpack to far more than its

@@ -1,19 +1,26 @@
 """Lists of clips, from folders and from tables. Taught in the chapter *Load video*.
 
 `list_clips` lists a folder that contains a folder of videos for each class, and labels the clips.
-`read_split` reads a table that assigns clips to splits.
+`read_split` reads a table that assigns clips to splits. `read_folder` and `read_table` make a table
+of any videos, with class and group; `split_by_group` splits it.
 """
 
 import codecs
 import csv
 import io
+import math
 import os
 import pathlib
 import re
+import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from helpers.ucf101 import base_name
+from helpers.ucf101 import base_name, get_class, get_group, is_clip
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The suffixes of video files. Whether OpenCV can decode one shows only when it is opened.
 VIDEO_SUFFIXES = tuple(
@@ -30,6 +37,9 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t")
 # A warning names at most this many of the files that were skipped.
 _MAX_NAMED = 10
+# `split_by_group` deals the groups into at most this many parts, and tries this many seeds.
+_MOST_PARTS = 5
+_ATTEMPTS = 100
 
 
 # Folders of clips.
@@ -155,7 +165,9 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, str]:
             in two splits.
     """
     table: dict[str, str] = {}
-    for row in _read_rows(path, {"file", "split"}):
+    for row in _read_rows(path, {"file", "split"}).values():
+        if not (row.get("file") and row.get("split")):
+            continue
         name, split = base_name(row["file"]), row["split"]
         if table.setdefault(name, split).lower() != split.lower():
             raise ValueError(
@@ -169,16 +181,17 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, str]:
     return table
 
 
-def _read_rows(path: str | os.PathLike[str], required: set[str]) -> list[dict[str, str]]:
-    """Return a table's rows by lower-case title, without those that lack a required cell."""
+def _read_rows(path: str | os.PathLike[str], required: set[str]) -> dict[int, dict[str, str]]:
+    """Return a table's rows, cells by lower-case title, by the numbers that a spreadsheet shows."""
     columns = " and ".join(sorted(required))
     text, separators = _find_separators(_read_text(path, columns))
     try:
         for separator in separators:
-            titles = [title.lower() for title in next(_cells(text, separator, strict=False), [])]
+            _, titles = next(_cells(text, separator, strict=False), (0, []))
+            titles = [title.lower() for title in titles]
             if required <= set(titles):
-                rows = [dict(zip(titles, cells)) for cells in list(_cells(text, separator))[1:]]
-                return [row for row in rows if all(row.get(title) for title in required)]
+                _, *rows = _cells(text, separator)
+                return {number: dict(zip(titles, cells)) for number, cells in rows}
     except csv.Error as error:
         raise ValueError(
             f"{path} can't be read as a table ({error}); "
@@ -197,15 +210,15 @@ def _find_separators(text: str) -> tuple[str, Sequence[str]]:
     return (text[line.end() :], [line[1], *_SEPARATORS]) if line else (text, _SEPARATORS)
 
 
-def _cells(text: str, separator: str, strict: bool = True) -> Iterator[list[str]]:
-    """Iterate over the stripped cells of each line of a table, except blank lines."""
+def _cells(text: str, separator: str, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """Iterate over the numbers and the stripped cells of a table's rows, except blank ones."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict
     )
-    for row in reader:
+    for number, row in enumerate(reader, start=1):
         cells = [cell.strip() for cell in row]
         if any(cells):
-            yield cells
+            yield number, cells
 
 
 def _read_text(path: str | os.PathLike[str], columns: str) -> str:
@@ -238,6 +251,253 @@ def _encoding(content: bytes) -> str:
     if content[:1] == b"\0":
         return "utf-16-be"
     return "utf-8-sig"
+
+
+# Tables of any videos.
+
+
+def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.DataFrame":
+    """Make a table of the clips below a folder.
+
+    The folder has one folder of videos per class, and in it, if the groups are known, one folder
+    per group: the clips of one recording, one person or one place. Files are found as by
+    `list_clips`. If all clips are named like those of UCF101, their names give the groups.
+
+    Args:
+        path: The folder.
+        group: Regular expression that finds a clip's group in its path below the folder, which is
+            written with slashes: what its parentheses match, or else the complete match.
+
+    Returns:
+        A row per clip, in alphabetical order, with the columns `file` (a `pathlib.Path`),
+        `class_name`, and `group` (a string; missing where it is unknown).
+
+    Raises:
+        ValueError: There are no clips, or `group` is no regular expression or does not match the
+            path of some clip.
+    """
+    path = pathlib.Path(path)
+    files, labels, class_names = list_clips(path)
+    names = [file.relative_to(path) for file in files]
+    if group is not None:
+        groups = _find_groups(path, names, group)
+    elif all(map(is_clip, files)):
+        groups = [f"{get_class(file)} {get_group(file)}" for file in files]
+    else:
+        groups = [name.parts[1] if len(name.parts) > 2 else None for name in names]
+    classes = [class_names[label] for label in labels]
+    return _make_table({"file": files, "class_name": classes, "group": groups})
+
+
+def _find_groups(path, names, pattern):
+    """Return the part of each name that a regular expression finds."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"{pattern!r} is not a regular expression ({error}); for names such as anna_01.mp4, "
+            r"whose group is anna, use ([^/_]+)_\d+\.mp4."
+        ) from error
+    matches = {name: expression.search(name.as_posix()) for name in names}
+    if missing := [name for name, match in matches.items() if match is None]:
+        raise ValueError(
+            f"{pattern!r} finds no group in {len(missing)} of the {len(names)} clips in {path}, "
+            f"such as {missing[0].as_posix()}; change the pattern, or rename these clips."
+        )
+    return [match[1] if expression.groups else match[0] for match in matches.values() if match]
+
+
+def read_table(csv_path: str | os.PathLike[str]) -> "pd.DataFrame":
+    """Read a table of clips from a file, as `read_folder` makes it from a folder.
+
+    Its columns are `file` (paths are relative to the table's folder) and `class`, and if they are
+    known `group` and `split`. With the columns `begin` and `end`, in seconds, a clip is a part of
+    its video; an empty cell stands for the video's begin or end. Where the group is not known, the
+    parts of a video form one. The formats are those of `read_split`; the order of the columns
+    does not matter, and others are ignored.
+
+    Args:
+        csv_path: The table, a .csv, .tsv or .txt file.
+
+    Returns:
+        A row per clip, in the table's order, with the columns `file` (a `pathlib.Path`),
+        `class_name`, `group` (a string; missing where it is unknown), and if the table has them
+        `split`, `begin` and `end` (in seconds, missing where they are empty).
+
+    Raises:
+        ValueError: The table can't be read or has no rows, a row lacks its file or class or names a
+            file that does not exist, a time is not a number or is before `begin`, or a clip is
+            listed twice.
+    """
+    csv_path = pathlib.Path(csv_path)
+    rows = _read_rows(csv_path, {"file", "class"})
+    if not rows:
+        raise ValueError(f"{csv_path} lists no clips; add a row for each, or read a folder.")
+    for number, row in rows.items():
+        if missing := [title for title in ("file", "class") if not row.get(title)]:
+            raise ValueError(f"{csv_path}, row {number}: {missing[0]} is empty; fill it in.")
+    titles = set().union(*rows.values())
+    columns: dict[str, list] = {
+        "file": _find_files(csv_path, rows),
+        "class_name": [row["class"] for row in rows.values()],
+        "group": [row.get("group") or None for row in rows.values()],
+    }
+    if "split" in titles:
+        columns["split"] = [row.get("split", "").lower() or None for row in rows.values()]
+    if {"begin", "end"} & titles:
+        times = [_read_times(csv_path, number, row) for number, row in rows.items()]
+        columns["begin"], columns["end"] = map(list, zip(*times))
+        # Parts of one video must not be in two splits.
+        columns["group"] = [
+            group or os.path.relpath(file.resolve(), csv_path.parent.resolve())
+            for group, file in zip(columns["group"], columns["file"])
+        ]
+    _refuse_repeated(csv_path, list(rows), columns)
+    return _make_table(columns)
+
+
+def _make_table(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
+    import pandas as pd  # takes half a second, and most of the helpers do without
+
+    times = {name: float for name in ("begin", "end") if name in columns}
+    return pd.DataFrame(
+        {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
+    ).astype(times)
+
+
+def _find_files(csv_path, rows):
+    """Return the file of each row."""
+    files = {number: _find_file(csv_path.parent, row["file"]) for number, row in rows.items()}
+    if missing := [number for number, file in files.items() if file is None]:
+        name = rows[missing[0]]["file"]
+        reason = "is a web address" if as_url(name) else f"is not a file in {csv_path.parent}"
+        raise ValueError(
+            f"{csv_path}, row {missing[0]}: {name} {reason} ({len(missing)} of {len(rows)} rows "
+            "name no file); write paths that are relative to the table's folder, or absolute."
+        )
+    return list(files.values())
+
+
+def _find_file(folder, name):
+    """Return the path of a file, or None; a table may be written on another operating system."""
+    for variant in (name, name.replace("\\", "/")):
+        # macOS may decompose accents in names.
+        for form in (variant, *(unicodedata.normalize(form, variant) for form in ("NFC", "NFD"))):
+            if (folder / form).is_file():
+                return folder / form
+    return None
+
+
+def _read_times(csv_path, number, row):
+    """Return begin and end of a row's clip in seconds, nan where they are empty."""
+    times = []
+    for title in ("begin", "end"):
+        # Where tables have semicolons, numbers often have commas.
+        cell = row.get(title, "").replace(",", ".")
+        try:
+            times.append(float(cell) if cell else math.nan)
+        except ValueError:
+            times.append(-1.0)
+        if times[-1] < 0 or math.isinf(times[-1]):
+            raise ValueError(
+                f"{csv_path}, row {number}: {title} is {row[title]!r}, which is no number of "
+                "seconds; write seconds from the video's begin, such as 12.5."
+            )
+    begin, end = times
+    if end <= max(begin, 0.0) or end == 0:
+        raise ValueError(
+            f"{csv_path}, row {number}: the clip ends at {row['end']} s, not after it begins; "
+            "correct begin or end."
+        )
+    return begin, end
+
+
+def _refuse_repeated(csv_path, numbers, columns):
+    """Refuse a table that lists a clip twice, or overlapping parts of a video in two splits."""
+    times = zip(
+        columns.get("begin", [math.nan] * len(numbers)),
+        columns.get("end", [math.nan] * len(numbers)),
+    )
+    splits = columns.get("split", [None] * len(numbers))
+    seen: dict[pathlib.Path, list] = {}
+    for number, file, (begin, end), split in zip(numbers, columns["file"], times, splits):
+        part = (0.0 if math.isnan(begin) else begin, math.inf if math.isnan(end) else end)
+        for other, other_part, other_split in seen.setdefault(file.resolve(), []):
+            overlaps = max(part[0], other_part[0]) < min(part[1], other_part[1])
+            if part == other_part or overlaps and split != other_split:
+                problem = "the same clip" if part == other_part else "a part of the same video"
+                raise ValueError(
+                    f"{csv_path}, rows {other} and {number} list {problem} ({file.name}"
+                    f"{'' if split == other_split else f', in {other_split} and in {split}'}); "
+                    "remove one of them."
+                )
+        seen[file.resolve()].append((number, part, split))
+
+
+def split_by_group(
+    clips: "pd.DataFrame", seed: int = 0, splits: Sequence[str] = ("train", "val", "test")
+) -> "pd.DataFrame":
+    """Split a table of clips so that no two splits share a group, and each has all classes.
+
+    The groups are dealt into five parts, or fewer if there are fewer groups, that resemble each
+    other in their numbers of clips per class (scikit-learn's `StratifiedGroupKFold`). The first
+    split gets what the others, one part each, leave. A clip whose group is unknown is a group of
+    its own.
+
+    Args:
+        clips: A table from `read_folder` or `read_table`.
+        seed: Seed of the dealing. Other seeds are tried if a split lacks a class.
+        splits: Names of the splits.
+
+    Returns:
+        A copy of the table with the column `split`.
+
+    Raises:
+        ValueError: There are fewer than two classes, a class is in fewer groups than there are
+            splits, or no assignment of the groups puts each class into each split.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second to import
+
+    alone = clips.index.map("clip {}".format)
+    groups = clips["group"].where(clips["group"].notna(), alone)
+    _check_groups(clips["class_name"], groups, splits)
+    n_parts = min(_MOST_PARTS, groups.nunique())
+    for attempt in range(_ATTEMPTS):
+        dealer = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed + attempt)
+        column = clips["class_name"].map(lambda _: splits[0])
+        with warnings.catch_warnings():
+            # It warns of classes with fewer clips than parts.
+            warnings.simplefilter("ignore", UserWarning)
+            parts = list(dealer.split(clips, clips["class_name"], groups))
+        for name, (_, rows) in zip(splits[1:], parts):
+            column.iloc[rows] = name
+        if clips["class_name"].groupby(column).nunique().min() == clips["class_name"].nunique():
+            return clips.assign(split=column)
+    raise ValueError(
+        f"The {groups.nunique()} groups can't be split into {_enumerate(splits)} with all classes "
+        "in each; record more groups with several classes, or write the splits into a table."
+    )
+
+
+def _check_groups(classes, groups, splits):
+    """Check that there are two classes or more, each in at least one group for each split."""
+    if classes.nunique() < 2:
+        raise ValueError(
+            f"The clips have only one class, {classes.iloc[0]}; add another, because a network "
+            "can only learn to tell classes apart."
+        )
+    counts = groups.groupby(classes).nunique()
+    if counts.min() < len(splits):
+        clips_of = classes.value_counts()[counts.idxmin()]
+        raise ValueError(
+            f"{counts.idxmin()} has {clips_of} clips in {counts.min()} groups, but "
+            f"{_enumerate(splits)} need {len(splits)} groups or more of each class; record more of "
+            "it, or leave the class out."
+        )
+
+
+def _enumerate(names):
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 # Addresses.

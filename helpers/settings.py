@@ -2,8 +2,9 @@
 
 `BOOK_DATASET` is `puppets`, which the book draws itself, or `ucf101`. `BOOK_RUN` is `short`, which
 takes minutes on two CPU cores, or `full`, with the tutorial's sizes. `UCF101_ZIP` is the URL or the
-path of UCF101's ZIP; a leading `~` stands for your home folder. In Colab the defaults are `ucf101`
-and, with a GPU, `full`; everywhere else they are `puppets` and `short`.
+path of UCF101's ZIP, or the path of the unpacked folder; a leading `~` stands for your home folder.
+In Colab the defaults are `ucf101` and, with a GPU, `full`; everywhere else they are `puppets` and
+`short`.
 
 No other module reads the environment.
 """
@@ -44,10 +45,10 @@ class Settings:
         frame_step: Distance between sampled frames, in frames of the clip.
         size: Height and width of the network's input, in pixels.
         epochs: How many times training goes through the training clips.
-        zip: URL or path of UCF101's ZIP.
+        zip: URL or path of UCF101's ZIP, or path of the unpacked folder.
         num_classes: How many classes, the first ones in alphabetical order.
-        splits: Clips per class of each split.
-        split_by: `"group"`, `"clip"` or the path of a table, as in
+        splits: Clips per class of each split; None stands for all, in an official split.
+        split_by: `"group"`, `"clip"`, an official split or the path of a table, as in
             `helpers.archive.download_ucf101_subset`.
         n_frames: How many frames are sampled from a clip.
         batch_size: Clips per batch.
@@ -62,7 +63,7 @@ class Settings:
     epochs: int
     zip: str = TUTORIAL_ZIP
     num_classes: int = 10
-    splits: dict[str, int] = dataclasses.field(
+    splits: dict[str, int | None] = dataclasses.field(
         default_factory=lambda: {"train": 30, "val": 10, "test": 10}
     )
     split_by: str = "group"
@@ -88,7 +89,8 @@ class Settings:
         )
         parts = [self.name]
         if (self.num_classes, self.splits) != (usual.num_classes, usual.splits):
-            parts.append(f"{self.num_classes}x{'-'.join(map(str, self.splits.values()))}")
+            counts = "-".join(str(count or "all") for count in self.splits.values())
+            parts.append(f"{self.num_classes}x{counts}")
         if self.split_by != "group":
             parts.append(pathlib.Path(self.split_by).stem)
         return "-".join(parts)

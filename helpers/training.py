@@ -40,6 +40,7 @@ from helpers.memory import backend_errors, explain_out_of_memory
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, clips_source, make_record, read_records, run_folder
 from helpers.settings import Settings, current
+from helpers.ucf101 import OFFICIAL_SPLITS
 
 # The ingredients of a recipe that an ablation can remove, and the values that remove them.
 INGREDIENTS: dict[str, Any] = {
@@ -455,6 +456,8 @@ def _settings(options):
     }
     if options.per_class:
         changes["splits"] = dict(zip(("train", "val", "test"), options.per_class))
+    elif options.split in OFFICIAL_SPLITS:
+        changes["splits"] = dict.fromkeys(("train", "val", "test"))
     return dataclasses.replace(current(), **_given(changes))
 
 
@@ -515,7 +518,8 @@ def _add_clip_options(group):
     )
     add(
         "--split",
-        help="how to split the clips: group, clip, or a table (.csv) with the columns file and "
+        help="how to split the clips: group, clip, official1 to official3 (UCF101's own splits, "
+        "with all clips unless --per-class is given), or a table (.csv) with the columns file and "
         "split (default: group)",
     )
     add(

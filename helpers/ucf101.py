@@ -19,6 +19,15 @@ NAME_FORM = "v_<Class>_g<group>_c<clip>.avi"
 _NAME = re.compile(
     r"v_(?P<class_name>[^\W_]+(?:[ _-]+[^\W_]+)*)_g(?P<group>\d+)_c(?P<clip>\d+)\.(?i:avi)"
 )
+# The groups on which each of the three official splits tests.
+_OFFICIAL_TEST_GROUPS = {
+    "official1": range(1, 8),
+    "official2": range(8, 15),
+    "official3": range(15, 22),
+}
+OFFICIAL_SPLITS = tuple(_OFFICIAL_TEST_GROUPS)
+# In an official split, one in so many of the other groups goes into the validation set.
+_GROUPS_PER_VALIDATION_GROUP = 6
 # Most file systems allow no longer name.
 _MAX_NAME_BYTES = 255
 # The end of an error message: how to ask for fewer clips in Python and in a shell.
@@ -158,6 +167,55 @@ def split_by_table(
                 )
             result[name] += listed[:count]
     return result
+
+
+def split_officially(
+    files: Iterable[str], splits: Mapping[str, int | None], official: str, seed: int = 0
+) -> dict[str, list[str]]:
+    """Split clips as one of UCF101's three official splits does, on which results are published.
+
+    Split 1 tests on the groups 1 to 7, split 2 on 8 to 14, and split 3 on 15 to 21. The official
+    splits have no validation set. Here, a sixth of the other groups make one, so that the test
+    clips need not be used for choices; the rest are the training set.
+
+    Args:
+        files: Names of clips.
+        splits: Clips per class of the splits `train`, `val` and `test`; None takes all.
+        official: One of `OFFICIAL_SPLITS`.
+        seed: Seed of the choice of the validation groups.
+
+    Returns:
+        The names by split, class after class. Within a class, the first clip of every group
+        precedes the second ones.
+
+    Raises:
+        ValueError: A class has too few clips for a split.
+    """
+    files, tested = list(files), _OFFICIAL_TEST_GROUPS[official]
+    others = sorted({get_group(fname) for fname in files} - set(tested))
+    random.Random(seed).shuffle(others)
+    validating = others[: -(-len(others) // _GROUPS_PER_VALIDATION_GROUP)]
+    training = set(others) - set(validating)
+    groups = {"train": training, "val": validating, "test": tested}
+    result: dict[str, list[str]] = {name: [] for name in splits}
+    for class_name, class_files in files_by_class(files).items():
+        for name, count in splits.items():
+            found = _first_of_each_group(class_files, groups[name])
+            if len(found) < (count or 1):
+                raise ValueError(
+                    f"{class_name} has {len(found)} clips in the groups of {official} for {name}, "
+                    f"not {count or 'any'}; {_FEWER_CLIPS}, or use another split."
+                )
+            result[name] += found[:count]
+    return result
+
+
+def _first_of_each_group(files: Iterable[str], groups: Collection[int]) -> list[str]:
+    """Return the clips of some groups, the first of every group before the second ones."""
+    by_group = defaultdict(list)
+    for fname in sorted(files):
+        by_group[get_group(fname)].append(fname)
+    return _interleave([by_group[group] for group in sorted(by_group) if group in groups])
 
 
 def files_by_class(files: Iterable[str]) -> dict[str, list[str]]:

@@ -46,7 +46,7 @@ from sklearn import metrics
 
 from helpers import archive, evaluation, plots, puppets, records, settings
 from helpers import training, video
-from helpers.recipes import RECIPES
+from helpers.recipes import RECIPES, Recipe
 
 # %% [markdown]
 # ## Get a trained network
@@ -458,13 +458,13 @@ Markdown(
 #
 # ## Look at the misclassified clips
 #
-# The matrix shows *what* goes wrong; the clips show *why*. Look at the most confident mistakes first. On the puppets, a fully trained network makes too few mistakes to learn from. If yours makes fewer than twelve, we look at a network that was trained for only two epochs.
+# The matrix shows *what* goes wrong; the clips show *why*. Look at the most confident mistakes first. On the puppets, a fully trained network makes too few mistakes to learn from. If yours makes fewer than twelve, we look at the same network with 2D convolutions, which the chapter [Ask whether it uses time](use_time.ipynb) needs as well.
 
 # %%
 examined = model
 if np.sum(predicted != actual) < 12:
     examined, _ = training.train(
-        run, epochs=2, test=False, log=lambda line: None
+        run, Recipe(conv="2d"), test=False, log=lambda line: None
     )
 _, probabilities = evaluation.predict_probabilities(examined, test_ds)
 confidence, guessed = probabilities.max(axis=1), probabilities.argmax(axis=1)
@@ -497,7 +497,7 @@ if reversed_pairs:
 Markdown(text)
 
 # %% [markdown]
-# For each clip, ask yourself: would *you* have recognised the action from these frames? If not, the frames are the problem: too few, too far apart, or too small (the network saw them even smaller). If you would, the network is the problem. On the puppets you would. Most of these clips are predicted as the reverse action, so this network has not yet learned to use the order of frames. If several clips come from one group, the room or the person may mislead the network. That is why we resampled groups for the confidence interval.
+# For each clip, ask yourself: would *you* have recognised the action from these frames? If not, the frames are the problem: too few, too far apart, or too small (the network saw them even smaller). If you would, the network is the problem. On the puppets you would. Most of these clips are predicted as the reverse action, because a 2D network can't use the order of frames. If several clips come from one group, the room or the person may mislead the network. That is why we resampled groups for the confidence interval.
 #
 # ## Check yourself
 #
@@ -519,7 +519,7 @@ Markdown(text)
 #
 # ## On your own
 #
-# - Plot the confusion matrix of the network that was trained for two epochs. Does it confuse each action only with its reverse, as the 2D network does?
+# - Train a network for two epochs only (`training.train(run, epochs=2)`) and plot its confusion matrix. Does it confuse each action only with its reverse, as the 2D network does?
 # - Divide all logits by 2 before the softmax. What happens to the accuracy, and to the reliability diagram? Which divisor gives the smallest calibration error on the *validation* clips? (This is *temperature scaling*.)
 #
 # Next: [Don't trust a leaky split](leaky_split.ipynb) shows how to tell whether a test was fair. The two chapters after that examine what a network bases its predictions on. The page [Results](../book/results.md) lists the accuracies of the recorded runs.

@@ -197,15 +197,20 @@ image_of = {
 recipe = recipes.Recipe(conv="2d", learning_rate=2e-3)
 small = dataclasses.replace(run, num_classes=10, n_frames=1, size=48)
 model = recipes.build_model(recipe, small)
-recipes.compile_model(model, recipe, steps=10 * 10)
+recipes.compile_model(model, recipe, steps=94)
 
 
 def learn(train, test, labels, test_labels, seed):
-    """Train on single images for 10 epochs of 10 batches; return the accuracy."""
+    """Train on 150 images, ten times each, in 94 batches; return the accuracy."""
     # The same as a new network, without the time that compiling it takes.
     seeded = dataclasses.replace(recipe, seed=seed)
     recipes.reset_model(model, seeded, small)
-    model.fit(train, labels, batch_size=16, epochs=10, verbose=0)
+    # Keras needs longer for ten epochs of ten batches.
+    draw = np.random.default_rng(seed)
+    order = np.concatenate([draw.permutation(150) for _ in range(10)])
+    model.fit(
+        train[order], labels[order], batch_size=16, shuffle=False, verbose=0
+    )
     return model.evaluate(test, test_labels, batch_size=50, verbose=0)[1]
 
 

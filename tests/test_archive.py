@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -254,18 +253,19 @@ def test_error_for_a_missing_file_names_the_variable(tmp_path):
         list_files(path)
 
 
-def test_error_for_a_folder_contains_a_command_that_makes_a_zip(small_zip, tmp_path):
-    folder = tmp_path / "my clips"
+def test_a_folder_serves_in_place_of_the_zip(small_zip, tmp_path):
     with zipfile.ZipFile(small_zip) as file:
-        file.extractall(folder)
-    message = f"^{folder} is a folder, not a ZIP; make .* and set UCF101_ZIP to '{folder}.zip'.$"
-    with pytest.raises(OSError, match=message) as caught:
-        list_files(folder)
-    command = shlex.split(str(caught.value).partition(" with ")[2].rpartition(" and set")[0])
-    assert command[0] == "python"
-    subprocess.run([sys.executable, *command[1:]], check=True)
-    made, original = list_files(f"{folder}.zip"), list_files(small_zip)
-    assert sorted(map(base_name, made)) == sorted(map(base_name, original))
+        file.extractall(tmp_path / "unpacked")
+    names = [list_files(source) for source in (small_zip, tmp_path / "unpacked")]
+    assert sorted(map(base_name, names[0])) == sorted(map(base_name, names[1]))
+    for source, target in ((small_zip, "of the zip"), (tmp_path / "unpacked", "of the folder")):
+        download_ucf101_subset(source, 2, SPLITS, tmp_path / target)
+    assert contents(tmp_path / "of the folder") == contents(tmp_path / "of the zip") != {}
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=f"^{tmp_path} is an empty folder; set UCF101_ZIP"):
+        download_ucf101_subset(tmp_path, 1, SPLITS, tmp_path / "clips")
 
 
 @pytest.mark.parametrize("source", ["ftp://a.org/b.zip", "s3://bucket/b.zip", "file:///b.zip"])

@@ -1,12 +1,14 @@
 """Lists of clips, from folders and from tables."""
 
 import pathlib
+import unicodedata
 import warnings
 
+import pandas as pd
 import pytest
 from conftest import SIDE, write_video
 
-from helpers.clips import as_url, list_clips, read_split
+from helpers.clips import as_url, list_clips, read_folder, read_split, read_table, split_by_group
 from helpers.video import FrameGenerator
 
 # Folders.
@@ -218,3 +220,251 @@ def test_a_missing_table_is_refused(path, message):
 )
 def test_an_address_is_recognised_in_a_path(path, url):
     assert as_url(path) == url
+
+
+# Tables of any videos.
+
+
+def make_files(folder, names):
+    """Create empty files; whether they can be decoded shows only when they are read."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def groups_by_name(path, **options):
+    table = read_folder(path, **options)
+    return {file.name: group for file, group in zip(table["file"], table["group"])}
+
+
+def test_a_folder_gives_a_table_with_class_and_group(tmp_path):
+    names = ["jump/anna/1.mp4", "jump/anna/may/2.MOV", "jump/ben/1.webm", "跑步/3.mkv"]
+    make_files(tmp_path, names)
+    table = read_folder(str(tmp_path))
+    assert list(table.columns) == ["file", "class_name", "group"]
+    assert table["file"].tolist() == [tmp_path / name for name in names]
+    assert table["class_name"].tolist() == ["jump", "jump", "jump", "跑步"]
+    assert table["group"].tolist() == ["anna", "anna", "ben", None]
+
+
+def test_a_pattern_finds_the_groups_in_the_names(tmp_path):
+    make_files(tmp_path, ["jump/anna_01.mp4", "jump/anna_02.mp4", "run/ben_01.mp4"])
+    expected = {"anna_01.mp4": "anna", "anna_02.mp4": "anna", "ben_01.mp4": "ben"}
+    for pattern in (r"([^/_]+)_\d+\.mp4", r"[a-z]+(?=_)"):
+        assert groups_by_name(tmp_path, group=pattern) == expected
+    message = rf"^'anna' finds no group in 1 of the 3 clips in {tmp_path}, such as run/ben_01.mp4; "
+    with pytest.raises(ValueError, match=message):
+        read_folder(tmp_path, group="anna")
+    with pytest.raises(ValueError, match=r"^'\(' is not a regular expression \(.*\); for names"):
+        read_folder(tmp_path, group="(")
+
+
+def test_names_of_ucf101_give_the_groups(puppet_folders):
+    table = read_folder(puppet_folders["train"])
+    assert len(table) == 12
+    for file, class_name, group in zip(table["file"], table["class_name"], table["group"]):
+        assert f"v_{class_name}_g{int(group.split()[1]):02d}_" in file.name
+
+
+CLIPS = ["jump/1.mp4", "jump/2.mp4", "run/1.mp4", "run/2.mp4"]
+
+
+@pytest.mark.parametrize(
+    "lines, encoding",
+    [
+        (["file,class,group", "jump/1.mp4,jump,anna", "run/1.mp4,run,ben"], "utf-8"),
+        (["sep=;", "Class;File;Group", "jump;jump/1.mp4;anna", "run;run/1.mp4;ben"], "utf-16"),
+        (["\ufeffclass;group;file", 'jump;anna;"jump/1.mp4"', "run;ben;run/1.mp4"], "utf-8"),
+        (["class\tgroup\tfile", "jump\tanna\tjump\\1.mp4", "run\tben\t./run/1.mp4"], "utf-8"),
+        (
+            [",file,class,group", "0,jump/1.mp4,jump,anna", "", ",,,", "1,run/1.mp4,run,ben"],
+            "utf-8-sig",
+        ),
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_and_pandas_write_it(tmp_path, lines, encoding):
+    make_files(tmp_path, CLIPS)
+    table = read_table(write_table(tmp_path / "clips.csv", lines, encoding))
+    assert [file.resolve() for file in table["file"]] == [
+        tmp_path / "jump/1.mp4",
+        tmp_path / "run/1.mp4",
+    ]
+    assert table["class_name"].tolist() == ["jump", "run"]
+    assert table["group"].tolist() == ["anna", "ben"]
+
+
+ODD_NAMES = [
+    'it\'s a "jump".mp4',
+    "two\nlines.mp4",
+    "a, b; c.mp4",
+    "sauter à côté.mp4",
+    "$(x) & y.mp4",
+]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_of_pandas_is_read_whatever_the_names(tmp_path, form):
+    make_files(tmp_path, [unicodedata.normalize(form, name) for name in ODD_NAMES])
+    written = pd.DataFrame(
+        {"file": ODD_NAMES, "class": "jump", "split": ["Train", "", "VAL", "test", ""]}
+    )
+    written.to_csv(tmp_path / "clips.csv")
+    table = read_table(tmp_path / "clips.csv")
+    assert [unicodedata.normalize("NFC", file.name) for file in table["file"]] == ODD_NAMES
+    assert table["split"].tolist() == ["train", None, "val", "test", None]
+    assert table["group"].isna().all()
+
+
+def test_files_may_lie_anywhere(tmp_path):
+    make_files(tmp_path, ["videos/1.mp4", "2.mp4"])
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "linked.mp4").symlink_to(tmp_path / "2.mp4")
+    lines = ["file,class", "../videos/1.mp4,jump", "linked.mp4,run"]
+    table = read_table(write_table(tmp_path / "tables" / "clips.csv", lines))
+    assert [file.resolve() for file in table["file"]] == [
+        tmp_path / "videos/1.mp4",
+        tmp_path / "2.mp4",
+    ]
+    lines = ["file,class", f"{tmp_path / '2.mp4'},jump"]
+    assert read_table(write_table(tmp_path / "tables" / "clips.csv", lines))["file"].tolist() == [
+        tmp_path / "2.mp4"
+    ]
+
+
+def test_parts_of_a_video_are_clips_of_one_group(tmp_path):
+    make_files(tmp_path, CLIPS)
+    lines = [
+        "file;class;begin;end",
+        "jump/1.mp4;jump;;2,5",
+        "./jump/1.mp4;run;2.5;",
+        "run/1.mp4;run;;",
+    ]
+    table = read_table(write_table(tmp_path / "clips.csv", lines))
+    assert table["group"].tolist() == ["jump/1.mp4", "jump/1.mp4", "run/1.mp4"]
+    assert table["begin"].fillna(-1).tolist() == [-1, 2.5, -1]
+    assert table["end"].fillna(-1).tolist() == [2.5, -1, -1]
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        (["file,class"], "lists no clips; add a row for each, or read a folder."),
+        (["file,split", "a.mp4,train"], "is not a table with the columns class and file"),
+        (["file,class", "jump/1.mp4,jump", "", ",run"], ", row 4: file is empty; fill it in."),
+        (["file,class", "jump/1.mp4,"], ", row 2: class is empty; fill it in."),
+        (
+            ["file,class", "jump/9.mp4,jump"],
+            ", row 2: jump/9.mp4 is not a file in .* names? no file",
+        ),
+        (
+            ["file,class", "https://a.org/1.mp4,jump"],
+            ", row 2: https://a.org/1.mp4 is a web address",
+        ),
+        (["file,class", "jump,jump"], ", row 2: jump is not a file in "),
+        (
+            ["file,class", "jump/1.mp4,jump", "./jump/1.mp4,run"],
+            ", rows 2 and 3 list the same clip .1.mp4.; remove one of them.",
+        ),
+        (
+            ["file,class,split", "jump/1.mp4,jump,train", "jump/1.mp4,jump,test"],
+            ", rows 2 and 3 list the same clip .1.mp4, in train and in test.; remove",
+        ),
+        (
+            ["file,class,begin,end", "jump/1.mp4,jump,3,2"],
+            ", row 2: the clip ends at 2 s, not after it begins; correct begin or end.",
+        ),
+        (
+            ["file,class,begin,end", "jump/1.mp4,jump,0,0"],
+            ", row 2: the clip ends at 0 s, not after",
+        ),
+        (
+            ["file,class,begin", "jump/1.mp4,jump,-1"],
+            ", row 2: begin is '-1', which is no number of",
+        ),
+        (["file,class,end", "jump/1.mp4,jump,inf"], ", row 2: end is 'inf', which is no number of"),
+        (
+            ["file,class,end", "jump/1.mp4,jump,1:20"],
+            ", row 2: end is '1:20', which is no number of",
+        ),
+        (
+            ["file,class,begin,end,split", "jump/1.mp4,jump,0,2,train", "jump/1.mp4,run,1,3,test"],
+            ", rows 2 and 3 list a part of the same video .1.mp4, in train and in test.; remove",
+        ),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_with_the_row(tmp_path, lines, message):
+    make_files(tmp_path, CLIPS)
+    path = write_table(tmp_path / "clips.csv", lines)
+    with pytest.raises(ValueError, match=f"^{path}(?: |){message}"):
+        read_table(path)
+
+
+def test_parts_may_overlap_in_one_split_and_touch_across_splits(tmp_path):
+    make_files(tmp_path, CLIPS)
+    lines = ["file,class,begin,end,split", "jump/1.mp4,jump,0,2,train", "jump/1.mp4,run,1,3,train"]
+    assert len(read_table(write_table(tmp_path / "clips.csv", lines))) == 2
+    lines = ["file,class,begin,end,split", "jump/1.mp4,jump,0,2,train", "jump/1.mp4,run,2,3,test"]
+    assert len(read_table(write_table(tmp_path / "clips.csv", lines))) == 2
+
+
+def table_of(classes, groups):
+    files = [pathlib.Path(f"{i}.mp4") for i in range(len(classes))]
+    return pd.DataFrame({"file": files, "class_name": classes, "group": groups}, dtype=object)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_in_two_splits_and_each_split_has_all_classes(seed):
+    # Ten people, of whom each did some of three actions, and one action is rare.
+    rows = [
+        (name, f"person {i}") for i in range(10) for name in ["a"] * 3 + ["b"] * 2 + ["c"] * (i < 5)
+    ]
+    table = split_by_group(table_of(*zip(*rows)), seed)
+    by_group = table.groupby("group")["split"].nunique()
+    assert (by_group == 1).all()
+    counts = table.groupby(["split", "class_name"]).size().unstack()
+    assert counts.shape == (3, 3) and counts.notna().all(axis=None)
+    assert table["split"].value_counts(normalize=True)["train"] == pytest.approx(0.6, abs=0.1)
+    pd.testing.assert_frame_equal(table, split_by_group(table.drop(columns="split"), seed))
+
+
+def test_clips_without_a_group_are_split_one_by_one():
+    table = split_by_group(table_of(["a", "b"] * 10, [None] * 20))
+    assert table["split"].value_counts().to_dict() == {"train": 12, "val": 4, "test": 4}
+
+
+def test_three_people_suffice():
+    rows = [(name, person) for person in ("anna", "ben", "chris") for name in "ab"]
+    table = split_by_group(table_of(*zip(*rows)))
+    assert table["split"].value_counts().to_dict() == {"train": 2, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([("a", None)] * 9, "^The clips have only one class, a; add another"),
+        (
+            [("a", None)] * 9 + [("b", None)] * 2,
+            "^b has 2 clips in 2 groups, but train, val and test need 3 groups or more of each",
+        ),
+        (
+            [("a", person) for person in "xyz"] + [("b", "x")] * 7,
+            "^b has 7 clips in 1 groups, but train, val and test need 3 groups",
+        ),
+    ],
+)
+def test_too_few_classes_or_groups_are_refused(rows, message):
+    table = table_of(*zip(*rows))
+    with pytest.raises(ValueError, match=message):
+        split_by_group(table)
+
+
+def test_ten_thousand_clips_are_listed_and_split(tmp_path):
+    for class_name in "ab":
+        for person in range(50):
+            folder = tmp_path / class_name / f"person {person}"
+            folder.mkdir(parents=True)
+            for clip in range(100):
+                (folder / f"{clip}.mp4").touch()
+    table = split_by_group(read_folder(tmp_path))
+    assert len(table) == 10_000
+    assert table["split"].value_counts().to_dict() == {"train": 6000, "val": 2000, "test": 2000}

@@ -724,6 +724,15 @@ def test_ingredients_can_be_left_out_and_the_test_clips_left_alone(
     assert "already trained" in capsys.readouterr().out
 
 
+def test_an_official_split_takes_all_clips_unless_told_otherwise(small, monkeypatch, capsys):
+    monkeypatch.setattr(training, "current", lambda: small)
+    # The puppets have groups 1 to 4, and the first official split tests on 1 to 7.
+    for options, number in (([], "any"), (["--per-class", "5", "1", "2"], "5")):
+        assert training.main(["--split", "official1", *options]) == 1
+        message = f"LeanLeft has 0 clips in the groups of official1 for train, not {number}; "
+        assert capsys.readouterr().err.startswith(message)
+
+
 def test_shell_command_says_in_a_sentence_what_is_wrong(small, tmp_path):
     done = drive(dataclasses.replace(small, zip="nowhere.zip"), tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr

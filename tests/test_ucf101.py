@@ -15,6 +15,7 @@ from helpers.ucf101 import (
     split_by_clip,
     split_by_group,
     split_by_table,
+    split_officially,
 )
 
 SPLITS = {"train": 30, "val": 10, "test": 10}
@@ -264,3 +265,36 @@ def test_case_of_a_tables_splits_does_not_matter_and_an_error_lists_them():
         match=r"lists 0 clips of Up for val, not 1 \(its splits are Train, Validation\); ask for",
     ):
         split_by_table(table, {"val": 1}, table)
+
+
+@pytest.mark.parametrize(
+    "official, tested", [("official1", (1, 7)), ("official2", (8, 14)), ("official3", (15, 21))]
+)
+def test_an_official_split_tests_on_all_clips_of_its_groups(official, tested):
+    files = [file for name in ("Jump", "Run") for file in clips_of(name, [4, 5, 6, 7, 4] * 5)]
+    result = split_officially(files, dict.fromkeys(SPLITS), official)
+    assert sorted(itertools.chain(*result.values())) == sorted(files)
+    first, last = tested
+    expected = {file for file in files if first <= get_group(file) <= last}
+    assert set(result["test"]) == expected
+    numbers = {name: {group for _, group in groups_of(result[name])} for name in result}
+    assert len(numbers["val"]) == 3 and len(numbers["train"]) == 15
+    assert not groups_of(result["train"]) & groups_of(result["val"])
+
+
+def test_an_official_split_may_be_limited_to_some_clips_of_each_group():
+    files = clips_of("Jump", [4] * 25)
+    result = split_officially(files, {"train": 15, "val": 3, "test": 7}, "official2", seed=1)
+    assert {name: len(groups_of(files)) for name, files in result.items()} == {
+        "train": 15,
+        "val": 3,
+        "test": 7,
+    }
+    whole = split_officially(files, dict.fromkeys(SPLITS), "official2", seed=1)
+    assert all(result[name] == whole[name][: len(result[name])] for name in whole)
+    message = "^Jump has 28 clips in the groups of official1 for test, not 29; ask for fewer clips"
+    with pytest.raises(ValueError, match=message):
+        split_officially(files, {"train": 1, "val": 1, "test": 29}, "official1")
+    message = "^Jump has 0 clips in the groups of official3 for test, not any; "
+    with pytest.raises(ValueError, match=message):
+        split_officially(clips_of("Jump", [4] * 14), dict.fromkeys(SPLITS), "official3")

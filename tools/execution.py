@@ -130,14 +130,15 @@ def find_cached(cache, page, key):
     return False
 
 
-def stages(pages):
-    """Return the order of execution: lists of pages, each with how many are executed at a time."""
-    measuring = [page for page in pages if MEASURES.search(page.code)]
-    using = [page for page in pages if USES_TRAINED.search(page.code)]
-    others = [page for page in pages if page not in measuring + using]
-    # The longest first.
-    others.sort(key=lambda page: page.name != TRAINS)
-    return [(others, WORKERS), (using, WORKERS), (measuring, 1)]
+def plan(pages):
+    """Return the order of execution: pages that may run two at a time, and pages that run alone."""
+    alone = [page for page in pages if MEASURES.search(page.code)]
+    together = [page for page in pages if page not in alone]
+    # Those that use the trained network come last, when it is ready or soon will be.
+    together.sort(
+        key=lambda page: (page.name != TRAINS, USES_TRAINED.search(page.code) is not None)
+    )
+    return together, alone
 
 
 def update(root=ROOT, log=print):
@@ -152,17 +153,21 @@ def update(root=ROOT, log=print):
     cache, pages = get_cache(root / CACHE), read_pages(root)
     keys = fingerprints(pages, root)
     outdated = [page for page in pages.values() if not find_cached(cache, page, keys[page.name])]
-    failures = []
+    failures, running = [], {}
 
     def execute(page):
+        if USES_TRAINED.search(page.code) and TRAINS in running:
+            concurrent.futures.wait([running[TRAINS]])
         log(f"{page.name}: executing ...")
         return single_nb_execution(page.notebook, str(page.file.parent), None, allow_errors=False)
 
-    for stage, workers in stages(outdated):
+    for stage, workers in zip(plan(outdated), (WORKERS, 1)):
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            running = {pool.submit(execute, page): page for page in stage}
-            for future in concurrent.futures.as_completed(running):
-                page, result = running[future], future.result()
+            for page in stage:
+                running[page.name] = pool.submit(execute, page)
+            names = {running[page.name]: page for page in stage}
+            for future in concurrent.futures.as_completed(names):
+                page, result = names[future], future.result()
                 if result.err is not None:
                     failures.append(f"{page.name} fails:\n{result.exc_string}")
                     continue
