@@ -2,8 +2,8 @@
 
 A module imports only from the modules before it, in this order:
 
-data: settings, ucf101, clips, puppets, archive, damage, video, cache, augmentation, batches,
-    pipeline
+data: settings, ucf101, clips, splits, puppets, archive, damage, video, cache, augmentation,
+    batches, pipeline
 networks: counting, layers, models, probabilities
 experiment: recipes, records, checkpoints, memory, evaluation, training
 application: playback, annotation, predict, camera, export, saliency

@@ -19,7 +19,7 @@ import set_address
 
 SUPPORTS = ("atomic", "hashing")
 HOUSE = {
-    "data": "settings ucf101 clips puppets archive damage video cache augmentation batches "
+    "data": "settings ucf101 clips splits puppets archive damage video cache augmentation batches "
     "pipeline",
     "networks": "counting layers models probabilities",
     "experiment": "recipes records checkpoints memory evaluation training",
@@ -247,7 +247,7 @@ def lower_bounds():
 def test_the_oldest_versions_are_those_that_are_tested():
     oldest = pinned(ROOT / "tests/oldest/python-3.11.txt")
     assert (
-        len(lower_bounds()) == 15
+        len(lower_bounds()) == 16
         and {name: oldest.get(name) for name in lower_bounds()} == lower_bounds()
     )
 
