@@ -3,8 +3,8 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# Two processes fill two cores, although some of what they run uses both.
-PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
+# Three processes fill two cores, because some tests wait for a server, a process or a browser.
+PARALLEL := -n 3 --dist loadscope --no-loadscope-reorder
 
 # Test files that make check leaves to make test.
 LATER := real_clips accessibility pages training predict models export camera recipes pipeline execution faults_*
