@@ -17,7 +17,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, TypeVar
 
 import remotezip
 import requests
@@ -129,12 +129,7 @@ def download_ucf101_subset(
         OSError: The ZIP can't be reached or read, a clip in it is damaged, or the folder can't be
             written to or has too little space.
     """
-    split, listed = _split_method(split_by)
-    if None in splits.values() and split_by not in OFFICIAL_SPLITS:
-        raise ValueError(
-            f"Only an official split can take all clips, not {split_by}; give the clips of each "
-            "split (with splits, or in a shell with --per-class TRAIN VAL TEST)."
-        )
+    split, listed = _split_method(split_by, splits)
     download_dir = pathlib.Path(download_dir)
     with _open_zip(source) as archive:
         clips = _find_clips(source, archive)
@@ -187,8 +182,15 @@ def fetch_clips(settings: Settings) -> dict[str, pathlib.Path]:
     )
 
 
-def _split_method(split_by: _Path) -> tuple[_Split, set[str] | None]:
+def _split_method(
+    split_by: _Path, splits: Mapping[str, int | None]
+) -> tuple[_Split, set[str] | None]:
     """Return the function that splits, and the clips of its table, or None if it has no table."""
+    if None in splits.values() and split_by not in OFFICIAL_SPLITS:
+        raise ValueError(
+            f"Only an official split can take all clips, not {split_by}; give the clips of each "
+            "split (with splits, or in a shell with --per-class TRAIN VAL TEST)."
+        )
     if is_table(split_by):
         table = read_split(split_by)
         return lambda files, splits, seed: split_by_table(files, splits, table), set(table)
@@ -237,17 +239,8 @@ class _Folder:
     def infolist(self) -> list[_File]:
         return self.files
 
-    def namelist(self) -> list[str]:
-        return [file.filename for file in self.files]
-
     def open(self, file: _File) -> IO[bytes]:
         return file.path.open("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
 
 _Archive = zipfile.ZipFile | _Folder
@@ -258,17 +251,16 @@ _Members = dict[str, _Member]  # by the clip's name, without folders
 @contextlib.contextmanager
 def _open_zip(source: _Path) -> Iterator[_Archive]:
     """Open a ZIP on the web or on disk, or a folder."""
-    if not _is_url(source) and pathlib.Path(source).is_dir():
+    if _is_url(source):
+        with requests.Session() as session:
+            options = {"session": session, "fetcher": _CompleteRanges, "timeout": TIMEOUT}
+            with _retry(source, lambda: remotezip.RemoteZip(str(source), **options)) as archive:
+                yield archive
+    elif pathlib.Path(source).is_dir():
         yield _Folder(source)
-        return
-    if not _is_url(source):
+    else:
         _check_file(source)
         with _retry(source, lambda: zipfile.ZipFile(source)) as archive:
-            yield archive
-        return
-    with requests.Session() as session:
-        options = {"session": session, "fetcher": _CompleteRanges, "timeout": TIMEOUT}
-        with _retry(source, lambda: remotezip.RemoteZip(str(source), **options)) as archive:
             yield archive
 
 
@@ -390,7 +382,8 @@ def _find_clips(source: _Path, archive: _Archive) -> _Members:
 
 def _explain_no_clips(source: _Path, archive: _Archive) -> str:
     """Return why a ZIP or folder contains no clips, and what to do."""
-    files = [name for name in archive.namelist() if not name.endswith("/")]
+    names = (info.filename for info in archive.infolist())
+    files = [name for name in names if not name.endswith("/")]
     if not files:
         kind = "folder" if isinstance(archive, _Folder) else "ZIP"
         return f"{source} is an empty {kind}; set UCF101_ZIP to another one."

@@ -401,7 +401,7 @@ def _read_times(csv_path, number, row):
                 "seconds; write seconds from the video's begin, such as 12.5."
             )
     begin, end = times
-    if end <= max(begin, 0.0) or end == 0:
+    if end <= (0.0 if math.isnan(begin) else begin):
         raise ValueError(
             f"{csv_path}, row {number}: the clip ends at {row['end']} s, not after it begins; "
             "correct begin or end."

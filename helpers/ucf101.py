@@ -98,9 +98,7 @@ def split_by_group(
     result: dict[str, list[str]] = {name: [] for name in splits}
     for class_name, class_files in files_by_class(files).items():
         _check_enough(class_name, class_files, splits)
-        by_group = defaultdict(list)
-        for fname in sorted(class_files):
-            by_group[get_group(fname)].append(fname)
+        by_group = _files_by_group(class_files)
         sizes = {group: len(by_group[group]) for group in order if group in by_group}
         split_of = _assign_groups(sizes, splits)
         if split_of is None:
@@ -196,11 +194,13 @@ def split_officially(
     random.Random(seed).shuffle(others)
     validating = others[: -(-len(others) // _GROUPS_PER_VALIDATION_GROUP)]
     training = set(others) - set(validating)
-    groups = {"train": training, "val": validating, "test": tested}
+    groups_of = {"train": training, "val": validating, "test": tested}
     result: dict[str, list[str]] = {name: [] for name in splits}
     for class_name, class_files in files_by_class(files).items():
+        by_group = _files_by_group(class_files)
         for name, count in splits.items():
-            found = _first_of_each_group(class_files, groups[name])
+            groups = [by_group[group] for group in by_group if group in groups_of[name]]
+            found = _interleave(groups)
             if len(found) < (count or 1):
                 raise ValueError(
                     f"{class_name} has {len(found)} clips in the groups of {official} for {name}, "
@@ -210,12 +210,12 @@ def split_officially(
     return result
 
 
-def _first_of_each_group(files: Iterable[str], groups: Collection[int]) -> list[str]:
-    """Return the clips of some groups, the first of every group before the second ones."""
+def _files_by_group(files: Iterable[str]) -> dict[int, list[str]]:
+    """Return the names of a class's clips by group, groups and names in order."""
     by_group = defaultdict(list)
     for fname in sorted(files):
         by_group[get_group(fname)].append(fname)
-    return _interleave([by_group[group] for group in sorted(by_group) if group in groups])
+    return dict(sorted(by_group.items()))
 
 
 def files_by_class(files: Iterable[str]) -> dict[str, list[str]]:

@@ -22,10 +22,10 @@ from helpers import archive, ucf101, video
 CHAPTERS = sorted(
     (
         file
-        for file in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        for file in (ROOT / "notebooks").glob("*.ipynb")
         if "settings.current()" in file.with_suffix(".py").read_text()
     ),
-    key=lambda file: file.stem != "train",
+    key=lambda file: (file.stem != "train", file),
 )
 ZIP = pathlib.Path(os.environ.get("UCF101_ZIP") or "")
 

@@ -159,15 +159,16 @@ def update(root=ROOT, log=print):
         if USES_TRAINED.search(page.code) and TRAINS in running:
             concurrent.futures.wait([running[TRAINS]])
         log(f"{page.name}: executing ...")
-        return single_nb_execution(page.notebook, str(page.file.parent), None, allow_errors=False)
+        folder = str(page.file.parent)
+        return page, single_nb_execution(page.notebook, folder, None, allow_errors=False)
 
     for stage, workers in zip(plan(outdated), (WORKERS, 1)):
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             for page in stage:
                 running[page.name] = pool.submit(execute, page)
-            names = {running[page.name]: page for page in stage}
-            for future in concurrent.futures.as_completed(names):
-                page, result = names[future], future.result()
+            started = [running[page.name] for page in stage]
+            for future in concurrent.futures.as_completed(started):
+                page, result = future.result()
                 if result.err is not None:
                     failures.append(f"{page.name} fails:\n{result.exc_string}")
                     continue
