@@ -18,6 +18,7 @@ from set_address import ROOT
 # that the book is built with.
 OF_THE_BOOK = {
     "accessibility",
+    "execution",
     "explorer",
     "links",
     "mathml",
