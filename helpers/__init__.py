@@ -2,11 +2,11 @@
 
 A module imports only from the modules before it, in this order:
 
-data: settings, ucf101, clips, splits, puppets, archive, damage, video, cache, augmentation,
-    batches, pipeline
+data: settings, ucf101, clips, splits, puppets, archive, damage, video, playback, cache,
+    augmentation, batches, pipeline, inspection
 networks: counting, layers, models, probabilities
-experiment: recipes, records, checkpoints, memory, evaluation, training
-application: playback, annotation, predict, camera, export, saliency
+experiment: recipes, records, checkpoints, memory, evaluation, own_clips, training
+application: annotation, predict, camera, export, saliency
 pictures: plots, diagrams, timeline
 
 Any of them may use two supports: atomic (complete files, locks) and hashing.

@@ -6,14 +6,18 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from helpers.cache import FrameCache
-from helpers.clips import list_clips
+from helpers.clips import label_clips, read_folder
+from helpers.playback import find_frames
 from helpers.video import Seed, VideoReadError, frames_from_video_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Before 3.5, Keras does not report the end of an epoch, so the first would silently be repeated.
 if not hasattr(keras.utils.PyDataset, "on_epoch_begin"):
@@ -34,11 +38,14 @@ class ClipBatches(keras.utils.PyDataset):
     the next epoch. Threads prepare batches in advance.
 
     Args:
-        path: Folder with one folder of videos per class, as for `helpers.clips.list_clips`.
+        path: A table of clips, as from `helpers.clips.read_table`, or a folder with one folder of
+            videos per class, as for `helpers.clips.read_folder`. In a table, the columns `begin`
+            and `end` (in seconds) cut a clip out of its video, `frame_step` replaces the argument
+            of that name for a clip, and `name` replaces the file's name.
         n_frames: Number of frames per clip.
         batch_size: Number of clips per batch; the last batch may be smaller.
         training: Whether to shuffle, and to start each clip at a random frame. Otherwise clips are
-            read from the middle, in the order of `list_clips`.
+            read from the middle, in the order of the table.
         output_size: `(height, width)` in pixels.
         frame_step: Distance between two frames of a clip, in frames of the video.
         seed: Seed of the order, the starts and the augmentation, 0 or more.
@@ -56,7 +63,11 @@ class ClipBatches(keras.utils.PyDataset):
 
     Attributes:
         class_names: Class names by label.
-        files: The clips.
+        files: The clips' files.
+        names: The clips' names.
+        groups: The clips' groups; None where a group is unknown.
+        reading: By clip, what is particular to reading it: keyword arguments for
+            `frames_from_video_file`.
         labels: Their labels, int32 `(n_clips,)`.
         shape: Shape of a clip, `(n_frames, height, width, 3)`.
         sampling: `n_frames`, `output_size` and `frame_step`, as keyword arguments.
@@ -67,14 +78,14 @@ class ClipBatches(keras.utils.PyDataset):
         error: The last `VideoReadError`, or None; `fit` wraps it in an error of the backend.
 
     Raises:
-        ValueError: There are no clips, none can be read, or `class_names` lacks the class of some
-            clips.
+        ValueError: There are no clips, none can be read, `class_names` lacks the class of some
+            clips, or a clip's times are not in its video.
         VideoReadError: While batches are read, a clip can't be read.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: "str | os.PathLike[str] | pd.DataFrame",
         n_frames: int = 10,
         batch_size: int = 8,
         *,
@@ -94,8 +105,18 @@ class ClipBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
             raise ValueError(f'unreadable must be "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
-        self.files, labels, self.class_names = list_clips(path, class_names)
+        is_folder = isinstance(path, (str, os.PathLike))
+        table: Any = read_folder(path) if is_folder else path
+        if table.empty:
+            raise ValueError("The table lists no clips; choose other rows.")
+        labels, self.class_names = label_clips(
+            table["class_name"], class_names, path if is_folder else "The table"
+        )
         self.labels = np.array(labels, np.int32)
+        self.files = [pathlib.Path(file) for file in table["file"]]
+        self.names = list(table["name"]) if "name" in table else [file.name for file in self.files]
+        self.groups = [group if isinstance(group, str) else None for group in table["group"]]
+        self.reading = _find_reading(table)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
@@ -194,44 +215,47 @@ class ClipBatches(keras.utils.PyDataset):
 
     def _put_clip(self, epoch: int, clip: int, out: np.ndarray) -> None:
         """Read a clip into an array, in training with its random start and augmentation."""
-        file, seed = self.files[clip], (self.seed, epoch, clip)
+        seed = (self.seed, epoch, clip)
         # NumPy pads a seed with zeros, so (seed, epoch, 0, 0) would be the seed of the order.
         start_seed = (*seed, 0 if clip else 2)
         if self.augment is None:
-            self._read(file, start_seed, out)
+            self._read(clip, start_seed, out)
             return
         # Each thread reuses a buffer, because allocating memory takes longer than filling it.
         if not hasattr(self._buffers, "frames"):
             self._buffers.frames = np.empty(self.shape, np.uint8)
         frames = self._buffers.frames
-        self._read(file, start_seed, frames)
+        self._read(clip, start_seed, frames)
         self.augment(frames, self.class_names[self.labels[clip]], (*seed, 1), out)
 
-    def _read(self, file: pathlib.Path, seed: Seed, out: np.ndarray) -> None:
+    def _read(self, clip: int, seed: Seed, out: np.ndarray) -> None:
+        file, reading = self.files[clip], self.reading[clip]
         if self._cache is None:
-            out[...] = frames_from_video_file(file, seed=seed, **self._options)
+            out[...] = frames_from_video_file(file, seed=seed, **(self._options | reading))
         else:
-            self._cache.read(file, seed, out)
+            self._cache.read(file, seed, out, **reading)
 
     def _leave_out(self) -> None:
         """Read all clips once, into the cache if there is one, and drop the unreadable ones."""
 
-        def reason(file: pathlib.Path) -> str | None:
+        def reason(clip: int) -> str | None:
             try:
-                self._read(file, 0, np.empty(self.shape, np.uint8))
+                self._read(clip, 0, np.empty(self.shape, np.uint8))
             except VideoReadError as error:
                 return str(error)
             return None
 
         with ThreadPoolExecutor(available_cores()) as executor:
-            reasons = list(executor.map(reason, self.files))
+            reasons = list(executor.map(reason, range(len(self.files))))
         self.left_out = [(file, why) for file, why in zip(self.files, reasons) if why]
         is_readable = np.array([not why for why in reasons])
         if not is_readable.any():
             raise ValueError(
                 f"None of the {len(self.files)} clips can be read; the first: {reasons[0]}"
             )
-        self.files = [file for file, keep in zip(self.files, is_readable) if keep]
+        for name in ("files", "names", "groups", "reading"):
+            values = zip(getattr(self, name), is_readable)
+            setattr(self, name, [value for value, keep in values if keep])
         self.labels = self.labels[is_readable]
         if self.left_out:
             listed = "\n".join(why for _, why in self.left_out)
@@ -239,6 +263,29 @@ class ClipBatches(keras.utils.PyDataset):
                 f"{len(self.left_out)} of {len(reasons)} clips are left out:\n{listed}",
                 stacklevel=3,
             )
+
+
+def _find_reading(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return by clip the arguments of `frames_from_video_file` that its table determines."""
+    reading: list[dict[str, Any]] = [{} for _ in range(len(table))]
+    if "frame_step" in table:
+        for options, frame_step in zip(reading, table["frame_step"]):
+            options["frame_step"] = int(frame_step)
+    if "bounds" in table:  # from helpers.inspection
+        for options, bounds in zip(reading, table["bounds"]):
+            options["bounds"] = bounds
+        return reading
+    parts: dict[str, list[int]] = {}
+    if "begin" in table:
+        for row, file in enumerate(table["file"]):
+            parts.setdefault(str(file), []).append(row)
+    for file, rows in parts.items():
+        times = table[["begin", "end"]].iloc[rows].to_numpy(float)
+        if np.isnan(times).all():
+            continue
+        for row, bounds in zip(rows, find_frames(file, times)):
+            reading[row]["bounds"] = bounds
+    return reading
 
 
 def available_cores() -> int:

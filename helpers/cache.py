@@ -13,7 +13,7 @@ import os
 import pathlib
 import threading
 import zlib
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -69,11 +69,18 @@ class FrameCache:
         if location != "memory":
             name = hashlib.sha256(json.dumps(self._made_from).encode()).hexdigest()[:16]
             self.folder = pathlib.Path(location) / name
-        self._entries: dict[pathlib.Path, tuple[_Entry, tuple[int, int]]] = {}
+        self._entries: dict[_Clip, tuple[_Entry, _State]] = {}
+        self._digests: dict[pathlib.Path, tuple[str, _State]] = {}
         self._write_lock = threading.Lock()
 
     def read(
-        self, path: str | os.PathLike[str], seed: Seed = None, out: np.ndarray | None = None
+        self,
+        path: str | os.PathLike[str],
+        seed: Seed = None,
+        out: np.ndarray | None = None,
+        *,
+        frame_step: int | None = None,
+        bounds: video.Bounds = None,
     ) -> np.ndarray:
         """Return the frames that `frames_from_video_file` returns for this clip and seed.
 
@@ -81,6 +88,8 @@ class FrameCache:
             path: The video file.
             seed: Seed for `numpy.random.default_rng`.
             out: Array for the frames; None creates one.
+            frame_step: Distance between two frames in this clip; None takes the cache's.
+            bounds: The part of the video that is the clip, as for `frames_from_video_file`.
 
         Returns:
             uint8 RGB frames `(n_frames, height, width, 3)`.
@@ -89,52 +98,56 @@ class FrameCache:
             VideoReadError: The file can't be opened or decoded.
             OSError: The cache can't be written, for example because the disk is full.
         """
-        path = pathlib.Path(path)
-        entry = self._get_entry(path)
+        clip = _Clip(pathlib.Path(path), frame_step or self._sampling["frame_step"], bounds)
+        entry = self._get_entry(clip)
         try:
-            return self._copy_frames(entry, seed, out)
+            return self._copy_frames(clip, entry, seed, out)
         except (OSError, ValueError):
             # The file was valid when it was opened, and has been damaged or deleted since.
-            return self._copy_frames(self._get_entry(path, replace=True), seed, out)
+            return self._copy_frames(clip, self._get_entry(clip, replace=True), seed, out)
 
-    def _copy_frames(self, entry: "_Entry", seed: Seed, out: np.ndarray | None) -> np.ndarray:
-        indices = video.frame_indices(entry.length, seed=seed, **self._sampling)
+    def _copy_frames(
+        self, clip: "_Clip", entry: "_Entry", seed: Seed, out: np.ndarray | None
+    ) -> np.ndarray:
+        sampling = self._sampling | {"frame_step": clip.frame_step}
+        indices = video.frame_indices(entry.length, seed=seed, **sampling)
         frames = np.empty((len(indices), *self.output_size, 3), np.uint8) if out is None else out
         frames[...] = 0
         target = video.crop_padding(frames, *entry.shape[:2])
         entry.copy(np.searchsorted(entry.indices, indices), target)
         return frames
 
-    def _get_entry(self, path: pathlib.Path, replace: bool = False) -> "_Entry":
+    def _get_entry(self, clip: "_Clip", replace: bool = False) -> "_Entry":
         """Return a clip's entry; if there is none, or it must be replaced, decode the clip."""
         try:
-            stat = path.stat()
+            stat = clip.path.stat()
         except OSError as error:
             raise video.VideoReadError(
-                f"{path} does not exist; check the path, or download the file again."
+                f"{clip.path} does not exist; check the path, or download the file again."
             ) from error
         state = (stat.st_mtime_ns, stat.st_size)
-        entry, known_state = self._entries.get(path, (None, None))
+        entry, known_state = self._entries.get(clip, (None, None))
         if entry is None or replace or state != known_state:
             if self.folder is None:
-                entry = _MemoryEntry(*self._decode(path))
+                entry = _MemoryEntry(*self._decode(clip))
             else:
-                entry = self._get_disk_entry(self.folder, path, replace)
-            self._entries[path] = entry, state
+                entry = self._get_disk_entry(self.folder, clip, state, replace)
+            self._entries[clip] = entry, state
         return entry
 
     def _get_disk_entry(
-        self, folder: pathlib.Path, path: pathlib.Path, replace: bool
+        self, folder: pathlib.Path, clip: "_Clip", state: "_State", replace: bool
     ) -> "_DiskEntry":
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        made_from = self._made_from | {"clip": digest}
-        file = folder / f"{path.stem}-{digest[:16]}.frames"
+        digest = self._get_digest(clip.path, state)
+        made_from = self._made_from | {"clip": digest, **clip.part}
+        name = "-".join(map(str, (digest[:16], *clip.part.values())))
+        file = folder / f"{clip.path.stem}-{name}.frames"
         try:
             if not replace:
                 return _DiskEntry.open(file, made_from)
         except (OSError, ValueError):
             pass  # missing, damaged, or made from something else
-        decoded = self._decode(path)
+        decoded = self._decode(clip)
         try:
             with self._write_lock, locked(folder), atomic_write(file) as temp_path:
                 _DiskEntry.write(temp_path, made_from, *decoded)
@@ -148,14 +161,46 @@ class FrameCache:
             ) from error
         return _DiskEntry.open(file, made_from)
 
-    def _decode(self, path: pathlib.Path) -> tuple[int, np.ndarray, np.ndarray]:
+    def _get_digest(self, path: pathlib.Path, state: "_State") -> str:
+        """Return the hash of a file's content; a file of many clips is read only once."""
+        digest, known_state = self._digests.get(path, ("", None))
+        if state != known_state:
+            with open(path, "rb") as source:
+                digest = hashlib.file_digest(source, "sha256").hexdigest()
+            self._digests[path] = digest, state
+        return digest
+
+    def _decode(self, clip: "_Clip") -> tuple[int, np.ndarray, np.ndarray]:
         """Return the clip's length, the indices of the frames to store, and these frames."""
+        sampling = self._sampling | {"frame_step": clip.frame_step}
 
         def choose(length: int) -> np.ndarray:
-            return cached_indices(length, **self._sampling)
+            first, length = video.clip_in_video(clip.path, length, clip.bounds)
+            return first + cached_indices(length, **sampling)
 
-        frames, length = video.read_frames(path, choose, self.output_size)
-        return length, choose(length), frames
+        frames, length = video.read_frames(
+            clip.path, choose, self.output_size, to_end=clip.bounds is None
+        )
+        first, n_frames = video.clip_in_video(clip.path, length, clip.bounds)
+        return n_frames, choose(length) - first, frames
+
+
+class _Clip(NamedTuple):
+    """A clip in the cache: its file, the distance between its frames, and its part of the file."""
+
+    path: pathlib.Path
+    frame_step: int
+    bounds: video.Bounds
+
+    @property
+    def part(self) -> dict[str, int]:
+        """What distinguishes the clip from others of the same file, for the names of files."""
+        first, stop = self.bounds or (0, 0)
+        return {"frame_step": self.frame_step, "first": first, "stop": stop}
+
+
+# A file's time of modification in nanoseconds, and its size in bytes.
+_State = tuple[int, int]
 
 
 def cached_indices(

@@ -141,8 +141,11 @@ def describe_clips(data: Mapping[str, "ClipBatches"]) -> dict[str, Any]:
         `batches`: the batches of an epoch; `names`: a hash of the names of the training and
         validation clips.
     """
-    splits = [data[split].files for split in ("train", "val")]
-    names = [[f"{file.parent.name}/{file.name}" for file in files] for files in splits]
+    splits = [data[split] for split in ("train", "val")]
+    names = [
+        [f"{file.parent.name}/{name}" for file, name in zip(clips.files, clips.names)]
+        for clips in splits
+    ]
     return {"batches": len(data["train"]), "names": short_hash(json.dumps(names))}
 
 

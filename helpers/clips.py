@@ -14,7 +14,7 @@ import pathlib
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helpers.ucf101 import base_name, get_class, get_group, is_clip
@@ -63,6 +63,36 @@ def list_clips(
         ValueError: There are no clips, or `class_names` lacks the class of some clips.
     """
     path = pathlib.Path(path)
+    files, classes = _find_clips(path)
+    labels, names = label_clips(classes, class_names, path)
+    return files, labels, names
+
+
+def label_clips(
+    classes: Iterable[str], class_names: Sequence[str] | None, source: Any
+) -> tuple[list[int], list[str]]:
+    """Return the labels of clips, and the class names by label.
+
+    Args:
+        classes: The class of each clip.
+        class_names: Class names by label; None takes those of the clips, in alphabetical order.
+        source: Where the clips are from, for the error's message.
+
+    Raises:
+        ValueError: `class_names` lacks the class of some clips.
+    """
+    classes = list(classes)
+    names = sorted(set(classes)) if class_names is None else list(class_names)
+    if unknown := sorted(set(classes) - set(names)):
+        raise ValueError(
+            f"{source} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; "
+            "remove these clips, or add their classes to class_names."
+        )
+    return [names.index(name) for name in classes], names
+
+
+def _find_clips(path: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
+    """Return the clips below a folder and their classes, and warn of what is skipped."""
     found = sorted(visible_files(path))
     files = [file for file in found if is_video(file) and file.parent != path]
     if not files:
@@ -77,13 +107,7 @@ def list_clips(
     _warn_of_skipped(
         path, [folder for folder in folders if folder.name not in classes], "folders without videos"
     )
-    names = sorted(set(classes)) if class_names is None else list(class_names)
-    if unknown := sorted(set(classes) - set(names)):
-        raise ValueError(
-            f"{path} has clips of {', '.join(unknown)}, but the classes are {', '.join(names)}; "
-            "remove these clips, or add their classes to class_names."
-        )
-    return files, [names.index(name) for name in classes], names
+    return files, classes
 
 
 def visible_files(
@@ -126,12 +150,12 @@ def _explain_no_clips(path: pathlib.Path) -> str:
 
 
 def _warn_of_skipped(path: pathlib.Path, skipped: Sequence[pathlib.Path], kind: str) -> None:
-    """Name the files or folders that `list_clips` skips in a warning to its caller."""
+    """Name the files or folders that `list_clips` or `read_folder` skips in a warning."""
     if skipped:
         named = [str(each.relative_to(path)) for each in skipped[:_MAX_NAMED]]
         if len(skipped) > _MAX_NAMED:
             named.append("...")
-        warnings.warn(f"{path}: skipped {kind} ({len(skipped)}): {', '.join(named)}.", stacklevel=3)
+        warnings.warn(f"{path}: skipped {kind} ({len(skipped)}): {', '.join(named)}.", stacklevel=4)
 
 
 # Tables of clips.
@@ -253,6 +277,42 @@ def _encoding(content: bytes) -> str:
 # Tables of any videos.
 
 
+def read_clips(source: str | os.PathLike[str], group: str | None = None) -> "pd.DataFrame":
+    """Make a table of clips from a folder with `read_folder`, or from a file with `read_table`.
+
+    Args:
+        source: The folder, or the path of a .csv, .tsv or .txt file.
+        group: Regular expression that finds a clip's group in its path.
+
+    Returns:
+        A row per clip.
+
+    Raises:
+        ValueError: There are no clips, or the table or `group` is wrong.
+    """
+    if is_table(source) and not pathlib.Path(source).is_dir():
+        return read_table(source, group)
+    return read_folder(source, group)
+
+
+def read_splits(folders: Mapping[str, str | os.PathLike[str]]) -> "pd.DataFrame":
+    """Make one table of the clips in the folders of several splits, such as `helpers.archive` has.
+
+    Args:
+        folders: Folders by split.
+
+    Returns:
+        The tables of `read_folder`, one below the other, with the column `split`.
+
+    Raises:
+        ValueError: A folder holds no clips.
+    """
+    import pandas as pd
+
+    tables = [read_folder(folder).assign(split=split) for split, folder in folders.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
 def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.DataFrame":
     """Make a table of the clips below a folder.
 
@@ -274,7 +334,7 @@ def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.D
             path of some clip.
     """
     path = pathlib.Path(path)
-    files, labels, class_names = list_clips(path)
+    files, classes = _find_clips(path)
     names = [file.relative_to(path) for file in files]
     if group is not None:
         groups = _find_groups(path, names, group)
@@ -282,7 +342,6 @@ def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.D
         groups = [f"{get_class(file)} {get_group(file)}" for file in files]
     else:
         groups = [name.parts[1] if len(name.parts) > 2 else None for name in names]
-    classes = [class_names[label] for label in labels]
     return _make_table({"file": files, "class_name": classes, "group": groups})
 
 
@@ -304,7 +363,7 @@ def _find_groups(path, names, pattern):
     return [match[1] if expression.groups else match[0] for match in matches.values() if match]
 
 
-def read_table(csv_path: str | os.PathLike[str]) -> "pd.DataFrame":
+def read_table(csv_path: str | os.PathLike[str], group: str | None = None) -> "pd.DataFrame":
     """Read a table of clips from a file, as `read_folder` makes it from a folder.
 
     Its columns are `file` (paths are relative to the table's folder) and `class`, and if they are
@@ -315,6 +374,8 @@ def read_table(csv_path: str | os.PathLike[str]) -> "pd.DataFrame":
 
     Args:
         csv_path: The table, a .csv, .tsv or .txt file.
+        group: Regular expression that finds the groups that the table leaves open in the paths of
+            the files, which are relative to the table's folder and written with slashes.
 
     Returns:
         A row per clip, in the table's order, with the columns `file` (a `pathlib.Path`),
@@ -323,8 +384,8 @@ def read_table(csv_path: str | os.PathLike[str]) -> "pd.DataFrame":
 
     Raises:
         ValueError: The table can't be read or has no rows, a row lacks its file or class or names a
-            file that does not exist, a time is not a number or is before `begin`, or a clip is
-            listed twice.
+            file that does not exist, a time is not a number or is before `begin`, a clip is listed
+            twice, or `group` is no regular expression or does not match a file.
     """
     csv_path = pathlib.Path(csv_path)
     rows = _read_rows(csv_path, {"file", "class"})
@@ -339,6 +400,14 @@ def read_table(csv_path: str | os.PathLike[str]) -> "pd.DataFrame":
         "class_name": [row["class"] for row in rows.values()],
         "group": [row.get("group") or None for row in rows.values()],
     }
+    if group is not None:
+        below = [pathlib.Path(os.path.relpath(file, csv_path.parent)) for file in columns["file"]]
+        found = iter(
+            _find_groups(
+                csv_path, [name for name, known in zip(below, columns["group"]) if not known], group
+            )
+        )
+        columns["group"] = [known or next(found) for known in columns["group"]]
     if "split" in titles:
         columns["split"] = [row.get("split", "").lower() or None for row in rows.values()]
     if {"begin", "end"} & titles:

@@ -1,5 +1,6 @@
 """Measure how good a network is, and where it errs. Taught in the chapter *Evaluate*."""
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+import scipy.stats
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
 
 from helpers.probabilities import get_probabilities
 from helpers.ucf101 import get_class, get_group
@@ -64,6 +70,7 @@ def predict_clips(
     files: Iterable[str | os.PathLike[str]],
     n_clips: int,
     sampling: Mapping[str, Any],
+    reading: Iterable[Mapping[str, Any]] = itertools.repeat({}),
 ) -> np.ndarray:
     """Return the probabilities of several evenly spaced clips of each video.
 
@@ -76,6 +83,8 @@ def predict_clips(
         n_clips: Clips per video.
         sampling: `n_frames`, `output_size` and `frame_step`, as in
             `helpers.settings.Settings.sampling`.
+        reading: By file, what replaces or adds to `sampling`, as in
+            `helpers.batches.ClipBatches.reading`.
 
     Returns:
         float32 `(n_videos, n_clips, n_classes)`.
@@ -83,7 +92,10 @@ def predict_clips(
     Raises:
         VideoReadError: A file can't be read.
     """
-    videos = (clips_from_video_file(file, n_clips, **sampling) for file in files)
+    videos = (
+        clips_from_video_file(file, n_clips, **{**sampling, **options})
+        for file, options in zip(files, reading)
+    )
     return np.stack([get_probabilities(model, clips) for clips in videos])
 
 
@@ -176,6 +188,56 @@ def bootstrap_accuracy(
     return low, high
 
 
+def exact_interval(
+    correct: Sequence[bool] | np.ndarray, groups: Sequence[Any] | np.ndarray, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return a confidence interval for the accuracy that holds for few clips, too.
+
+    This is Clopper and Pearson's interval (1934) with the number of groups in place of the number
+    of clips: the clips of a group may be alike, so they count as one (Korn and Graubard 1998). It
+    is wider than that of `bootstrap_accuracy`, but can be used where that one has too few groups.
+
+    Args:
+        correct: Whether each clip was classified correctly, `(n_clips,)`.
+        groups: The group of each clip, `(n_clips,)`; a clip whose group is None counts alone.
+        level: Confidence level.
+
+    Returns:
+        `(low, high)`: the bounds of the interval.
+    """
+    n_groups = count_groups(groups)
+    hits = float(np.mean(correct)) * n_groups
+    tail = (1 - level) / 2
+    low = scipy.stats.beta.ppf(tail, hits, n_groups - hits + 1) if hits else 0.0
+    high = scipy.stats.beta.isf(tail, hits + 1, n_groups - hits) if hits < n_groups else 1.0
+    return float(low), float(high)
+
+
+def count_groups(groups: Iterable[Any]) -> int:
+    """Return the number of groups of clips; a clip whose group is None counts as one."""
+    groups = list(groups)
+    return len(set(groups) - {None}) + groups.count(None)
+
+
+def describe_score(record: Mapping[str, Any]) -> str:
+    """Return the accuracy on the test clips as text, with all that is needed to judge it.
+
+    Args:
+        record: The record of an evaluated run.
+
+    Returns:
+        Accuracy with its interval from `exact_interval`, balanced accuracy, and the accuracy of
+        always predicting the most frequent class of the test clips.
+    """
+    test, groups = record["test"], record["groups"]
+    low, high = exact_interval(np.equal(record["actual"], record["predicted"]), groups)
+    return (
+        f"test accuracy {test['accuracy']:.3f} (95 % interval {low:.2f} to {high:.2f}, from "
+        f"{len(groups)} clips in {count_groups(groups)} groups), balanced accuracy "
+        f"{test['balanced_accuracy']:.3f}, always the most frequent class {test['majority']:.3f}"
+    )
+
+
 def reliability_bins(
     correct: Sequence[bool] | np.ndarray, confidence: Sequence[float] | np.ndarray, n_bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -238,20 +300,27 @@ def evaluate(model: keras.Model, test: "ClipBatches", thorough: bool = False) ->
             per video.
 
     Returns:
-        A part of a record in JSON types, with `test` for loss and accuracy, `class_names`,
-        `confusion_matrix` (actual by predicted), and one value per clip in `clips` (file names),
-        `probabilities`, `actual` and `predicted`. With `thorough` also `orders`, the accuracy by
-        order of frames, and `several_clips`, the accuracy by number of clips per video.
+        A part of a record in JSON types, with `test` for loss, accuracy, balanced accuracy (the
+        mean recall of the classes) and `majority`, the share of the most frequent class;
+        `class_names`, `confusion_matrix` (actual by predicted), and one value per clip in `clips`
+        (names), `groups`, `probabilities`, `actual` and `predicted`. With `thorough` also
+        `orders`, the accuracy by order of frames, and `several_clips`, the accuracy by number of
+        clips per video.
     """
     actual, probabilities = predict_probabilities(model, test)
     predicted = probabilities.argmax(axis=-1)
     scores = model.evaluate(test, verbose=0, return_dict=True)
     numbers = range(len(test.class_names))
     return {
-        "test": {name: float(value) for name, value in scores.items()},
+        "test": {name: float(value) for name, value in scores.items()}
+        | {
+            "balanced_accuracy": float(balanced_accuracy_score(actual, predicted)),
+            "majority": float(np.bincount(actual).max() / len(actual)),
+        },
         **(_evaluate_thoroughly(model, test, actual, probabilities) if thorough else {}),
         "class_names": test.class_names,
-        "clips": [file.name for file in test.files],
+        "clips": test.names,
+        "groups": test.groups,
         "probabilities": probabilities.round(4).tolist(),
         "actual": actual.tolist(),
         "predicted": predicted.tolist(),
@@ -272,6 +341,6 @@ def _evaluate_thoroughly(model, test, actual, probabilities):
         orders[order] = accuracy(predict_probabilities(model, reordered)[1])
     several_clips = {str(CLIPS_PER_VIDEO[0]): accuracy(probabilities)}
     for n_clips in CLIPS_PER_VIDEO[1:]:
-        clips = predict_clips(model, test.files, n_clips, test.sampling)
+        clips = predict_clips(model, test.files, n_clips, test.sampling, test.reading)
         several_clips[str(n_clips)] = accuracy(clips.mean(axis=1))
     return {"orders": orders, "several_clips": several_clips}

@@ -6,15 +6,18 @@ The only module that imports TensorFlow when it is imported.
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from helpers.batches import ClipBatches, available_cores
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def make_dataset(
-    path: str | os.PathLike[str],
+    path: "str | os.PathLike[str] | pd.DataFrame",
     n_frames: int = 10,
     batch_size: int = 8,
     *,
@@ -32,10 +35,11 @@ def make_dataset(
 
     Clips are decoded in parallel, in a fixed order. In training, each epoch shuffles the clips and
     draws a random start for each of them again, reproducibly for a seed. Otherwise clips are read
-    from the middle, in the order of `helpers.clips.list_clips`.
+    from the middle, in the order of the table.
 
     Args:
-        path: Folder with one folder of videos per class, as for `helpers.clips.list_clips`.
+        path: A table of clips, or a folder with one folder of videos per class, as for
+            `helpers.batches.ClipBatches`.
         n_frames: Number of frames per clip.
         batch_size: Number of clips per batch; the last batch may be smaller.
         training: Whether to shuffle and start at random frames.

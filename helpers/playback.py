@@ -9,7 +9,7 @@ import collections
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ _LONGEST = 600
 _A_DAY = 86_400
 # A video that ends before this fraction of its declared length is checked for damage.
 _COMPLETE = 0.9
+# The end of a part may be rounded up by this many seconds beyond the video's end.
+_END_TOLERANCE = 1
 # Codecs of written videos by file extension.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
@@ -178,6 +180,60 @@ class Playback:
                 f"{self.step:.3f} s after the previous one."
             )
         return notes
+
+
+def find_frames(
+    path: str | os.PathLike[str], parts: Iterable[Sequence[float] | np.ndarray]
+) -> list[tuple[int, int]]:
+    """Find the frames of parts of a video that are given in seconds.
+
+    The frames' own times count, because phones record at varying rates.
+
+    Args:
+        path: The video file, which is decoded once.
+        parts: Begin and end of each part in seconds; nan stands for the video's begin or end.
+
+    Returns:
+        `(first, stop)` for each part: its first frame, and the first one after it.
+
+    Raises:
+        VideoReadError: The video can't be opened or decoded.
+        ValueError: A part is not in the video, or between two of its frames.
+    """
+    playback = Playback(path)
+    return bounds_of_parts(path, list(playback), playback.length, parts)
+
+
+def bounds_of_parts(
+    path: str | os.PathLike[str],
+    times: Sequence[float],
+    length: float,
+    parts: Iterable[Sequence[float] | np.ndarray],
+) -> list[tuple[int, int]]:
+    """Return what `find_frames` returns, for a video that has been decoded.
+
+    Args:
+        path: The video file, for the errors' messages.
+        times: The time of each frame in seconds.
+        length: Duration of the video in seconds.
+        parts: Begin and end of each part in seconds; nan stands for the video's begin or end.
+    """
+    bounds = []
+    for begin, end in parts:
+        begin = 0.0 if np.isnan(begin) else begin
+        if begin >= length or end > length + _END_TOLERANCE:
+            raise ValueError(
+                f"{path} lasts {length:.1f} s, but a clip of it is from {begin:g} to "
+                f"{end:g} s; correct the times, or leave the end empty for the video's end."
+            )
+        # Rounded, because times such as 0.2 s and 5/25 s may differ in the last digit.
+        first, stop = np.searchsorted(np.round(times, 4), [round(begin, 4), round(end, 4)]).tolist()
+        if first >= stop:
+            raise ValueError(
+                f"{path} has no frame from {begin:g} to {end:g} s; choose a longer clip."
+            )
+        bounds.append((first, stop))
+    return bounds
 
 
 def check_target(

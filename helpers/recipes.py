@@ -34,6 +34,8 @@ class Recipe:
         subtract_mean: Whether the network subtracts the clip's mean frame from each frame.
         augment: Whether to flip, crop and recolour training clips at random.
         mixed: Whether to compute in 16 bits where that is safe; weights have 32.
+        balance: Whether the loss weights each training clip by the inverse of its class's share of
+            the clips, so that all classes count the same.
         seed: Seed of initial weights, order of clips, start frames and augmentation.
     """
 
@@ -46,6 +48,7 @@ class Recipe:
     subtract_mean: bool = False
     augment: bool = False
     mixed: bool = False
+    balance: bool = False
     seed: int = 0
 
     @property

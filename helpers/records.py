@@ -23,8 +23,9 @@ from helpers.settings import Settings, project_root
 HERE = pathlib.Path(__file__).parent
 # The modules that determine, together with settings and recipe, the numbers of a run.
 MODULES = (
-    "ucf101 clips puppets archive damage video cache augmentation batches counting layers models "
-    "probabilities recipes checkpoints evaluation training"
+    "ucf101 clips splits puppets archive damage video playback cache augmentation batches "
+    "inspection counting layers models probabilities recipes checkpoints evaluation own_clips "
+    "training"
 ).split()
 
 
@@ -71,9 +72,21 @@ def public_settings(settings: Settings) -> dict[str, Any]:
     return fields | {"split_by": pathlib.Path(settings.split_by).name}
 
 
+def _with_defaults(fields: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Return a record's recipe or settings with the fields that did not exist when it was made."""
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING and field.name != "zip"
+    }
+    return defaults | fields
+
+
 def clips_source(settings: Settings) -> str:
     """Return what identifies the source of a run's clips, without paths on this machine."""
-    return short_hash(str(settings.zip)) if settings.dataset == "ucf101" else settings.dataset
+    if settings.dataset == "ucf101":
+        return short_hash(str(settings.zip))
+    return settings.clips_hash or settings.dataset
 
 
 def make_record(
@@ -167,7 +180,11 @@ def select_runs(runs: Iterable[dict], **values: Any) -> list[dict]:
 def runs_of_recipe(runs: Iterable[dict], recipe: Recipe) -> list[dict]:
     """Return the records of a recipe, with any seed."""
     expected = dataclasses.asdict(recipe)
-    return [run for run in runs if run["recipe"] | {"seed": recipe.seed} == expected]
+    return [
+        run
+        for run in runs
+        if _with_defaults(run["recipe"], Recipe) | {"seed": recipe.seed} == expected
+    ]
 
 
 def accuracies(runs: Iterable[dict], split: str) -> list[float]:
@@ -255,7 +272,8 @@ def add_record(path: pathlib.Path, record: dict) -> None:
 def _identity(record):
     """Return what identifies a run: recipe, settings, and the backend without its version."""
     backend = record.get("versions", {}).get("backend", "")
-    return record["recipe"], record["settings"], backend.partition(" ")[0]
+    recipe = _with_defaults(record["recipe"], Recipe)
+    return recipe, _with_defaults(record["settings"], Settings), backend.partition(" ")[0]
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

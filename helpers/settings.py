@@ -30,9 +30,12 @@ _CHOICES: dict[tuple[str, str], dict[str, Any]] = {
         "splits": {"train": 16, "val": 6, "test": 6},
     },
     ("ucf101", "full"): {"size": 224, "epochs": 50, "start_step": 5},
+    ("own", "short"): {"size": 64, "epochs": 30},
+    ("own", "full"): {"size": 224, "epochs": 50, "start_step": 5},
 }
-# A puppet's action takes about two seconds, and a clip of UCF101 about seven.
-_FRAME_STEPS = {"puppets": 5, "ucf101": 15}
+# A puppet's action takes about two seconds, and a clip of UCF101 about seven. For your own clips,
+# `helpers.own_clips` chooses the step.
+_FRAME_STEPS = {"puppets": 5, "ucf101": 15, "own": 15}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +43,10 @@ class Settings:
     """The settings of a run: its clips, how frames are sampled from them, and how long it trains.
 
     Attributes:
-        dataset: `"puppets"` or `"ucf101"`.
+        dataset: `"puppets"`, `"ucf101"` or `"own"`.
         run: `"short"` or `"full"`.
-        frame_step: Distance between sampled frames, in frames of the clip.
+        frame_step: Distance between sampled frames, in frames of the clip; for your own clips, in
+            frames at 25 per second.
         size: Height and width of the network's input, in pixels.
         epochs: How many times training goes through the training clips.
         zip: URL or path of UCF101's ZIP, or path of the unpacked folder.
@@ -54,6 +58,8 @@ class Settings:
         batch_size: Clips per batch.
         start_step: Distance between the frames at which a training sample may start.
         seed: Seed of the split and of training.
+        clips: Name of your own clips: that of their folder or table.
+        clips_hash: Hash of the table of your own clips.
     """
 
     dataset: str
@@ -71,11 +77,13 @@ class Settings:
     batch_size: int = 8
     start_step: int = 1
     seed: int = 0
+    clips: str = ""
+    clips_hash: str = ""
 
     @property
     def name(self) -> str:
         """The name of the run's folders, such as `"puppets-short"`."""
-        return f"{self.dataset}-{self.run}"
+        return f"{self.clips or self.dataset}-{self.run}"
 
     @property
     def clips_name(self) -> str:
@@ -114,8 +122,11 @@ class Settings:
         return {"num_classes": self.num_classes} | sizes
 
 
-def current() -> Settings:
+def current(dataset: str | None = None) -> Settings:
     """Return the settings that the environment asks for.
+
+    Args:
+        dataset: The data set, such as `"own"`; None takes that of `BOOK_DATASET`.
 
     Raises:
         ValueError: `BOOK_DATASET` or `BOOK_RUN` has a value that is not one of its choices.
@@ -124,7 +135,9 @@ def current() -> Settings:
         importlib.util.find_spec("google") is not None
         and importlib.util.find_spec("google.colab") is not None
     )
-    dataset = _choose("BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets")
+    dataset = dataset or _choose(
+        "BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets"
+    )
     run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
     # Not a pathlib.Path, which would drop one of a URL's slashes.
     source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)  # noqa: PTH111

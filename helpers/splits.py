@@ -16,7 +16,7 @@ def split_by_group(
 ) -> pd.DataFrame:
     """Split a table of clips so that no two splits share a group, and each has all classes.
 
-    The groups are dealt into five parts, or fewer if there are fewer groups, that resemble each
+    The groups are dealt into five parts, or fewer if a class has fewer groups, that resemble each
     other in their numbers of clips per class (scikit-learn's `StratifiedGroupKFold`). The first
     split gets what the others, one part each, leave. A clip whose group is unknown is a group of
     its own.
@@ -35,8 +35,8 @@ def split_by_group(
     """
     alone = clips.index.map("clip {}".format)
     groups = clips["group"].where(clips["group"].notna(), alone)
-    _check_groups(clips["class_name"], groups, splits)
-    n_parts = min(_MOST_PARTS, groups.nunique())
+    # With more parts than groups of a class, some part would lack it.
+    n_parts = min(_MOST_PARTS, _count_groups(clips["class_name"], groups, splits))
     for attempt in range(_ATTEMPTS):
         dealer = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed + attempt)
         column = clips["class_name"].map(lambda _: splits[0])
@@ -54,8 +54,12 @@ def split_by_group(
     )
 
 
-def _check_groups(classes, groups, splits):
-    """Check that there are two classes or more, each in at least one group for each split."""
+def _count_groups(classes, groups, splits):
+    """Return the number of groups of the class with the fewest.
+
+    Raises:
+        ValueError: There is only one class, or a class has fewer groups than there are splits.
+    """
     if classes.nunique() < 2:
         raise ValueError(
             f"The clips have only one class, {classes.iloc[0]}; add another, because a network "
@@ -69,6 +73,7 @@ def _check_groups(classes, groups, splits):
             f"{_enumerate(splits)} need {len(splits)} groups or more of each class; record more of "
             "it, or leave the class out."
         )
+    return counts.min()
 
 
 def _enumerate(names):

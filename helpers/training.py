@@ -11,18 +11,21 @@ import json
 import math
 import os
 import pathlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from helpers.archive import fetch_clips
 from helpers.atomic import locked
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches
 from helpers.checkpoints import (
+    LAST,
     TrainingError,
     check_same_clips,
     describe_clips,
@@ -34,13 +37,16 @@ from helpers.checkpoints import (
     save_record,
     why_not_resumable,
 )
-from helpers.clips import as_url
-from helpers.evaluation import evaluate
+from helpers.clips import as_url, read_splits
+from helpers.evaluation import describe_score, evaluate
 from helpers.memory import backend_errors, explain_out_of_memory
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, clips_source, make_record, read_records, run_folder
-from helpers.settings import Settings, current
+from helpers.settings import Settings, current, project_root
 from helpers.ucf101 import OFFICIAL_SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The ingredients of a recipe that an ablation can remove, and the values that remove them.
 INGREDIENTS: dict[str, Any] = {
@@ -53,41 +59,43 @@ INGREDIENTS: dict[str, Any] = {
 
 
 def load_splits(
-    folders: Mapping[str, pathlib.Path],
+    clips: "Mapping[str, pathlib.Path] | pd.DataFrame",
     settings: Settings,
     seed: int = 0,
     augment: Augmentation | None = None,
     unreadable: str = "stop",
+    cache: str | os.PathLike[str] | None = "memory",
 ) -> dict[str, ClipBatches]:
     """Return the batches of a run by split: the training set shuffled, the others in order.
 
-    Decoded frames are kept in memory for later epochs.
-
     Args:
-        folders: Folders by split, from `helpers.archive`.
+        clips: Folders by split, from `helpers.archive`, or a table of clips with the column
+            `split`, from `helpers.own_clips`.
         settings: What `helpers.settings.current()` returns.
         seed: Seed of order, start frames and augmentation.
         augment: Augmentation of the training clips.
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
             out"`.
+        cache: Where to keep decoded frames for later epochs, as for `ClipBatches`.
 
     Raises:
         TrainingError: A split has no clip of a class that another split has.
     """
+    table = read_splits(clips) if isinstance(clips, Mapping) else clips
     options: dict[str, Any] = settings.sampling | {"batch_size": settings.batch_size}
     options |= {"seed": seed, "augment": augment, "start_step": settings.start_step}
-    options |= {"cache": "memory", "unreadable": unreadable}
+    options |= {"cache": cache, "unreadable": unreadable}
     data = {
-        split: ClipBatches(folder, training=split == "train", **options)
-        for split, folder in folders.items()
+        split: ClipBatches(rows, training=split == "train", **options)
+        for split, rows in table.groupby("split", sort=False)
     }
     names = set().union(*(batches.class_names for batches in data.values()))
     for split, batches in data.items():
         present = {batches.class_names[label] for label in batches.labels}
         if missing := sorted(names - present):
             raise TrainingError(
-                f"{folders[split]} has no clip of {', '.join(missing)}; fetch the clips again, or "
-                "leave the class out."
+                f"{clips[split] if isinstance(clips, Mapping) else split} has no clip of "
+                f"{', '.join(missing)}; fetch the clips again, or leave the class out."
             )
     return data
 
@@ -96,6 +104,8 @@ def train(
     settings: Settings,
     recipe: Recipe = Recipe(),
     *,
+    clips: "pd.DataFrame | None" = None,
+    cache: str | os.PathLike[str] | None = "memory",
     epochs: int | None = None,
     resume: bool = True,
     test: bool = True,
@@ -114,6 +124,9 @@ def train(
     Args:
         settings: What `helpers.settings.current()` returns.
         recipe: The network and the training method.
+        clips: The table of your own clips, from `helpers.own_clips.prepare_clips` with these
+            settings; None fetches the clips that the settings select.
+        cache: Where to keep decoded frames for later epochs, as for `ClipBatches`.
         epochs: Number of epochs; default: that of the settings.
         resume: Whether to resume an interrupted run after its last complete epoch. If not, training
             starts again even if the run is finished; the old files stay until the first new epoch
@@ -138,6 +151,11 @@ def train(
             clips, memory ran out, the interrupted run had other clips, or a file can't be read or
             written. What was saved before is still there.
     """
+    if settings.dataset == "own" and clips is None:
+        raise TrainingError(
+            "The settings are for your own clips, but there are none; pass the table and the "
+            "settings that helpers.own_clips.prepare_clips returns."
+        )
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
     callbacks = [_tensorboard(pathlib.Path(tensorboard, folder.name))] if tensorboard else []
@@ -150,8 +168,8 @@ def train(
             evaluated = evaluated or ("orders" if thorough else "test") in record
             if evaluated and record.get("source") == clips_source(settings):
                 return finished
-        folders = fetch_clips(settings)
-        data = load_splits(folders, settings, recipe.seed, recipe.augmentation, unreadable)
+        source = fetch_clips(settings) if clips is None else clips
+        data = load_splits(source, settings, recipe.seed, recipe.augmentation, unreadable, cache)
         if finished is None:
             with explain_out_of_memory(settings, recipe, folder, "training"):
                 model, record = _fit(data, settings, recipe, folder, resume, log, callbacks)
@@ -181,6 +199,7 @@ def _fit(data, settings, recipe, folder, resume, log, callbacks):
             initial_epoch=len(rows),
             epochs=settings.epochs,
             shuffle=False,  # the training set is already shuffled
+            class_weight=class_weights(train.labels) if recipe.balance else None,
             callbacks=[callback, *callbacks],
             verbose=0,
         )
@@ -193,6 +212,20 @@ def _fit(data, settings, recipe, folder, resume, log, callbacks):
     left_out = {split: batches.left_out for split, batches in data.items()}
     record = make_record(model, history, settings, recipe, left_out)
     return model, record | {"class_names": train.class_names, "clips_trained_on": clips}
+
+
+def class_weights(labels: np.ndarray) -> dict[int, float]:
+    """Return a weight for each class with which all classes count the same in the loss.
+
+    Args:
+        labels: The labels of the training clips, `(n_clips,)`.
+
+    Returns:
+        By label, the number of clips divided by the number of classes and by the clips of this
+        class, so that the mean weight of a clip is 1.
+    """
+    counts = np.bincount(labels)
+    return {label: len(labels) / (len(counts) * count) for label, count in enumerate(counts)}
 
 
 class _EpochCallback(keras.callbacks.Callback):
@@ -392,8 +425,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read_records(options.record)  # an unsuitable file should not show only after hours
         if options.deterministic:
             make_deterministic()
+        settings, clips = _prepare(options)
         for seed in options.seed:
-            _train_seed(options, seed)
+            _train_seed(options, seed, settings, clips)
     except (TrainingError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -404,27 +438,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train_seed(options, seed):
+def _prepare(options):
+    """Return the settings and, if these are the reader's own, the clips and their cache."""
+    settings = _settings(options)
+    if not options.clips:
+        return settings, {}
+    # These modules need a second to import, and the book's own clips do without them.
+    from helpers.own_clips import cache_size, choose_cache, prepare_clips
+
+    clips, settings = prepare_clips(
+        options.clips,
+        settings,
+        group=options.group,
+        frame_step=options.frame_step,
+        leave_out=options.leave_out,
+        log=lambda line: print(line, flush=True),
+    )
+    kind = options.cache or choose_cache(clips, settings)
+    size = cache_size(clips, settings) / 1e6
+    print(f"decoded frames take {size:,.0f} MB, kept in: {kind}", flush=True)
+    folder = project_root() / "data" / "frames"
+    return settings, {
+        "clips": clips,
+        "cache": {"memory": "memory", "disk": folder, "none": None}[kind],
+    }
+
+
+def _train_seed(options, seed, settings, clips):
     """Train with one seed; print the progress and the scores, and add the record to its file."""
-    settings, recipe = _settings(options), _recipe(options, seed)
+    recipe = _recipe(options, seed)
     print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
     if options.resume and (reason := why_not_resumable(settings, recipe)):
         print(f"nothing to resume: {reason}; starting a new run", flush=True)
     _, record = train(
         settings,
         recipe,
+        **clips,
         resume=not options.restart,
         test=not options.no_test,
         thorough=options.record is not None,
-        unreadable="leave out" if options.leave_out else "stop",
+        unreadable="leave out" if options.leave_out and not clips else "stop",
         log=lambda line: print(line, flush=True),
         tensorboard=options.tensorboard,
     )
-    scores = {"validation": record["history"]["val_accuracy"][-1]}
+    accuracy = record["history"]["val_accuracy"][-1]
+    print(f"validation accuracy {accuracy:.3f}, {record['seconds']:.0f} s, {record['hardware']}")
     if not options.no_test:
-        scores["test"] = record["test"]["accuracy"]
-    summary = "".join(f"{name} accuracy {score:.3f}, " for name, score in scores.items())
-    print(f"{summary}{record['seconds']:.0f} s, {record['hardware']}", flush=True)
+        print(describe_score(record), flush=True)
+    if options.clips:
+        model = os.path.relpath(run_folder(settings, recipe) / LAST)
+        print(f"to classify a video: python -m helpers.predict {shlex.quote(model)} VIDEO")
     for split, names in record["left_out"].items():
         if names:
             print(f"left out of {split} because they can't be read: {', '.join(names)}", flush=True)
@@ -439,6 +502,7 @@ def _recipe(options, seed):
         "conv": options.conv,
         "learning_rate": options.learning_rate,
         "mixed": options.mixed or None,
+        "balance": options.balance or None,
     }
     changes = _given(changes) | {name: INGREDIENTS[name] for name in options.without}
     return dataclasses.replace(RECIPES[options.recipe], seed=seed, **changes)
@@ -458,7 +522,27 @@ def _settings(options):
         changes["splits"] = dict(zip(("train", "val", "test"), options.per_class))
     elif options.split in OFFICIAL_SPLITS:
         changes["splits"] = dict.fromkeys(("train", "val", "test"))
-    return dataclasses.replace(current(), **_given(changes))
+    _check_clip_options(options)
+    return dataclasses.replace(current("own") if options.clips else current(), **_given(changes))
+
+
+def _check_clip_options(options):
+    """Refuse options for the book's clips with the reader's own, and the reverse."""
+    others = (
+        ("classes", "per_class", "split") if options.clips else ("group", "frame_step", "cache")
+    )
+    for name in others:
+        if getattr(options, name) is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if options.clips:
+            raise ValueError(
+                f"{option} selects clips of UCF101 or the puppets; to choose among your own, write "
+                "a table with the columns file, class, group and split."
+            )
+        raise ValueError(
+            f"{option} belongs to your own clips; name them with --clips FOLDER_OR_CSV."
+        )
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -470,7 +554,8 @@ def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.training",
         description="Train a network on the clips that BOOK_DATASET, BOOK_RUN and UCF101_ZIP "
-        "select, evaluate it on the test clips, and save it with its record in runs/.",
+        "select, or on your own with --clips, evaluate it on the test clips, and save it with its "
+        "record in runs/.",
     )
     _add_recipe_options(parser.add_argument_group("recipe"))
     _add_clip_options(parser.add_argument_group("clips"))
@@ -498,6 +583,11 @@ def _add_recipe_options(group):
         metavar="INGREDIENT",
         help=f"remove ingredients: {', '.join(INGREDIENTS)}",
     )
+    group.add_argument(
+        "--balance",
+        action="store_true",
+        help="weight the training clips so that all classes count the same",
+    )
     group.add_argument("--mixed", action="store_true", help="compute in 16 bits where it is safe")
     group.add_argument(
         "--seed", type=int, nargs="+", default=[0], help="seeds, one run for each (default: 0)"
@@ -506,6 +596,31 @@ def _add_recipe_options(group):
 
 def _add_clip_options(group):
     add, default = group.add_argument, "(default: set by BOOK_RUN)"
+    add(
+        "--clips",
+        type=_local_path,
+        metavar="FOLDER_OR_CSV",
+        help="train on your own clips: a folder with a folder of videos per class, or with folders "
+        "per class and in them per group, or a table (.csv) with the columns file and class, and "
+        "if you like group, split, begin and end (in seconds)",
+    )
+    add(
+        "--group",
+        metavar="PATTERN",
+        help="with --clips: regular expression that finds a clip's group (person, place or "
+        "recording) in its path",
+    )
+    add(
+        "--frame-step",
+        type=_at_least(1),
+        help="with --clips: distance between sampled frames, in frames at 25 per second (default: "
+        "one that suits the lengths of the clips)",
+    )
+    add(
+        "--cache",
+        choices=("memory", "disk", "none"),
+        help="with --clips: where to keep decoded frames (default: where they fit)",
+    )
     add("--size", type=_at_least(16), help=f"height and width of the frames in pixels {default}")
     add("--frames", type=_at_least(1), help=f"frames per clip {default}")
     add("--classes", type=_at_least(2), help=f"number of classes, the first by name {default}")

@@ -42,6 +42,8 @@ REMEDY = "download, convert or record it again, or leave it out"
 
 # What `numpy.random.default_rng` takes.
 Seed = int | Sequence[int] | None
+# The first frame of a part of a video, and the first one after it.
+Bounds = tuple[int, int] | None
 
 
 class VideoReadError(OSError):
@@ -57,6 +59,7 @@ def frames_from_video_file(
     start: int | str = "random",
     seed: Seed = None,
     start_step: int = 1,
+    bounds: Bounds = None,
 ) -> np.ndarray:
     """Read evenly spaced frames from a video file.
 
@@ -73,21 +76,25 @@ def frames_from_video_file(
             clip), or its index.
         seed: Seed for `numpy.random.default_rng`; the same seed gives the same random start.
         start_step: Distance between two possible random starts, in frames.
+        bounds: `(first, stop)`: the clip is this part of the video, from its frame `first` to the
+            one before `stop`, as from `helpers.playback.find_frames`. None takes all.
 
     Returns:
         uint8 RGB frames `(n_frames, height, width, 3)`.
 
     Raises:
         VideoReadError: The file can't be opened or decoded.
-        ValueError: `start` is not in the clip, or `n_frames`, `frame_step` or `start_step` is less
-            than 1.
+        ValueError: `start` is not in the clip, the clip is not in the video, or `n_frames`,
+            `frame_step` or `start_step` is less than 1.
     """
 
     def choose(length: int) -> np.ndarray:
-        return frame_indices(length, n_frames, frame_step, start, seed, start_step)
+        first, length = clip_in_video(path, length, bounds)
+        return first + frame_indices(length, n_frames, frame_step, start, seed, start_step)
 
     # A centred or random start depends on where the clip ends; a given start does not.
-    frames, _ = read_frames(path, choose, output_size, to_end=isinstance(start, str))
+    to_end = isinstance(start, str) and bounds is None
+    frames, _ = read_frames(path, choose, output_size, to_end=to_end)
     return pad(frames, output_size)
 
 
@@ -97,6 +104,7 @@ def clips_from_video_file(
     n_frames: int,
     output_size: tuple[int, int] = (224, 224),
     frame_step: int = 15,
+    bounds: Bounds = None,
 ) -> np.ndarray:
     """Read several clips from a video file, evenly spaced from its beginning to its end.
 
@@ -110,6 +118,8 @@ def clips_from_video_file(
         n_frames: Number of frames per clip.
         output_size: `(height, width)` in pixels.
         frame_step: Distance between two frames of a clip, in frames of the video.
+        bounds: The part of the video from which the clips are taken, as for
+            `frames_from_video_file`.
 
     Returns:
         uint8 RGB frames `(n_clips, n_frames, height, width, 3)`.
@@ -123,13 +133,38 @@ def clips_from_video_file(
     indices: list[np.ndarray] = []
 
     def choose(length: int) -> np.ndarray:
+        first, length = clip_in_video(path, length, bounds)
         last = max(length - (1 + (n_frames - 1) * frame_step), 0)
         starts = [last // 2] if n_clips == 1 else np.linspace(0, last, n_clips).round().astype(int)
-        indices[:] = [frame_indices(length, n_frames, frame_step, start) for start in starts]
+        indices[:] = [
+            first + frame_indices(length, n_frames, frame_step, start) for start in starts
+        ]
         return np.unique(indices)
 
     frames, _ = read_frames(path, choose, output_size)
     return pad(frames[np.searchsorted(np.unique(indices), indices)], output_size)
+
+
+def clip_in_video(path: str | os.PathLike[str], length: int, bounds: Bounds) -> tuple[int, int]:
+    """Return the first frame of a clip in its video, and the clip's length in frames.
+
+    Args:
+        path: The video file, for the error's message.
+        length: Length of the video in frames.
+        bounds: The part of the video that is the clip, as for `frames_from_video_file`.
+
+    Raises:
+        ValueError: The clip ends after the video.
+    """
+    if bounds is None:
+        return 0, length
+    first, stop = bounds
+    if stop > length:
+        raise ValueError(
+            f"{path} has {length} frames, but its clip ends at frame {stop}; if the file has "
+            "changed, make the table of clips again."
+        )
+    return first, stop - first
 
 
 def frame_indices(

@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import ROOT, SIDE, clip_number, frame_numbers, write_video
 
 from helpers.augmentation import Augmentation
 from helpers.batches import ClipBatches, available_cores
-from helpers.clips import list_clips
+from helpers.clips import list_clips, read_folder
 from helpers.pipeline import make_dataset
 from helpers.video import VideoReadError, frames_from_video_file
 
@@ -649,3 +650,41 @@ def test_leaving_clips_out_fills_the_cache(split, tmp_path, kind, monkeypatch):
 
     monkeypatch.setattr("helpers.video.read_frames", read)
     expect_same(epochs_of(batches), expected)
+
+
+def test_a_table_gives_the_batches_of_its_folder(split, cache):
+    table = read_folder(split)
+    options = SIZES | {"training": True, "seed": 3, "cache": cache}
+    expected = epochs_of(ClipBatches(split, **options), 2)
+    np.testing.assert_equal(epochs_of(ClipBatches(table, **options), 2), expected)
+    # The index of the rows does not matter, and names are the files' unless the table has others.
+    table.index = table.index[::-1] + 100
+    batches = ClipBatches(table.assign(name=list("abcdefg")), **options)
+    np.testing.assert_equal(epochs_of(batches, 2), expected)
+    assert batches.names == list("abcdefg") and batches.groups == ClipBatches(split).groups
+    dataset = make_dataset(table, **(SIZES | {"training": True, "seed": 3}))
+    np.testing.assert_equal(epochs_of(dataset, 2), expected)
+
+
+def test_clips_have_bounds_and_frame_steps_of_their_own(tmp_path, cache):
+    file = write_video(tmp_path / "a.avi", 100)
+    table = pd.DataFrame(
+        {
+            "file": [file] * 3,
+            "class_name": list("aba"),
+            "group": None,
+            "begin": [float("nan"), 1, 2],
+            "end": [1, 2, float("nan")],
+            "frame_step": [1, 5, 10],
+        }
+    )
+    frames, labels = ClipBatches(table, cache=cache, **SIZES)[0]
+    assert labels.tolist() == [0, 1, 0]
+    assert [frame_numbers(clip) for clip in frames] == [[11, 12, 13], [32, 37, 42], [64, 74, 84]]
+
+
+def test_a_table_without_clips_is_refused(split):
+    with pytest.raises(ValueError, match="^The table lists no clips; choose other rows."):
+        ClipBatches(read_folder(split).iloc[:0])
+    with pytest.raises(ValueError, match="^The table has clips of Add, but the classes are b"):
+        ClipBatches(read_folder(split), class_names=["b", "WalkLeft"])

@@ -421,3 +421,48 @@ def test_the_error_for_a_folder_that_cannot_be_written_does_not_name_the_clip(cl
     with pytest.raises(OSError, match=str(tmp_path / "file")) as raised:
         FrameCache(tmp_path / "file", **SIZES).read(clip)
     assert not isinstance(raised.value, VideoReadError) and str(clip) not in str(raised.value)
+
+
+@pytest.mark.parametrize("declared", [40, 60, 20])
+def test_parts_of_a_file_are_clips_of_their_own(tmp_path, location, declared):
+    path = patch_header(write_video(tmp_path / "a.avi", 40), declared)
+    for options in (
+        {"bounds": (0, 20)},
+        {"bounds": (20, 40)},
+        {"bounds": (20, 24), "frame_step": 1},
+        {"bounds": (20, 40), "frame_step": 2},
+        {},
+    ):
+        for seed in SEEDS:
+            sizes = SIZES | {name: value for name, value in options.items() if name != "bounds"}
+            expected = frames_from_video_file(
+                path, seed=seed, bounds=options.get("bounds"), **sizes
+            )
+            first, stop = options.get("bounds", (0, 40))
+            numbers = frame_numbers(expected)
+            assert first <= min(numbers) and max(numbers) < stop
+            np.testing.assert_array_equal(
+                FrameCache(location, **SIZES).read(path, seed, **options), expected
+            )
+
+
+def test_a_file_of_many_parts_is_hashed_once(tmp_path, monkeypatch):
+    path, digests = write_video(tmp_path / "a.avi", 40), []
+    digest = cache.hashlib.file_digest
+    monkeypatch.setattr(
+        cache.hashlib, "file_digest", lambda *args: digests.append(args) or digest(*args)
+    )
+    frames = FrameCache(tmp_path / "cache", **SIZES)
+    for first in range(0, 40, 10):
+        frames.read(path, 0, bounds=(first, first + 10))
+    assert len(digests) == 1
+
+
+def test_a_clip_that_ends_after_its_file_is_refused(clip, location):
+    message = f"^{clip} has 40 frames, but its clip ends at frame 41; if the file has changed"
+    for read in (
+        FrameCache(location, **SIZES).read,
+        lambda path, bounds: frames_from_video_file(path, bounds=bounds, **SIZES),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(clip, bounds=(30, 41))

@@ -3,6 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from conftest import draw_numbers, frame_numbers, write_images
 
@@ -10,6 +11,8 @@ from helpers import puppets
 from helpers.evaluation import (
     bootstrap_accuracy,
     calculate_classification_metrics,
+    describe_score,
+    exact_interval,
     get_actual_predicted_labels,
     group_names,
     predict_clips,
@@ -223,3 +226,39 @@ def test_metrics_of_a_class_without_clips_or_predictions_are_nan():
         precision, recall = calculate_classification_metrics([0, 2], [0, 2], ["a", "b", "c"])
     assert math.isnan(precision.pop("b")) and math.isnan(recall.pop("b"))
     assert precision == recall == {"a": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    "correct, groups, expected",
+    [
+        # Clopper and Pearson's interval, from tables.
+        ([1] * 8, [None] * 8, (0.631, 1)),
+        ([0] * 8, range(8), (0, 0.369)),
+        ([1] * 5 + [0] * 5, range(10), (0.187, 0.813)),
+        # Four copies of each clip say no more than one.
+        ([1] * 20 + [0] * 20, [i // 4 for i in range(40)], (0.187, 0.813)),
+    ],
+)
+def test_exact_interval_counts_groups(correct, groups, expected):
+    assert exact_interval(correct, groups) == pytest.approx(expected, abs=1e-3)
+
+
+def test_exact_interval_of_single_clips_is_that_of_scipy():
+    for hits in range(14):
+        interval = scipy.stats.binomtest(hits, 13).proportion_ci(0.9, method="exact")
+        correct = [i < hits for i in range(13)]
+        assert exact_interval(correct, [None] * 13, level=0.9) == pytest.approx(tuple(interval))
+
+
+def test_a_score_stands_beside_what_is_needed_to_judge_it():
+    record = {
+        "test": {"accuracy": 0.75, "balanced_accuracy": 0.5, "majority": 0.75},
+        "actual": [0, 0, 0, 1],
+        "predicted": [0, 0, 0, 0],
+        "groups": ["x", "x", None, None],
+    }
+    low, high = exact_interval([1, 1, 1, 0], record["groups"])
+    assert describe_score(record) == (
+        f"test accuracy 0.750 (95 % interval {low:.2f} to {high:.2f}, from 4 clips in 3 groups), "
+        "balanced accuracy 0.500, always the most frequent class 0.750"
+    )

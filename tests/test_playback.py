@@ -7,7 +7,7 @@ from colours import plain, rotate, write
 from conftest import write_video
 
 from helpers import playback, puppets, video
-from helpers.playback import Playback, constant_frame_rate
+from helpers.playback import Playback, constant_frame_rate, find_frames
 
 
 class FakeCapture:
@@ -130,3 +130,25 @@ def test_puppets_play_back_from_a_written_video_as_they_were_drawn(tmp_path):
     frames = np.array([playing.frame() for _ in playing])
     assert frames.shape == drawn.shape and playing.length == pytest.approx(len(drawn) / 25)
     assert np.abs(frames.astype(int) - drawn).mean() < 4
+
+
+def test_parts_in_seconds_are_found_by_the_frames_own_times(tmp_path):
+    path = write_video(tmp_path / "a.avi", 50)
+    nan = float("nan")
+    parts = [(nan, nan), (0.2, 1), (0.19, 0.21), (1, nan), (1.9, 2.5)]
+    assert find_frames(path, parts) == [(0, 50), (5, 25), (5, 6), (25, 50), (48, 50)]
+
+
+def test_parts_of_a_video_with_a_pause_skip_it():
+    # Frames at 0, 0.04 and from 5 s on.
+    bounds = playback.bounds_of_parts("a.mp4", [0, 0.04, 5, 5.04], 5.08, [(0, 1), (1, 5.04)])
+    assert bounds == [(0, 2), (2, 3)]
+    with pytest.raises(ValueError, match="^a.mp4 has no frame from 1 to 2 s; choose a longer"):
+        playback.bounds_of_parts("a.mp4", [0, 0.04, 5, 5.04], 5.08, [(1, 2)])
+
+
+@pytest.mark.parametrize("part", [(2.0, 3.0), (0.0, 3.1)])
+def test_a_part_after_the_videos_end_is_refused(part):
+    times = [i / 25 for i in range(50)]
+    with pytest.raises(ValueError, match=r"^a.mp4 lasts 2.0 s, but a clip of it is from"):
+        playback.bounds_of_parts("a.mp4", times, 2.0, [part])

@@ -15,10 +15,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import archive, checkpoints, layers, memory, models, recipes, records, training
+from helpers import (
+    archive,
+    checkpoints,
+    layers,
+    memory,
+    models,
+    predict,
+    puppets,
+    recipes,
+    records,
+    training,
+)
 from helpers import settings as book_settings
 from helpers.batches import ClipBatches
 from helpers.checkpoints import TrainingError
+from helpers.evaluation import describe_score
+from helpers.playback import write_video
 from helpers.recipes import RECIPES, Recipe, build_model, compile_model
 from helpers.ucf101 import get_class
 from helpers.video import VideoReadError
@@ -1064,3 +1077,109 @@ def test_spread_names_mean_worst_and_best():
 def test_unknown_recording_is_named():
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
         records.load_results("nothing-of-the-kind")
+
+
+QUICK = ["--size", "16", "--frames", "4", "--epochs", "2", "--batch-size", "4"]
+
+
+@pytest.fixture
+def own_folder(small, tmp_path):
+    """Two classes of puppets under other names, by four people, one class with more clips."""
+    for class_name, clips in (("SitDown", 2), ("StandUp", 1)):
+        for group in range(1, 5):
+            folder = tmp_path / "my videos" / f"{class_name} «é»" / f"person {group}"
+            folder.mkdir(parents=True)
+            for clip in range(1, clips + 1):
+                write_video(folder / f"IMG {clip}.mp4", puppets.draw_clip(class_name, group, clip))
+    return tmp_path / "my videos"
+
+
+def test_ones_own_clips_are_trained_on_judged_and_predicted(own_folder, tmp_path, capsys):
+    options = ["--clips", str(own_folder), "--balance", "--record", "runs.json", *QUICK]
+    assert training.main(options) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("SitDown «é»  8 clips in 4 groups, 18 s in all")
+    assert printed[2] == "runs/my videos/clips.html shows a film strip of each class"
+    assert "train  6 clips: 4 SitDown «é», 2 StandUp «é»" in printed
+    assert "decoded frames take 0 MB, kept in: memory" in printed
+    [record] = json.loads((tmp_path / "runs.json").read_text())
+    assert set(record["test"]) == {"loss", "accuracy", "balanced_accuracy", "majority"}
+    assert record["test"]["majority"] == pytest.approx(2 / 3)
+    assert record["recipe"]["balance"] and record["settings"]["clips"] == "my videos"
+    assert len(set(record["groups"])) == 1 and record["several_clips"].keys() >= {"1", "10"}
+    assert all(name.startswith(("SitDown «é»/person", "StandUp")) for name in record["clips"])
+    assert str(tmp_path) not in json.dumps(record)
+    *_, score, command = printed
+    assert score == describe_score(record)
+    [model] = tmp_path.glob("runs/my videos-short/*/last.keras")
+    assert command.startswith("to classify a video: python -m helpers.predict 'runs/my videos-")
+    video = next(own_folder.glob("Sit*/*/*"))
+    assert predict.main([str(model), str(video)]) == 0
+    assert "StandUp «é»" in capsys.readouterr().out
+    assert training.main(options) == 0
+    assert "already trained" in capsys.readouterr().out
+
+
+def test_other_clips_in_the_same_folder_are_another_run(own_folder, capsys):
+    assert training.main(["--clips", str(own_folder), *QUICK]) == 0
+    next(own_folder.glob("Sit*/*/IMG 2.mp4")).unlink()
+    assert training.main(["--clips", str(own_folder), *QUICK]) == 0
+    assert capsys.readouterr().out.count("epoch   2/2") == 2
+
+
+@pytest.mark.parametrize("cache", ["disk", "none"])
+def test_the_cache_can_be_chosen_and_changes_no_number(own_folder, cache, capsys, tmp_path):
+    records_of = []
+    for kind in ("memory", cache):
+        options = ["--clips", str(own_folder), "--cache", kind, "--restart", *QUICK]
+        assert training.main([*options, "--record", f"{kind}.json"]) == 0
+        assert f"kept in: {kind}" in capsys.readouterr().out
+        [record] = json.loads((tmp_path / f"{kind}.json").read_text())
+        records_of.append({name: record[name] for name in ("history", "test", "probabilities")})
+    assert records_of[0] == records_of[1]
+    assert (tmp_path / "data" / "frames").exists() == (cache == "disk")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--clips", "nowhere"], "nowhere holds no clips; add videos"),
+        (["--clips", "nowhere.csv"], "nowhere.csv can't be read (No such file or directory); give"),
+        (["--clips", "my videos", "--group", "("], "'(' is not a regular expression ("),
+        (["--clips", "my videos", "--group", "x"], "'x' finds no group in 12 of the 12 clips in"),
+        (["--clips", "my videos", "--classes", "2"], "--classes selects clips of UCF101 or the"),
+        (["--clips", "my videos", "--per-class", "1", "1", "1"], "--per-class selects clips of"),
+        (["--clips", "my videos", "--split", "official1"], "--split selects clips of UCF101 or"),
+        (["--group", "x"], "--group belongs to your own clips; name them with --clips FOLDER"),
+        (["--frame-step", "3"], "--frame-step belongs to your own clips; name them with --clips"),
+        (["--cache", "disk"], "--cache belongs to your own clips; name them with --clips"),
+    ],
+)
+def test_options_for_ones_own_clips_that_make_no_sense_are_refused(
+    own_folder, options, message, capsys
+):
+    assert training.main(options) == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_own_clips_are_passed_to_train(small):
+    with pytest.raises(TrainingError, match="^The settings are for your own clips, but there are"):
+        training.train(book_settings.current("own"))
+
+
+def test_weights_let_all_classes_count_the_same():
+    weights = training.class_weights(np.array([0, 0, 0, 1]))
+    assert weights == pytest.approx({0: 4 / 6, 1: 4 / 2})
+
+
+def test_a_balanced_training_weights_the_loss(small, monkeypatch):
+    seen = []
+    fit = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda *args, **kwargs: seen.append(kwargs["class_weight"]) or fit(*args, **kwargs),
+    )
+    training.train(small, dataclasses.replace(FAST, balance=True), log=quiet)
+    training.train(small, FAST, log=quiet)
+    assert seen == [{0: 1.0, 1: 1.0}, None]

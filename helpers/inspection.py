@@ -1,0 +1,293 @@
+"""Look at your own clips before you train on them. Taught in *Train on your own clips*.
+
+Most failures of a training on one's own videos show in the clips: unreadable files, a class of few
+clips, the same clip twice, clips that last from a second to an hour.
+"""
+
+import base64
+import hashlib
+import html
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from helpers.atomic import atomic_write, locked
+from helpers.batches import available_cores
+from helpers.playback import FPS, Playback, bounds_of_parts
+from helpers.video import VideoReadError, frames_from_video_file
+
+# A film strip on the page has so many frames of so many pixels (height, width), this far apart.
+_STRIP_FRAMES, _STRIP_SIZE, _GAP = 6, (90, 120), 2
+# The page names at most this many clips in a list.
+_MAX_LISTED = 50
+# Sampled frames are at most as far apart as in the tutorial, and together they cover this share of
+# half of the clips or more, so that random starts differ.
+_MAX_STEP = 15
+_COVERED = 0.8
+
+
+def inspect_clips(clips: pd.DataFrame) -> pd.DataFrame:
+    """Decode each video of a table once, and describe its clips.
+
+    Args:
+        clips: A table from `helpers.clips.read_clips`.
+
+    Returns:
+        A copy with the columns `seconds`, `rate` (frames per second), `height`, `width`, `bounds`
+        (the clip's first frame and the first one after it), `content` (a hash of decoded frames,
+        which is the same for a copy in another container), and `problem`: None, or the sentence
+        that says why the clip can't be read. The other columns are empty then.
+    """
+    parts = clips.reindex(columns=["begin", "end"]).to_numpy(float)
+    rows_of = defaultdict(list)
+    for row, file in enumerate(clips["file"]):
+        rows_of[file].append(row)
+    described: list[dict[str, Any]] = [{}] * len(clips)
+    with ThreadPoolExecutor(available_cores()) as executor:
+        jobs = [(file, parts[rows]) for file, rows in rows_of.items()]
+        for rows, found in zip(rows_of.values(), executor.map(_inspect, *zip(*jobs))):
+            for row, description in zip(rows, found):
+                described[row] = description
+    columns = "seconds rate height width bounds content problem".split()
+    return clips.assign(
+        **{
+            name: pd.Series([each.get(name) for each in described], clips.index, dtype=object)
+            for name in columns
+        }
+    )
+
+
+def _inspect(file: pathlib.Path, parts: np.ndarray) -> list[dict[str, Any]]:
+    """Return the descriptions of the parts of a video, after one pass over it."""
+    try:
+        playback = Playback(file)
+        times, content = [], hashlib.sha256()
+        for time in playback:
+            times.append(time)
+            # The frames 0, 1, 3, 7, 15, ... identify a video, and decoding needs no conversion of
+            # the others.
+            if (len(times) & (len(times) - 1)) == 0:
+                content.update(playback.frame().data)
+    except VideoReadError as error:
+        return [{"problem": str(error)} for _ in parts]
+    assert playback.size is not None
+    height, width = playback.size
+    digest = content.hexdigest()[:16]
+    descriptions: list[dict[str, Any]] = []
+    for part in parts:
+        try:
+            ((first, stop),) = bounds_of_parts(file, times, playback.length, [part])
+        except ValueError as error:
+            descriptions.append({"problem": str(error)})
+            continue
+        end = times[stop] if stop < len(times) else playback.length
+        descriptions.append(
+            {
+                "seconds": end - times[first],
+                "rate": 1 / playback.step,
+                "height": height,
+                "width": width,
+                "bounds": (first, stop),
+                "content": f"{digest} {first} {stop} {len(times)}",
+            }
+        )
+    return descriptions
+
+
+def join_duplicates(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Put clips with the same content into one group, so that they end up in one split.
+
+    Args:
+        clips: A table from `inspect_clips` of clips that can be read.
+
+    Returns:
+        `(clips, notes)`: a copy of the table in which the groups of such clips are joined, and a
+        sentence for each set of such clips.
+
+    Raises:
+        ValueError: Clips with the same content are in two classes, or, if the table has the column
+            `split`, in two splits.
+    """
+    groups, notes = clips["group"].copy(), []
+    for _, same in clips.groupby("content", sort=False):
+        if len(same) < 2:
+            continue
+        for column, title in (("class_name", "classes"), ("split", "splits")):
+            if column in same and same[column].nunique() > 1:
+                first, second = same.drop_duplicates(column).index[:2]
+                raise ValueError(
+                    f"{clips['file'][first]} and {clips['file'][second]} have the same content, "
+                    f"but are in two {title}, {same[column][first]} and {same[column][second]}; "
+                    "remove one of them."
+                )
+        known = list(dict.fromkeys(groups[same.index].dropna()))
+        joined = known[0] if known else f"copies of {same['name'].iloc[0]}"
+        groups[same.index] = joined
+        groups[groups.isin(known)] = joined
+        notes.append(f"{list_names(same['name'])} have the same content; they count as one group.")
+    return clips.assign(group=groups), notes
+
+
+def choose_frame_step(clips: pd.DataFrame, n_frames: int) -> int:
+    """Return a distance between sampled frames that suits the lengths of the clips.
+
+    The sampled frames cover four fifths of a clip of median length, but are at most 0.6 s apart,
+    as in the TensorFlow tutorial.
+
+    Args:
+        clips: A table from `inspect_clips`.
+        n_frames: Number of frames to sample from a clip.
+
+    Returns:
+        The distance in frames at 25 frames per second.
+    """
+    step = _COVERED * float(np.median(clips["seconds"].astype(float))) / max(n_frames - 1, 1)
+    return min(_MAX_STEP, max(1, int(step * FPS)))
+
+
+def set_frame_steps(clips: pd.DataFrame, frame_step: int) -> pd.DataFrame:
+    """Return a copy of a table with the distance between sampled frames in each clip's own frames.
+
+    Cameras differ in their frame rates, so that the same step would be a different time.
+
+    Args:
+        clips: A table from `inspect_clips`.
+        frame_step: The distance in frames at 25 frames per second.
+
+    Returns:
+        The table with the column `frame_step`, 1 or more.
+    """
+    steps = (clips["rate"].astype(float) * frame_step / FPS).round().clip(lower=1)
+    return clips.assign(frame_step=steps.astype(int))
+
+
+def summarize(clips: pd.DataFrame) -> list[str]:
+    """Return a line for each class: its clips, groups, lengths, sizes and rates.
+
+    Args:
+        clips: A table from `inspect_clips`.
+    """
+    width = max(map(len, clips["class_name"]))
+    return [
+        f"{class_name:{width}}  {', '.join(_describe(same))}"
+        for class_name, same in clips.groupby("class_name")
+    ]
+
+
+def _describe(clips):
+    """Return phrases about the clips of a class."""
+    known = clips["group"].nunique()
+    phrases = [_count(len(clips), "clip") + (f" in {_count(known, 'group')}" if known else "")]
+    readable = clips[clips["problem"].isna()]
+    if len(readable) < len(clips):
+        phrases.append(f"{len(clips) - len(readable)} unreadable")
+    if len(readable):
+        sizes = sorted({f"{w} x {h}" for w, h in zip(readable["width"], readable["height"])})
+        phrases += [
+            f"{readable['seconds'].sum():.0f} s in all",
+            _range(readable["seconds"], "s", 1),
+            sizes[0] + " pixels" if len(sizes) == 1 else f"{len(sizes)} sizes",
+            _range(readable["rate"], "frames/s", 0),
+        ]
+    return phrases
+
+
+def _range(values, unit, digits):
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _count(number, noun):
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return names as a list in words, the first three of many."""
+    names = list(names)
+    shown = names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+
+
+def write_page(clips: pd.DataFrame, path: pathlib.Path, notes: Sequence[str] = ()) -> None:
+    """Write a web page that shows what was read: a film strip and the numbers of each class.
+
+    The page stands alone: its pictures are inside.
+
+    Args:
+        clips: A table from `inspect_clips`.
+        path: The .html file.
+        notes: Sentences to show above the classes.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    sections = [_section(name, same) for name, same in clips.groupby("class_name")]
+    problems = [
+        f"<li><b>{html.escape(name)}</b>: {html.escape(problem)}</li>"
+        for name, problem in zip(clips["name"], clips["problem"])
+        if problem
+    ][:_MAX_LISTED]
+    body = [
+        f"<h1>{_count(len(clips), 'clip')} by class</h1>",
+        *(f"<p>{html.escape(note)}</p>" for note in notes),
+        *(["<h2>Clips that can't be read</h2><ul>", *problems, "</ul>"] if problems else []),
+        *sections,
+    ]
+    with locked(path.parent), atomic_write(path) as temp_path:
+        temp_path.write_text(_PAGE.replace("BODY", "\n".join(body)), encoding="utf-8")
+
+
+def _section(class_name, clips):
+    """Return the part of the page about a class, with a strip of its first readable clip."""
+    phrases = html.escape("; ".join(_describe(clips)))
+    parts = [f"<h2>{html.escape(class_name)}</h2>", f"<p>{phrases}</p>"]
+    readable = clips[clips["problem"].isna()]
+    if len(readable):
+        name = html.escape(readable["name"].iloc[0])
+        parts.append(
+            f'<figure><img src="data:image/jpeg;base64,{_strip(readable.iloc[0])}" '
+            f'alt="{_STRIP_FRAMES} frames of {name}, from its first to its last">'
+            f"<figcaption>{name}</figcaption></figure>"
+        )
+    return "\n".join(parts)
+
+
+def _strip(clip):
+    """Return frames of a clip side by side, as a JPEG in base64."""
+    first, stop = clip["bounds"]
+    # With so large a step, the frames are spread over the complete clip.
+    frames = frames_from_video_file(
+        clip["file"], _STRIP_FRAMES, _STRIP_SIZE, stop - first + 1, start=0, bounds=(first, stop)
+    )
+    # A white line between frames.
+    strip = np.pad(frames, ((0, 0), (0, 0), (0, _GAP), (0, 0)), constant_values=255)
+    image = cv2.cvtColor(np.concatenate(list(strip), axis=1), cv2.COLOR_RGB2BGR)
+    return base64.b64encode(cv2.imencode(".jpg", image)[1]).decode()
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Clips</title>
+<style>
+:root { color-scheme: light dark; }
+body {
+  font-family: system-ui, sans-serif; line-height: 1.5;
+  max-width: 48rem; margin: 2rem auto; padding: 0 1rem;
+}
+h2 { margin: 2rem 0 0; }
+p { margin: 0.25rem 0 0.75rem; }
+figure { margin: 0; }
+img { max-width: 100%; }
+figcaption { font-size: 0.875rem; overflow-wrap: anywhere; }
+</style>
+BODY
+</html>
+"""
