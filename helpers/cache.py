@@ -141,7 +141,8 @@ class FrameCache:
         digest = self._get_digest(clip.path, state)
         made_from = self._made_from | {"clip": digest, **clip.part}
         name = "-".join(map(str, (digest[:16], *clip.part.values())))
-        file = folder / f"{clip.path.stem}-{name}.frames"
+        # Shortened, because a file system allows no more than 255 bytes.
+        file = folder / f"{clip.path.stem[:40]}-{name}.frames"
         try:
             if not replace:
                 return _DiskEntry.open(file, made_from)

@@ -35,6 +35,14 @@ VIDEO_SUFFIXES = tuple(
 _USUAL_SUFFIXES = ".avi, .mp4, .mov"
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t")
+# Other names of the splits in tables.
+_SYNONYMS = {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "testing": "test",
+}
 # A warning names at most this many of the files that were skipped.
 _MAX_NAMED = 10
 
@@ -115,19 +123,29 @@ def visible_files(
 ) -> Iterator[pathlib.Path]:
     """Iterate over the files below a folder, except hidden files and those in hidden folders.
 
-    Links are followed, unless they lead back to a folder above.
+    Links are followed, unless they lead back to a folder above. Links that lead nowhere are among
+    the files.
 
     Args:
         folder: The folder; if it does not exist, there are no files.
         above: The folders that led to it, with links resolved.
+
+    Raises:
+        ValueError: A folder can't be read.
     """
     here = folder.resolve()
     if here in above or not folder.is_dir():
         return
-    for path in folder.glob("[!.]*"):
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise ValueError(
+            f"{folder} can't be read ({error.strerror}); change its permissions, or remove it."
+        ) from error
+    for path in paths:
         if path.is_dir():
             yield from visible_files(path, (*above, here))
-        elif path.is_file():
+        else:
             yield path
 
 
@@ -143,6 +161,10 @@ def is_video(fname: str | os.PathLike[str]) -> bool:
 def _explain_no_clips(path: pathlib.Path) -> str:
     if not path.exists() and (url := as_url(path)):
         return f"{url} is a web address; download the clips and give the path of their folder."
+    if not path.exists():
+        return f"{path} does not exist; check the path of the folder of clips."
+    if not path.is_dir():
+        return f"{path} is a file; give the path of a folder with a folder of videos per class."
     return (
         f"{path} holds no clips; add videos ({_USUAL_SUFFIXES} ...) in a folder for each class, "
         "or fetch UCF101's with helpers.archive."
@@ -212,6 +234,7 @@ def _read_rows(path: str | os.PathLike[str], required: set[str]) -> dict[int, di
             titles = [title.lower() for title in titles]
             if required <= set(titles):
                 _, *rows = _cells(text, separator)
+                _check_cells(path, titles, rows)
                 return {number: dict(zip(titles, cells)) for number, cells in rows}
     except csv.Error as error:
         raise ValueError(
@@ -223,6 +246,20 @@ def _read_rows(path: str | os.PathLike[str], required: set[str]) -> dict[int, di
     raise ValueError(
         f"{path} is not a table with the columns {columns} ({found}); add or rename these columns."
     )
+
+
+def _check_cells(
+    path: str | os.PathLike[str], titles: list[str], rows: list[tuple[int, list[str]]]
+) -> None:
+    """Check that no title stands twice, and that no row has a cell without a title."""
+    if repeated := [title for title in titles if title and titles.count(title) > 1]:
+        raise ValueError(f"{path} has two columns {repeated[0]}; rename or remove one of them.")
+    for number, cells in rows:
+        if any(cells[len(titles) :]):
+            raise ValueError(
+                f"{path}, row {number} has {len(cells)} cells, but there are {len(titles)} titles; "
+                "put cells that contain commas in quotes, such as file names or 12,5."
+            )
 
 
 def _find_separators(text: str) -> tuple[str, Sequence[str]]:
@@ -318,7 +355,7 @@ def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.D
 
     The folder has one folder of videos per class, and in it, if the groups are known, one folder
     per group: the clips of one recording, one person or one place. Files are found as by
-    `list_clips`. If all clips are named like those of UCF101, their names give the groups.
+    `list_clips`. Otherwise, names like those of UCF101 give the group.
 
     Args:
         path: The folder.
@@ -338,29 +375,42 @@ def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.D
     names = [file.relative_to(path) for file in files]
     if group is not None:
         groups = _find_groups(path, names, group)
-    elif all(map(is_clip, files)):
-        groups = [f"{get_class(file)} {get_group(file)}" for file in files]
     else:
-        groups = [name.parts[1] if len(name.parts) > 2 else None for name in names]
+        groups = [
+            name.parts[1] if len(name.parts) > 2 else _group_of_ucf101(name) for name in names
+        ]
     return _make_table({"file": files, "class_name": classes, "group": groups})
+
+
+def _group_of_ucf101(path):
+    """Return class and group if a clip is named like one of UCF101, or else None."""
+    return f"{get_class(path)} {get_group(path)}" if is_clip(path) else None
 
 
 def _find_groups(path, names, pattern):
     """Return the part of each name that a regular expression finds."""
     try:
         expression = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{pattern!r} is not a regular expression ({error}); for names such as anna_01.mp4, "
             r"whose group is anna, use ([^/_]+)_\d+\.mp4."
         ) from error
-    matches = {name: expression.search(name.as_posix()) for name in names}
-    if missing := [name for name, match in matches.items() if match is None]:
+    groups = [_find_group(expression, name.as_posix()) for name in names]
+    if missing := [name for name, found in zip(names, groups) if not found]:
         raise ValueError(
             f"{pattern!r} finds no group in {len(missing)} of the {len(names)} clips in {path}, "
             f"such as {missing[0].as_posix()}; change the pattern, or rename these clips."
         )
-    return [match[1] if expression.groups else match[0] for match in matches.values() if match]
+    return groups
+
+
+def _find_group(expression, name):
+    """Return what the first parentheses that match find, or else the match; "" without any."""
+    match = expression.search(name)
+    if match is None:
+        return ""
+    return next(filter(None, match.groups()), "") if expression.groups else match[0]
 
 
 def read_table(csv_path: str | os.PathLike[str], group: str | None = None) -> "pd.DataFrame":
@@ -408,15 +458,21 @@ def read_table(csv_path: str | os.PathLike[str], group: str | None = None) -> "p
             )
         )
         columns["group"] = [known or next(found) for known in columns["group"]]
+    columns["group"] = [
+        known or _group_of_ucf101(file) for known, file in zip(columns["group"], columns["file"])
+    ]
     if "split" in titles:
-        columns["split"] = [row.get("split", "").lower() or None for row in rows.values()]
+        given = [row.get("split", "").lower() for row in rows.values()]
+        columns["split"] = [_SYNONYMS.get(split, split) or None for split in given]
     if {"begin", "end"} & titles:
         times = [_read_times(csv_path, number, row) for number, row in rows.items()]
         columns["begin"], columns["end"] = map(list, zip(*times))
         # Parts of one video must not be in two splits.
+        videos = [file.resolve() for file in columns["file"]]
+        groups_of = {file: group for file, group in zip(videos, columns["group"]) if group}
         columns["group"] = [
-            group or os.path.relpath(file.resolve(), csv_path.parent.resolve())
-            for group, file in zip(columns["group"], columns["file"])
+            group or groups_of.get(file) or os.path.relpath(file, csv_path.parent.resolve())
+            for group, file in zip(columns["group"], videos)
         ]
     _refuse_repeated(csv_path, list(rows), columns)
     return _make_table(columns)
@@ -425,6 +481,12 @@ def read_table(csv_path: str | os.PathLike[str], group: str | None = None) -> "p
 def _make_table(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     import pandas as pd  # takes half a second, and most of the helpers do without
 
+    # The same name may be written with composed or decomposed accents.
+    names = {
+        name: [cell and unicodedata.normalize("NFC", cell) for cell in columns[name]]
+        for name in ("class_name", "group")
+    }
+    columns = {**columns, **names}
     times = {name: float for name in ("begin", "end") if name in columns}
     return pd.DataFrame(
         {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
@@ -449,7 +511,8 @@ def _find_file(folder, name):
     for variant in (name, name.replace("\\", "/")):
         # macOS may decompose accents in names.
         for form in (variant, *(unicodedata.normalize(form, variant) for form in ("NFC", "NFD"))):
-            if (folder / form).is_file():
+            # False also if the name is too long, or a folder can't be read.
+            if os.path.isfile(folder / form):  # noqa: PTH113
                 return folder / form
     return None
 
@@ -480,24 +543,37 @@ def _read_times(csv_path, number, row):
 
 def _refuse_repeated(csv_path, numbers, columns):
     """Refuse a table that lists a clip twice, or overlapping parts of a video in two splits."""
-    times = zip(
-        columns.get("begin", [math.nan] * len(numbers)),
-        columns.get("end", [math.nan] * len(numbers)),
-    )
+    unknown = [math.nan] * len(numbers)
+    begins = [0.0 if math.isnan(time) else time for time in columns.get("begin", unknown)]
+    ends = [math.inf if math.isnan(time) else time for time in columns.get("end", unknown)]
     splits = columns.get("split", [None] * len(numbers))
-    seen: dict[pathlib.Path, list] = {}
-    for number, file, (begin, end), split in zip(numbers, columns["file"], times, splits):
-        part = (0.0 if math.isnan(begin) else begin, math.inf if math.isnan(end) else end)
-        for other, other_part, other_split in seen.setdefault(file.resolve(), []):
-            overlaps = max(part[0], other_part[0]) < min(part[1], other_part[1])
-            if part == other_part or overlaps and split != other_split:
-                problem = "the same clip" if part == other_part else "a part of the same video"
+    rows_of: dict[pathlib.Path, list[int]] = {}
+    for row, file in enumerate(columns["file"]):
+        rows_of.setdefault(file.resolve(), []).append(row)
+    for file, rows in rows_of.items():
+        last: dict[Any, int] = {}  # by split, the row that ends last so far
+        known: dict[tuple[float, float], int] = {}
+        for row in sorted(rows, key=lambda row: (begins[row], row)):
+            other = known.setdefault((begins[row], ends[row]), row)
+            problem = "the same clip"
+            if other == row:
+                problem = "a part of the same video"
+                overlapping = (
+                    earlier
+                    for split, earlier in last.items()
+                    if split != splits[row] and ends[earlier] > begins[row]
+                )
+                other = next(overlapping, row)
+            if other != row:
+                first, second = sorted((other, row))
+                where = f", in {splits[first]} and in {splits[second]}"
                 raise ValueError(
-                    f"{csv_path}, rows {other} and {number} list {problem} ({file.name}"
-                    f"{'' if split == other_split else f', in {other_split} and in {split}'}); "
+                    f"{csv_path}, rows {numbers[first]} and {numbers[second]} list {problem} "
+                    f"({file.name}{where if splits[first] != splits[second] else ''}); "
                     "remove one of them."
                 )
-        seen[file.resolve()].append((number, part, split))
+            if ends[row] > ends[last.setdefault(splits[row], row)]:
+                last[splits[row]] = row
 
 
 # Addresses.

@@ -24,6 +24,8 @@ from helpers.video import VideoReadError, frames_from_video_file
 
 # A film strip on the page has so many frames of so many pixels (height, width), this far apart.
 _STRIP_FRAMES, _STRIP_SIZE, _GAP = 6, (90, 120), 2
+# One of so many frames is hashed.
+_HASHED_STEP = 8
 # The page names at most this many clips in a list.
 _MAX_LISTED = 50
 # Sampled frames are at most as far apart as in the tutorial, and together they cover this share of
@@ -40,9 +42,10 @@ def inspect_clips(clips: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A copy with the columns `seconds`, `rate` (frames per second), `height`, `width`, `bounds`
-        (the clip's first frame and the first one after it), `content` (a hash of decoded frames,
-        which is the same for a copy in another container), and `problem`: None, or the sentence
-        that says why the clip can't be read. The other columns are empty then.
+        (the clip's first frame and the first one after it), `content` (a hash of the video's
+        decoded frames, which is the same for a copy in another container), `notes` (sentences about
+        irregularities), and `problem`: None, or the sentence that says why the clip can't be read.
+        The other columns are empty then.
     """
     parts = clips.reindex(columns=["begin", "end"]).to_numpy(float)
     rows_of = defaultdict(list)
@@ -54,7 +57,7 @@ def inspect_clips(clips: pd.DataFrame) -> pd.DataFrame:
         for rows, found in zip(rows_of.values(), executor.map(_inspect, *zip(*jobs))):
             for row, description in zip(rows, found):
                 described[row] = description
-    columns = "seconds rate height width bounds content problem".split()
+    columns = "seconds rate height width bounds content notes problem".split()
     return clips.assign(
         **{
             name: pd.Series([each.get(name) for each in described], clips.index, dtype=object)
@@ -70,15 +73,14 @@ def _inspect(file: pathlib.Path, parts: np.ndarray) -> list[dict[str, Any]]:
         times, content = [], hashlib.sha256()
         for time in playback:
             times.append(time)
-            # The frames 0, 1, 3, 7, 15, ... identify a video, and decoding needs no conversion of
-            # the others.
-            if (len(times) & (len(times) - 1)) == 0:
+            # Converting only some of the frames is faster, and these identify a video.
+            if len(times) % _HASHED_STEP == 1 or len(times) == 2:
                 content.update(playback.frame().data)
     except VideoReadError as error:
         return [{"problem": str(error)} for _ in parts]
     assert playback.size is not None
     height, width = playback.size
-    digest = content.hexdigest()[:16]
+    digest = f"{content.hexdigest()[:16]}-{len(times)}"
     descriptions: list[dict[str, Any]] = []
     for part in parts:
         try:
@@ -94,44 +96,66 @@ def _inspect(file: pathlib.Path, parts: np.ndarray) -> list[dict[str, Any]]:
                 "height": height,
                 "width": width,
                 "bounds": (first, stop),
-                "content": f"{digest} {first} {stop} {len(times)}",
+                "content": digest,
+                "notes": " ".join(playback.notes),
             }
         )
     return descriptions
 
 
 def join_duplicates(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Put clips with the same content into one group, so that they end up in one split.
+    """Put clips with frames in common into one group, so that they end up in one split.
 
     Args:
-        clips: A table from `inspect_clips` of clips that can be read.
+        clips: A table from `inspect_clips` of clips that can be read, with the column `name`.
 
     Returns:
-        `(clips, notes)`: a copy of the table in which the groups of such clips are joined, and a
-        sentence for each set of such clips.
+        `(clips, notes)`: a copy of the table in which the groups of copies, and of overlapping
+        parts of a video, are joined, and a sentence for each set of such clips.
 
     Raises:
-        ValueError: Clips with the same content are in two classes, or, if the table has the column
-            `split`, in two splits.
+        ValueError: The same clip is in two classes, or, if the table has the column `split`, clips
+            with frames in common are in two splits.
     """
     groups, notes = clips["group"].copy(), []
-    for _, same in clips.groupby("content", sort=False):
-        if len(same) < 2:
-            continue
-        for column, title in (("class_name", "classes"), ("split", "splits")):
-            if column in same and same[column].nunique() > 1:
-                first, second = same.drop_duplicates(column).index[:2]
-                raise ValueError(
-                    f"{clips['file'][first]} and {clips['file'][second]} have the same content, "
-                    f"but are in two {title}, {same[column][first]} and {same[column][second]}; "
-                    "remove one of them."
-                )
+    for same in _with_common_frames(clips):
+        if same["bounds"].nunique() == 1:
+            _check_equal(same, "class_name", "classes")
+        if "split" in same:
+            _check_equal(same, "split", "splits")
         known = list(dict.fromkeys(groups[same.index].dropna()))
         joined = known[0] if known else f"copies of {same['name'].iloc[0]}"
         groups[same.index] = joined
         groups[groups.isin(known)] = joined
-        notes.append(f"{list_names(same['name'])} have the same content; they count as one group.")
+        what = "the same content" if same["bounds"].nunique() == 1 else "frames in common"
+        notes.append(f"{list_names(same['name'])} have {what}; they count as one group.")
     return clips.assign(group=groups), notes
+
+
+def _with_common_frames(clips):
+    """Iterate over the sets of two or more clips that are linked by common frames."""
+    for _, same in clips.groupby("content", sort=False):
+        linked: list[int] = []
+        end = -1
+        for row, (first, stop) in sorted(same["bounds"].items(), key=lambda item: item[1]):
+            if first >= end:
+                if len(linked) > 1:
+                    yield clips.loc[sorted(linked)]
+                linked = []
+            linked.append(row)
+            end = max(end, stop)
+        if len(linked) > 1:
+            yield clips.loc[sorted(linked)]
+
+
+def _check_equal(clips, column, title):
+    """Check that clips with frames in common have the same class or split."""
+    if clips[column].nunique() > 1:
+        first, second = clips.drop_duplicates(column).index[:2]
+        raise ValueError(
+            f"{clips['name'][first]} and {clips['name'][second]} have frames in common, but are in "
+            f"two {title}, {clips[column][first]} and {clips[column][second]}; remove one of them."
+        )
 
 
 def choose_frame_step(clips: pd.DataFrame, n_frames: int) -> int:
@@ -232,7 +256,9 @@ def write_page(clips: pd.DataFrame, path: pathlib.Path, notes: Sequence[str] = (
         f"<li><b>{html.escape(name)}</b>: {html.escape(problem)}</li>"
         for name, problem in zip(clips["name"], clips["problem"])
         if problem
-    ][:_MAX_LISTED]
+    ]
+    if len(problems) > _MAX_LISTED:
+        problems[_MAX_LISTED:] = [f"<li>and {len(problems) - _MAX_LISTED} more</li>"]
     body = [
         f"<h1>{_count(len(clips), 'clip')} by class</h1>",
         *(f"<p>{html.escape(note)}</p>" for note in notes),

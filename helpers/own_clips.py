@@ -1,6 +1,7 @@
 """Prepare your own clips for training. Taught in the chapter *Train on your own clips*."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import shutil
@@ -20,20 +21,19 @@ from helpers.inspection import (
     summarize,
     write_page,
 )
+from helpers.playback import FPS
 from helpers.records import short_hash
 from helpers.settings import Settings, project_root
 from helpers.splits import split_by_group
 
 SPLITS = ("train", "val", "test")
-# Other names of the splits in tables.
-_SYNONYMS = {
-    "training": "train",
-    "validation": "val",
-    "valid": "val",
-    "dev": "val",
-    "testing": "test",
-}
+# Names of runs are cut to so many characters, because a file system allows no longer ones.
+_MAX_NAME = 60
 CACHES = ("memory", "disk", "none")
+# At most so many irregular clips are listed.
+_MAX_NOTES = 10
+# A network needs at least this many training steps, however few the clips are.
+_MIN_STEPS = 200
 # The cache takes at most this share of the free memory, or of the free disk space.
 _SHARE = 0.5
 
@@ -64,7 +64,8 @@ def prepare_clips(
 
     Returns:
         `(clips, settings)`: a row per clip that can be read, with `name`, `split`, `frame_step`
-        and the columns of `helpers.inspection.inspect_clips`; and the settings for these clips.
+        and the columns of `helpers.inspection.inspect_clips`; and the settings for these clips,
+        with more epochs if there are few clips.
 
     Raises:
         ValueError: The clips can't be read or split; the message names the file and the remedy.
@@ -72,16 +73,16 @@ def prepare_clips(
     source = pathlib.Path(source)
     clips = read_clips(source, group)
     clips = inspect_clips(clips.assign(name=list(_names(source, clips))))
-    name = source.resolve().stem if is_table(source) else source.resolve().name
+    name = (source.resolve().stem if is_table(source) else source.resolve().name)[:_MAX_NAME]
     page = project_root() / "runs" / name / "clips.html"
-    write_page(clips, page)
+    _write_page(clips, page, [])
     for line in (*summarize(clips), f"{os.path.relpath(page)} shows a film strip of each class"):
         log(line)
     everything = clips
     clips = _drop_unreadable(clips, source, leave_out, log)
     clips, notes = join_duplicates(clips)
-    notes += _describe_groups(clips)
-    write_page(everything, page, notes)
+    notes += [*_describe_irregularities(clips), *_describe_groups(clips)]
+    _write_page(everything, page, notes)
     for note in notes:
         log(note)
     clips = _split(clips, source, settings.seed)
@@ -91,10 +92,12 @@ def prepare_clips(
         log(f"{split:5}  {counts.sum()} clips: {listed}")
     step = frame_step or choose_frame_step(clips, settings.n_frames)
     clips = set_frame_steps(clips, step)
-    log(f"{settings.n_frames} frames of each clip, {step / 25:.2g} s apart")
+    log(f"{settings.n_frames} frames of each clip, {step / FPS:.2g} s apart")
+    batches = math.ceil((clips["split"] == "train").sum() / settings.batch_size)
     return clips, dataclasses.replace(
         settings,
         frame_step=step,
+        epochs=max(settings.epochs, math.ceil(_MIN_STEPS / batches)),
         num_classes=clips["class_name"].nunique(),
         splits=clips["split"].value_counts().to_dict(),
         clips=name,
@@ -111,7 +114,24 @@ def _names(source: pathlib.Path, clips: pd.DataFrame) -> Iterator[str]:
         if any(pd.notna(time) for time in times):
             begin, end = ("" if pd.isna(time) else f"{time:g}" for time in times)
             name += f" ({begin or '0'} s to {end + ' s' if end else 'its end'})"
+        if not name.isprintable() and _is_undecodable(name):
+            raise ValueError(f"{name!r} in {folder} is not a name in UTF-8; rename the file.")
         yield name
+
+
+def _is_undecodable(name):
+    """Return whether a file's name is not valid UTF-8, which Python marks with surrogates."""
+    return any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _write_page(clips, page, notes):
+    try:
+        write_page(clips, page, notes)
+    except OSError as error:
+        raise ValueError(
+            f"{page} can't be written ({error.strerror or error}); make the folder writable, or "
+            "run the command in another one."
+        ) from error
 
 
 def _drop_unreadable(clips, source, leave_out, log):
@@ -130,15 +150,38 @@ def _drop_unreadable(clips, source, leave_out, log):
             "remove them, or leave them out with --leave-out (in Python: leave_out=True). "
             f"The first: {problems['problem'].iloc[0]}"
         )
-    log(f"left out: {list_names(problems['name'])}")
-    return clips[clips["problem"].isna()].reset_index(drop=True)
+    readable = clips[clips["problem"].isna()].reset_index(drop=True)
+    for name, problem in zip(problems["name"], problems["problem"]):
+        log(f"left out: {name}, because {problem}")
+    for class_name in sorted(set(problems["class_name"]) - set(readable["class_name"])):
+        log(f"left out: the class {class_name}, because none of its clips can be read")
+    return readable
+
+
+def _describe_irregularities(clips):
+    """Return sentences about odd clips that can be read, and about names that look alike."""
+    odd = clips[clips["notes"] != ""]
+    notes = [f"{name}: {note}" for name, note in zip(odd["name"], odd["notes"])]
+    if len(notes) > _MAX_NOTES:
+        notes[_MAX_NOTES:] = [f"{len(notes) - _MAX_NOTES} more clips are odd in such ways."]
+    for column, title in (("class_name", "classes"), ("group", "groups")):
+        alike: dict[str, list[str]] = {}
+        for name in sorted(clips[column].dropna().unique()):
+            alike.setdefault(name.strip().casefold(), []).append(name)
+        notes += [
+            f"The {title} {' and '.join(map(repr, names))} differ only in case or in spaces."
+            for names in alike.values()
+            if len(names) > 1
+        ]
+    return notes
 
 
 def _describe_groups(clips):
-    """Return sentences about clips whose group is unknown."""
+    """Return sentences about the groups, and about clips whose group is unknown."""
     unknown = clips["group"].isna()
     if not unknown.any():
-        return []
+        names = sorted(clips["group"].unique())
+        return [f"{len(names)} groups: {list_names(names)}"]
     count = "No clip has a group" if unknown.all() else f"{unknown.sum()} clips have no group"
     return [
         f"{count}, so clips of one person or place may be in two splits, and the test accuracy may "
@@ -151,7 +194,6 @@ def _split(clips, source, seed):
     """Return the clips with their splits: those of the table, or else assigned by group."""
     if "split" not in clips or clips["split"].isna().all():
         return split_by_group(clips, seed)
-    clips = clips.assign(split=clips["split"].replace(_SYNONYMS))
     if clips["split"].isna().any():
         name = clips["name"][clips["split"].isna()].iloc[0]
         raise ValueError(

@@ -223,8 +223,9 @@ def bounds_of_parts(
         begin = 0.0 if np.isnan(begin) else begin
         if begin >= length or end > length + _END_TOLERANCE:
             raise ValueError(
-                f"{path} lasts {length:.1f} s, but a clip of it is from {begin:g} to "
-                f"{end:g} s; correct the times, or leave the end empty for the video's end."
+                f"{path} lasts {length:.1f} s, but a clip of it is from {begin:g} s to "
+                f"{'its end' if np.isnan(end) else f'{end:g} s'}; correct the times, or leave the "
+                "end empty for the video's end."
             )
         # Rounded, because times such as 0.2 s and 5/25 s may differ in the last digit.
         first, stop = np.searchsorted(np.round(times, 4), [round(begin, 4), round(end, 4)]).tolist()

@@ -30,11 +30,11 @@ _CHOICES: dict[tuple[str, str], dict[str, Any]] = {
         "splits": {"train": 16, "val": 6, "test": 6},
     },
     ("ucf101", "full"): {"size": 224, "epochs": 50, "start_step": 5},
-    ("own", "short"): {"size": 64, "epochs": 30},
+    ("own", "short"): {"size": 64, "epochs": 10},
     ("own", "full"): {"size": 224, "epochs": 50, "start_step": 5},
 }
 # A puppet's action takes about two seconds, and a clip of UCF101 about seven. For your own clips,
-# `helpers.own_clips` chooses the step.
+# `helpers.own_clips` chooses the step, and more epochs if there are few clips.
 _FRAME_STEPS = {"puppets": 5, "ucf101": 15, "own": 15}
 
 

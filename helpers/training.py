@@ -454,6 +454,7 @@ def _prepare(options):
         leave_out=options.leave_out,
         log=lambda line: print(line, flush=True),
     )
+    settings = dataclasses.replace(settings, epochs=options.epochs or settings.epochs)
     kind = options.cache or choose_cache(clips, settings)
     size = cache_size(clips, settings) / 1e6
     print(f"decoded frames take {size:,.0f} MB, kept in: {kind}", flush=True)

@@ -381,4 +381,4 @@ for method, splits in (("by clip", leaky), ("by group", fair)):
 # - Shrink the images from 48 to 8 pixels, or keep only their left and right edges, where no person appears. How accurate is the look-up on the split by clip then?
 # - Split by frames: put the first frame of a clip into the training set, and its middle frame into the test set. (`read` must then return both.) Splits by frame are more common than you would think.
 #
-# Next: [Ask whether it uses time](use_time.ipynb).
+# Next: [Train on your own clips](own_clips.ipynb).

@@ -1,6 +1,7 @@
 """Lists of clips, from folders and from tables."""
 
 import pathlib
+import re
 import unicodedata
 import warnings
 
@@ -76,8 +77,13 @@ def test_a_web_address_is_refused():
 
 def test_a_folder_without_clips_is_refused(tmp_path):
     (tmp_path / "Empty").mkdir()
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(ValueError, match=f"^{path} holds no clips; add videos"):
+    (tmp_path / "file.mp4").touch()
+    for path, message in (
+        (tmp_path, "holds no clips; add videos"),
+        (tmp_path / "missing", "does not exist; check the path of the folder"),
+        (tmp_path / "file.mp4", "is a file; give the path of a folder with a folder"),
+    ):
+        with pytest.raises(ValueError, match=f"^{path} {message}"):
             list_clips(path)
 
 
@@ -361,6 +367,12 @@ def test_parts_of_a_video_are_clips_of_one_group(tmp_path):
             ", row 2: https://a.org/1.mp4 is a web address",
         ),
         (["file,class", "jump,jump"], ", row 2: jump is not a file in "),
+        (["file,class", "x" * 300 + ".mp4,jump"], ", row 2: xxx+.mp4 is not a file in "),
+        (
+            ["file,class,begin,end", "jump/1.mp4,jump,0,2,0,8"],
+            ", row 2 has 6 cells, but there are 4 titles; put cells that contain commas in quotes",
+        ),
+        (["file,class,Class", "jump/1.mp4,jump,run"], "has two columns class; rename or remove"),
         (
             ["file,class", "jump/1.mp4,jump", "./jump/1.mp4,run"],
             ", rows 2 and 3 list the same clip .1.mp4.; remove one of them.",
@@ -405,3 +417,80 @@ def test_parts_may_overlap_in_one_split_and_touch_across_splits(tmp_path):
     assert len(read_table(write_table(tmp_path / "clips.csv", lines))) == 2
     lines = ["file,class,begin,end,split", "jump/1.mp4,jump,0,2,train", "jump/1.mp4,run,2,3,test"]
     assert len(read_table(write_table(tmp_path / "clips.csv", lines))) == 2
+
+
+@pytest.mark.parametrize("pattern", ["(x)?", "x*", "^", "(?:([a-z]+)_)?"])
+def test_a_pattern_that_matches_nothing_of_a_name_is_refused(tmp_path, pattern):
+    make_files(tmp_path, CLIPS)
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(pattern))} finds no group in 4 of the"):
+        read_folder(tmp_path, pattern)
+
+
+def test_the_first_parentheses_that_match_give_the_group(tmp_path):
+    make_files(tmp_path, CLIPS)
+    table = read_folder(tmp_path, "(jump)|(run)")
+    assert table["group"].tolist() == ["jump", "jump", "run", "run"]
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        read_folder(tmp_path, "a{99999999999}")
+
+
+def test_a_pattern_fills_in_the_groups_of_a_table(tmp_path):
+    make_files(tmp_path, ["anna_1.mp4", "ben_1.mp4"])
+    lines = [
+        "file,class,begin,end,group",
+        "anna_1.mp4,jump,0,1,",
+        "anna_1.mp4,run,1,2,",
+        "ben_1.mp4,run,,,chris",
+    ]
+    table = read_table(write_table(tmp_path / "clips.csv", lines), "([a-z]+)_")
+    assert table["group"].tolist() == ["anna", "anna", "chris"]
+    # Without a pattern, a part has the group of its video.
+    lines[1] += "dora"
+    table = read_table(write_table(tmp_path / "clips.csv", lines))
+    assert table["group"].tolist() == ["dora", "dora", "chris"]
+
+
+def test_classes_and_groups_are_the_same_in_either_form_of_unicode(tmp_path):
+    form = unicodedata.normalize
+    names = [f"{form(kind, 'é')}/{form(kind, 'zoé')}/{kind}.mp4" for kind in ("NFC", "NFD")]
+    make_files(tmp_path, names)
+    table = read_folder(tmp_path)
+    assert set(table["class_name"]) == {form("NFC", "é")} and set(table["group"]) == {
+        form("NFC", "zoé")
+    }
+    assert len(table) == 2
+
+
+def test_links_that_lead_nowhere_are_clips_that_cannot_be_read(tmp_path):
+    make_files(tmp_path, CLIPS)
+    (tmp_path / "run" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    assert read_folder(tmp_path)["file"].tolist()[-1] == tmp_path / "run" / "gone.mp4"
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.warns(UserWarning, match=r"skipped files .* \(1\): gone\."):
+        read_folder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    make_files(tmp_path, CLIPS)
+    listed = pathlib.Path.iterdir
+
+    def refuse(path):
+        if path.name == "run":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/run can't be read .Permission denied.; cha"):
+        read_folder(tmp_path)
+
+
+def test_many_parts_of_a_video_are_read_quickly_and_overlaps_found(tmp_path):
+    make_files(tmp_path, CLIPS)
+    lines = ["file,class,begin,end,split"]
+    lines += [f"jump/1.mp4,jump,{i},{i + 1},{'train' if i % 2 else 'val'}" for i in range(5000)]
+    path = write_table(tmp_path / "clips.csv", lines)
+    assert len(read_table(path)) == 5000
+    write_table(path, [*lines, "jump/1.mp4,jump,10.5,4000,Training"])
+    # It overlaps with the part from 10 to 11 s, which is in val.
+    with pytest.raises(ValueError, match="rows 12 and 5002 list a part of the same video"):
+        read_table(path)

@@ -12,6 +12,7 @@ from helpers.evaluation import (
     bootstrap_accuracy,
     calculate_classification_metrics,
     describe_score,
+    evaluate,
     exact_interval,
     get_actual_predicted_labels,
     group_names,
@@ -21,6 +22,7 @@ from helpers.evaluation import (
     reorder_dataset,
     reorder_frames,
 )
+from helpers.video import frames_from_video_file
 
 
 class PerfectModel:
@@ -262,3 +264,53 @@ def test_a_score_stands_beside_what_is_needed_to_judge_it():
         f"test accuracy 0.750 (95 % interval {low:.2f} to {high:.2f}, from 4 clips in 3 groups), "
         "balanced accuracy 0.500, always the most frequent class 0.750"
     )
+
+
+class CountingBatches(list):
+    """Two batches of two clips whose frames show their numbers, as `ClipBatches` has them."""
+
+    def __init__(self, files):
+        self.files, self.names, self.groups = files, ["a", "b", "c", "d"], ["x", "x", None, "y"]
+        self.class_names = ["first", "last"]
+        self.sampling = {"n_frames": 4, "output_size": (64, 64), "frame_step": 1}
+        self.reading = [{}, {}, {}, {"bounds": (4, 8)}]
+        clips = [
+            frames_from_video_file(file, start="center", **(self.sampling | reading))
+            for file, reading in zip(files, self.reading)
+        ]
+        frames, labels = np.stack(clips), np.array([0, 0, 0, 1])
+        super().__init__([(frames[:2], labels[:2]), (frames[2:], labels[2:])])
+
+
+class FirstFrameModel:
+    """Predict the second class for clips whose first frame has a number of 4 or more."""
+
+    def predict_on_batch(self, clips):
+        first = [frame_numbers(clip)[0] for clip in np.asarray(clips)]
+        return np.array([[0.0, 5.0] if number >= 4 else [5.0, 0.0] for number in first])
+
+    def evaluate(self, *args, **options):
+        return {"loss": 0.5, "accuracy": 1.0}
+
+
+def test_a_thorough_evaluation_reorders_frames_and_takes_several_clips(tmp_path):
+    file = write_images(tmp_path / "a.avi", [draw_numbers(number) for number in range(8)])
+    record = evaluate(FirstFrameModel(), CountingBatches([file] * 4), thorough=True)
+    # The clips are the frames 2 to 5, and of the last one 4 to 7.
+    assert record["actual"] == [0, 0, 0, 1] == record["predicted"]
+    assert record["test"] == {
+        "loss": 0.5,
+        "accuracy": 1.0,
+        "balanced_accuracy": 1.0,
+        "majority": 0.75,
+    }
+    assert record["confusion_matrix"] == [[3, 0], [0, 1]]
+    assert record["clips"] == ["a", "b", "c", "d"] and record["groups"] == ["x", "x", None, "y"]
+    # Backwards, all begin with 5 or 7; the middle frame is 4 or 6.
+    assert list(record["orders"]) == ["forwards", "backwards", "shuffled", "one frame"]
+    assert record["orders"]["forwards"] == 1
+    assert record["orders"]["backwards"] == record["orders"]["one frame"] == 0.25
+    # Of two clips, one begins with 0 and one with 4, so their mean is undecided: the first class.
+    assert list(record["several_clips"]) == ["1", "2", "3", "5", "10"]
+    assert set(record["several_clips"].values()) == {1.0}
+    assert "orders" not in evaluate(FirstFrameModel(), CountingBatches([file] * 4))

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_coded, write_video
+from conftest import draw_numbers, write_coded, write_images, write_video
 
 from helpers import inspection
 from helpers.clips import read_folder, read_table
@@ -57,7 +57,7 @@ def test_parts_are_described_after_one_pass_over_their_video(tmp_path, monkeypat
     assert passes == [file]
     assert clips["bounds"].tolist() == [(0, 25), (25, 55), (75, 100)]
     assert clips["seconds"].tolist() == pytest.approx([1, 1.2, 1])
-    assert clips["content"].nunique() == 3
+    assert clips["content"].nunique() == 1
 
 
 def test_what_cannot_be_read_is_described_with_the_reason(folder):
@@ -66,7 +66,9 @@ def test_what_cannot_be_read_is_described_with_the_reason(folder):
     table.write_text("file,class,begin\nrun/0.avi,a,\nrun/1.avi,a,9\njump/2.avi,b,\n")
     problems = inspect_clips(read_table(table))["problem"].tolist()
     assert problems[0].startswith(f"{folder}/run/0.avi can't be opened as a video; download")
-    assert problems[1].startswith(f"{folder}/run/1.avi lasts 2.0 s, but a clip of it is from 9 to")
+    assert problems[1].startswith(
+        f"{folder}/run/1.avi lasts 2.0 s, but a clip of it is from 9 s to its end;"
+    )
     assert problems[2] is None
     table.unlink()
     clips = inspected(folder)
@@ -87,13 +89,14 @@ def test_copies_have_the_same_content_in_another_container_too(tmp_path):
     assert content[0] == content[1] != content[2]
 
 
-def table_of(groups, contents, classes=None, **columns):
+def table_of(groups, contents, classes=None, bounds=None, **columns):
     names = [f"{i}.mp4" for i in range(len(groups))]
     return pd.DataFrame(
         {
             "file": [pathlib.Path(name) for name in names],
             "name": names,
             "class_name": classes or ["a"] * len(groups),
+            "bounds": bounds or [(0, 9)] * len(groups),
             "group": pd.Series(groups, dtype=object),
             "content": contents,
             **columns,
@@ -103,7 +106,7 @@ def table_of(groups, contents, classes=None, **columns):
 
 def test_groups_of_copies_are_joined():
     clips, notes = join_duplicates(
-        table_of([None, "x", "x", "y", "z", None, None], ["1", "1", "2", "2", "3", "4", "4"])
+        table_of([None, "x", "x", "y", "z", None, None], list("1122344"))
     )
     assert clips["group"].tolist() == [
         "x",
@@ -121,10 +124,40 @@ def test_groups_of_copies_are_joined():
 
 
 def test_copies_in_two_classes_or_splits_are_refused():
-    with pytest.raises(ValueError, match=r"0.mp4 and 1.mp4 .* two classes, a and b; remove one"):
+    with pytest.raises(ValueError, match=r"^0.mp4 and 1.mp4 have frames .* two classes, a and b;"):
         join_duplicates(table_of(["x", "y"], ["1", "1"], ["a", "b"]))
-    with pytest.raises(ValueError, match=r"0.mp4 and 2.mp4 .* in two splits, train and test"):
+    with pytest.raises(ValueError, match=r"^0.mp4 and 2.mp4 .* in two splits, train and test"):
         join_duplicates(table_of(["x"] * 3, ["1"] * 3, split=["train", "train", "test"]))
+
+
+def test_overlapping_parts_are_one_group_and_others_are_not():
+    bounds = [(0, 5), (20, 30), (3, 9), (8, 12), (12, 15)]
+    clips, notes = join_duplicates(table_of(list("abcde"), ["1"] * 5, list("aabba"), bounds))
+    assert clips["group"].tolist() == ["a", "b", "a", "a", "e"]
+    assert notes == ["0.mp4, 2.mp4 and 3.mp4 have frames in common; they count as one group."]
+    with pytest.raises(ValueError, match="^0.mp4 and 2.mp4 .* in two splits, train and val"):
+        join_duplicates(
+            table_of(
+                list("abcde"),
+                ["1"] * 5,
+                bounds=bounds,
+                split=["train", "train", "val", "train", "test"],
+            )
+        )
+
+
+def test_videos_with_the_same_beginning_are_not_copies(tmp_path):
+    for clip in range(2):
+        images = [draw_numbers(frame, clip * (frame > 40)) for frame in range(60)]
+        write_images(tmp_path / "ab"[clip] / "1.avi", images)
+    assert inspected(tmp_path)["content"].nunique() == 2
+
+
+def test_irregularities_are_described(tmp_path):
+    write_video(tmp_path / "a" / "1.avi", 1)
+    write_video(tmp_path / "a" / "2.avi", 30)
+    notes = inspected(tmp_path)["notes"].tolist()
+    assert notes == ["The video has only one frame, in which nothing can move.", ""]
 
 
 def test_the_frame_step_suits_the_lengths_and_the_rates():

@@ -396,3 +396,15 @@ def test_static_background_is_subtracted():
 def test_error_names_an_unknown_convolution():
     with pytest.raises(ValueError, match="4d"):
         ResidualMain(5, (3, 3, 3), conv="4d")
+
+
+def test_batch_norm_of_clips_of_any_length_is_that_of_keras():
+    clips = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 6)).astype("float32")
+    results = []
+    for layer in (BatchNorm(), keras.layers.BatchNormalization(momentum=0.9)):
+        inputs = keras.Input((None, 4, 5, 6))
+        layer.momentum = 0.9
+        model = keras.Model(inputs, layer(inputs))
+        results.append((np.asarray(model(clips, training=True)), layer.moving_variance.numpy()))
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, atol=1e-5)

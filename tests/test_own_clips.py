@@ -1,5 +1,6 @@
 """From a folder or a table of anyone's clips to splits, settings and a cache."""
 
+import os
 import types
 
 import numpy as np
@@ -9,6 +10,7 @@ from conftest import write_video
 from helpers import own_clips
 from helpers import settings as book_settings
 from helpers.batches import ClipBatches
+from helpers.clips import read_folder
 from helpers.own_clips import cache_size, choose_cache, hash_clips, prepare_clips
 from helpers.video import frames_from_video_file
 
@@ -74,7 +76,8 @@ def test_unreadable_clips_are_refused_or_left_out(folder):
     with pytest.raises(ValueError, match=r"^1 of the 8 clips in .*videos can't be read; .*0\.avi"):
         prepare(folder)
     clips, _, lines = prepare(folder, leave_out=True)
-    assert len(clips) == 7 and "left out: run/anna/0.avi" in lines
+    assert len(clips) == 7
+    assert any(line.startswith("left out: run/anna/0.avi, because ") for line in lines)
     for file in folder.glob("*/*/*"):
         file.write_bytes(b"no video")
     with pytest.raises(ValueError, match="^None of the 8 clips in .*videos can be read; the first"):
@@ -152,6 +155,48 @@ def test_too_few_clips_are_refused(folder, keep, counts):
     for file in sorted(folder.glob("run/*/*"))[keep:]:
         file.unlink()
     with pytest.raises(ValueError, match=f"^run has {counts}, but train, val and test need 3"):
+        prepare(folder)
+
+
+def test_a_class_that_is_left_out_is_named(folder):
+    for person in "anna ben chris".split():
+        write_video(folder / "wave" / person / "x.avi", 3).write_bytes(b"no video")
+    clips, _, lines = prepare(folder, leave_out=True)
+    assert set(clips["class_name"]) == {"run", "jump"}
+    assert "left out: the class wave, because none of its clips can be read" in lines
+
+
+def test_odd_clips_and_names_that_look_alike_are_mentioned(folder):
+    write_video(folder / "run" / "anna" / "short.avi", 1, 99)
+    (folder / "run" / "ben").rename(folder / "run" / "Anna ")
+    _, _, lines = prepare(folder)
+    assert "run/anna/short.avi: The video has only one frame, in which nothing can move." in lines
+    assert "The groups 'Anna ' and 'anna' differ only in case or in spaces." in lines
+
+
+def test_names_that_are_no_utf8_are_refused(folder):
+    file = folder / "run" / "anna" / "0.avi"
+    file.rename(os.fsdecode(os.fsencode(file.parent) + b"/\xff.avi"))
+    with pytest.raises(
+        ValueError, match=r"^'run/anna/\\udcff.avi' in .*videos is not a name in UTF-8"
+    ):
+        prepare(folder)
+
+
+def test_long_names_are_cached_on_disk(folder, tmp_path):
+    file = write_video(folder / "run" / "anna" / ("ж" * 120 + ".avi"), 30)
+    clips = read_folder(folder)
+    clips = clips[clips["file"] == file]
+    frames, _ = ClipBatches(clips, 3, cache=tmp_path / "cache", output_size=(64, 64))[0]
+    assert frames.shape == (1, 3, 64, 64, 3) and len(list(tmp_path.glob("cache/*/*.frames"))) == 1
+    long = folder.rename(folder.parent / ("v" * 250))
+    _, settings, _ = prepare(long)
+    assert len(settings.name) < 80
+
+
+def test_a_page_that_cannot_be_written_is_explained(folder):
+    (folder.parent / "runs").write_text("")
+    with pytest.raises(ValueError, match=r"^.*runs/videos/clips.html can't be written \("):
         prepare(folder)
 
 

@@ -175,3 +175,25 @@ def test_the_page_results_describes_the_peers():
         assert relative(f"{name}, gradient of the kernel", "ms", "jax") > 5
     assert relative("3D, strided, gradient of the input", "ms", "jax") > 20
     assert all(relative("reading", "clips/s", reader) < 1.1 for reader in ("PyAV", "decord"))
+
+
+def test_the_learning_curve_has_three_seeds_on_the_same_test_clips():
+    runs = records.load_results("learning-curve")
+    by_number = {}
+    for run in runs:
+        settings = run["settings"]
+        assert settings["split_by"] == "official1" and settings["size"] == 64
+        assert settings["splits"] == {"train": settings["splits"]["train"], "val": 3, "test": 10}
+        assert len({(*run["clips"],) for run in runs}) == 1, "all are tested on the same clips"
+        correct = np.equal(run["actual"], run["predicted"])
+        assert run["test"]["accuracy"] == pytest.approx(correct.mean()) and len(correct) == 100
+        assert {group.split()[1] for group in run["groups"]} <= set("1234567")
+        by_number.setdefault(settings["splits"]["train"], []).append(run)
+    assert sorted(by_number) == [3, 5, 10, 20, 30]
+    for number, made in by_number.items():
+        assert seeds(made) == {0, 1, 2}
+        steps = {run["settings"]["epochs"] * -(-10 * number // 8) for run in made}
+        assert len(steps) == 1 and 740 <= steps.pop() <= 790
+    # What the chapter says: more clips help, up to the last step.
+    means = [mean_accuracy(by_number[number]) for number in sorted(by_number)]
+    assert means[0] < means[2] < means[4]

@@ -1,7 +1,9 @@
 """Splits of tables of any videos."""
 
+import itertools
 import pathlib
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -70,3 +72,35 @@ def test_ten_thousand_clips_are_listed_and_split(tmp_path):
     table = split_by_group(read_folder(tmp_path))
     assert len(table) == 10_000
     assert table["split"].value_counts().to_dict() == {"train": 6000, "val": 2000, "test": 2000}
+
+
+@pytest.mark.parametrize("sizes", [(60, 20, 20), (100, 1, 1), (100, 10, 5, 5, 5)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_largest_groups_are_for_training(sizes, seed):
+    rows = [(name, f"p{i}") for i, size in enumerate(sizes) for name in "ab" * size]
+    counts = split_by_group(table_of(*zip(*rows)), seed)["split"].value_counts()
+    assert counts["train"] > max(counts["val"], counts["test"])
+
+
+def test_whatever_can_be_split_is_split():
+    """Compared with all assignments, for groups that have only some of the classes."""
+    splits, refused = ("train", "val", "test"), 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n_groups = int(rng.integers(3, 7))
+        has = rng.random((n_groups, 2)) < 0.7
+        rows = [("ab"[c], f"p{g}") for g, c in zip(*np.nonzero(has)) for _ in range(2)]
+        possible = any(
+            all(has[np.equal(each, split)].any(axis=0).all() for split in range(3))
+            for each in itertools.product(range(3), repeat=n_groups)
+        )
+        try:
+            table = split_by_group(table_of(*zip(*rows)), seed)
+        except ValueError:
+            assert not possible, rows
+            refused += 1
+            continue
+        assert (table.groupby("group")["split"].nunique() == 1).all()
+        assert (table.groupby("split")["class_name"].nunique() == 2).all()
+        assert set(table["split"]) == set(splits)
+    assert 0 < refused < 60

@@ -1143,7 +1143,7 @@ def test_the_cache_can_be_chosen_and_changes_no_number(own_folder, cache, capsys
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--clips", "nowhere"], "nowhere holds no clips; add videos"),
+        (["--clips", "nowhere"], "nowhere does not exist; check the path"),
         (["--clips", "nowhere.csv"], "nowhere.csv can't be read (No such file or directory); give"),
         (["--clips", "my videos", "--group", "("], "'(' is not a regular expression ("),
         (["--clips", "my videos", "--group", "x"], "'x' finds no group in 12 of the 12 clips in"),
