@@ -233,7 +233,7 @@ class _Folder:
 
     def __init__(self, path: _Path) -> None:
         folder = pathlib.Path(path)
-        files = sorted(visible_files(folder))
+        files = sorted(file for file in visible_files(folder) if file.is_file())
         self.files = [_File(file.relative_to(folder).as_posix(), file) for file in files]
 
     def infolist(self) -> list[_File]:

@@ -66,7 +66,7 @@ class ClipBatches(keras.utils.PyDataset):
         files: The clips' files.
         names: The clips' names.
         groups: The clips' groups; None where a group is unknown.
-        reading: By clip, what is particular to reading it: keyword arguments for
+        read_options: By clip, what is particular to reading it: keyword arguments for
             `frames_from_video_file`.
         labels: Their labels, int32 `(n_clips,)`.
         shape: Shape of a clip, `(n_frames, height, width, 3)`.
@@ -80,7 +80,8 @@ class ClipBatches(keras.utils.PyDataset):
     Raises:
         ValueError: There are no clips, none can be read, `class_names` lacks the class of some
             clips, or a clip's times are not in its video.
-        VideoReadError: While batches are read, a clip can't be read.
+        VideoReadError: A clip can't be read: while batches are read, or at once if the table has
+            times.
     """
 
     def __init__(
@@ -115,8 +116,11 @@ class ClipBatches(keras.utils.PyDataset):
         self.labels = np.array(labels, np.int32)
         self.files = [pathlib.Path(file) for file in table["file"]]
         self.names = list(table["name"]) if "name" in table else [file.name for file in self.files]
-        self.groups = [group if isinstance(group, str) else None for group in table["group"]]
-        self.reading = _find_reading(table)
+        known = table["group"].notna()
+        self.groups = [
+            str(group) if is_known else None for group, is_known in zip(table["group"], known)
+        ]
+        self.read_options = _find_read_options(table)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
@@ -229,7 +233,7 @@ class ClipBatches(keras.utils.PyDataset):
         self.augment(frames, self.class_names[self.labels[clip]], (*seed, 1), out)
 
     def _read(self, clip: int, seed: Seed, out: np.ndarray) -> None:
-        file, reading = self.files[clip], self.reading[clip]
+        file, reading = self.files[clip], self.read_options[clip]
         if self._cache is None:
             out[...] = frames_from_video_file(file, seed=seed, **(self._options | reading))
         else:
@@ -253,7 +257,7 @@ class ClipBatches(keras.utils.PyDataset):
             raise ValueError(
                 f"None of the {len(self.files)} clips can be read; the first: {reasons[0]}"
             )
-        for name in ("files", "names", "groups", "reading"):
+        for name in ("files", "names", "groups", "read_options"):
             values = zip(getattr(self, name), is_readable)
             setattr(self, name, [value for value, keep in values if keep])
         self.labels = self.labels[is_readable]
@@ -265,7 +269,7 @@ class ClipBatches(keras.utils.PyDataset):
             )
 
 
-def _find_reading(table: "pd.DataFrame") -> list[dict[str, Any]]:
+def _find_read_options(table: "pd.DataFrame") -> list[dict[str, Any]]:
     """Return by clip the arguments of `frames_from_video_file` that its table determines."""
     reading: list[dict[str, Any]] = [{} for _ in range(len(table))]
     if "frame_step" in table:
@@ -275,12 +279,12 @@ def _find_reading(table: "pd.DataFrame") -> list[dict[str, Any]]:
         for options, bounds in zip(reading, table["bounds"]):
             options["bounds"] = bounds
         return reading
-    parts: dict[str, list[int]] = {}
-    if "begin" in table:
-        for row, file in enumerate(table["file"]):
-            parts.setdefault(str(file), []).append(row)
-    for file, rows in parts.items():
-        times = table[["begin", "end"]].iloc[rows].to_numpy(float)
+    all_times = table.reindex(columns=["begin", "end"]).to_numpy(float)
+    rows_of: dict[str, list[int]] = {}
+    for row, file in enumerate(table["file"]):
+        rows_of.setdefault(str(file), []).append(row)
+    for file, rows in rows_of.items():
+        times = all_times[rows]
         if np.isnan(times).all():
             continue
         for row, bounds in zip(rows, find_frames(file, times)):

@@ -143,7 +143,7 @@ def describe_clips(data: Mapping[str, "ClipBatches"]) -> dict[str, Any]:
     """
     splits = [data[split] for split in ("train", "val")]
     names = [
-        [f"{file.parent.name}/{name}" for file, name in zip(clips.files, clips.names)]
+        [f"{clips.class_names[label]}/{name}" for label, name in zip(clips.labels, clips.names)]
         for clips in splits
     ]
     return {"batches": len(data["train"]), "names": short_hash(json.dumps(names))}

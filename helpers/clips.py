@@ -354,8 +354,8 @@ def read_folder(path: str | os.PathLike[str], group: str | None = None) -> "pd.D
     """Make a table of the clips below a folder.
 
     The folder has one folder of videos per class, and in it, if the groups are known, one folder
-    per group: the clips of one recording, one person or one place. Files are found as by
-    `list_clips`. Otherwise, names like those of UCF101 give the group.
+    per group: the clips of one recording, one person or one place. Without such a folder, a name
+    like those of UCF101 gives the group. Files are found as by `list_clips`.
 
     Args:
         path: The folder.

@@ -1,5 +1,6 @@
 """Measure how good a network is, and where it errs. Taught in the chapter *Evaluate*."""
 
+import collections
 import itertools
 import os
 import warnings
@@ -70,7 +71,7 @@ def predict_clips(
     files: Iterable[str | os.PathLike[str]],
     n_clips: int,
     sampling: Mapping[str, Any],
-    reading: Iterable[Mapping[str, Any]] = itertools.repeat({}),
+    read_options: Iterable[Mapping[str, Any]] = itertools.repeat({}),
 ) -> np.ndarray:
     """Return the probabilities of several evenly spaced clips of each video.
 
@@ -83,8 +84,8 @@ def predict_clips(
         n_clips: Clips per video.
         sampling: `n_frames`, `output_size` and `frame_step`, as in
             `helpers.settings.Settings.sampling`.
-        reading: By file, what replaces or adds to `sampling`, as in
-            `helpers.batches.ClipBatches.reading`.
+        read_options: By file, what replaces or adds to `sampling`, as in
+            `helpers.batches.ClipBatches.read_options`.
 
     Returns:
         float32 `(n_videos, n_clips, n_classes)`.
@@ -94,7 +95,7 @@ def predict_clips(
     """
     videos = (
         clips_from_video_file(file, n_clips, **{**sampling, **options})
-        for file, options in zip(files, reading)
+        for file, options in zip(files, read_options)
     )
     return np.stack([get_probabilities(model, clips) for clips in videos])
 
@@ -193,9 +194,10 @@ def exact_interval(
 ) -> tuple[float, float]:
     """Return a confidence interval for the accuracy that holds for few clips, too.
 
-    This is Clopper and Pearson's interval (1934) with the number of groups in place of the number
-    of clips: the clips of a group may be alike, so they count as one (Korn and Graubard 1998). It
-    is wider than that of `bootstrap_accuracy`, but can be used where that one has too few groups.
+    This is Clopper and Pearson's interval (1934) with an effective number of clips (Korn and
+    Graubard 1998), for the worst case that all clips of a group have the same outcome: as many
+    groups of equal size would vary as much (Kish 1965). It is wider than that of
+    `bootstrap_accuracy`, but can be used where that one has too few groups.
 
     Args:
         correct: Whether each clip was classified correctly, `(n_clips,)`.
@@ -205,18 +207,36 @@ def exact_interval(
     Returns:
         `(low, high)`: the bounds of the interval.
     """
-    n_groups = count_groups(groups)
-    hits = float(np.mean(correct)) * n_groups
+    sizes = np.array(_group_sizes(groups))
+    n_clips = sizes.sum() ** 2 / (sizes**2).sum()
+    hits = float(np.mean(correct)) * n_clips
     tail = (1 - level) / 2
-    low = scipy.stats.beta.ppf(tail, hits, n_groups - hits + 1) if hits else 0.0
-    high = scipy.stats.beta.isf(tail, hits + 1, n_groups - hits) if hits < n_groups else 1.0
+    low = scipy.stats.beta.ppf(tail, hits, n_clips - hits + 1) if any(correct) else 0.0
+    high = scipy.stats.beta.isf(tail, hits + 1, n_clips - hits) if not all(correct) else 1.0
     return float(low), float(high)
 
 
-def count_groups(groups: Iterable[Any]) -> int:
-    """Return the number of groups of clips; a clip whose group is None counts as one."""
-    groups = list(groups)
-    return len(set(groups) - {None}) + groups.count(None)
+def _group_sizes(groups):
+    """Return the number of clips in each group; a clip whose group is None is a group."""
+    counts = collections.Counter(groups)
+    return [1] * counts.pop(None, 0) + list(counts.values())
+
+
+def score_by_class(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Return what to read beside an accuracy if the classes have unequal numbers of clips.
+
+    Args:
+        actual: Actual classes as numbers, `(n_clips,)`.
+        predicted: Predicted classes as numbers, `(n_clips,)`.
+
+    Returns:
+        `balanced_accuracy`, the mean of the classes' recalls, and `majority`, the accuracy of
+        always predicting the most frequent class.
+    """
+    return {
+        "balanced_accuracy": float(balanced_accuracy_score(actual, predicted)),
+        "majority": float(np.bincount(actual).max() / len(actual)),
+    }
 
 
 def describe_score(record: Mapping[str, Any]) -> str:
@@ -231,11 +251,32 @@ def describe_score(record: Mapping[str, Any]) -> str:
     """
     test, groups = record["test"], record["groups"]
     low, high = exact_interval(np.equal(record["actual"], record["predicted"]), groups)
+    known = set(groups) - {None}
+    where = f"in {len(_group_sizes(groups))} groups" if known else "of unknown groups"
     return (
         f"test accuracy {test['accuracy']:.3f} (95 % interval {low:.2f} to {high:.2f}, from "
-        f"{len(groups)} clips in {count_groups(groups)} groups), balanced accuracy "
-        f"{test['balanced_accuracy']:.3f}, always the most frequent class {test['majority']:.3f}"
+        f"{len(groups)} clips {where}), balanced accuracy {test['balanced_accuracy']:.3f}, always "
+        f"the most frequent class {test['majority']:.3f}"
     )
+
+
+def describe_validation(record: Mapping[str, Any]) -> str:
+    """Return the accuracy on the validation clips after the last epoch as text.
+
+    Args:
+        record: The record of a run.
+
+    Returns:
+        Accuracy, balanced accuracy, and the accuracy of always predicting the most frequent class;
+        the last two are missing for runs that `helpers.training.save_run` saved.
+    """
+    text = f"validation accuracy {record['history']['val_accuracy'][-1]:.3f}"
+    if scores := record.get("validation"):
+        text += (
+            f", balanced accuracy {scores['balanced_accuracy']:.3f}, always the most frequent "
+            f"class {scores['majority']:.3f}"
+        )
+    return text
 
 
 def reliability_bins(
@@ -313,10 +354,7 @@ def evaluate(model: keras.Model, test: "ClipBatches", thorough: bool = False) ->
     numbers = range(len(test.class_names))
     return {
         "test": {name: float(value) for name, value in scores.items()}
-        | {
-            "balanced_accuracy": float(balanced_accuracy_score(actual, predicted)),
-            "majority": float(np.bincount(actual).max() / len(actual)),
-        },
+        | score_by_class(actual, predicted),
         **(_evaluate_thoroughly(model, test, actual, probabilities) if thorough else {}),
         "class_names": test.class_names,
         "clips": test.names,
@@ -341,6 +379,6 @@ def _evaluate_thoroughly(model, test, actual, probabilities):
         orders[order] = accuracy(predict_probabilities(model, reordered)[1])
     several_clips = {str(CLIPS_PER_VIDEO[0]): accuracy(probabilities)}
     for n_clips in CLIPS_PER_VIDEO[1:]:
-        clips = predict_clips(model, test.files, n_clips, test.sampling, test.reading)
+        clips = predict_clips(model, test.files, n_clips, test.sampling, test.read_options)
         several_clips[str(n_clips)] = accuracy(clips.mean(axis=1))
     return {"orders": orders, "several_clips": several_clips}

@@ -19,19 +19,16 @@ import pandas as pd
 
 from helpers.atomic import atomic_write, locked
 from helpers.batches import available_cores
-from helpers.playback import FPS, Playback, bounds_of_parts
+from helpers.playback import Playback, bounds_of_parts
 from helpers.video import VideoReadError, frames_from_video_file
 
 # A film strip on the page has so many frames of so many pixels (height, width), this far apart.
 _STRIP_FRAMES, _STRIP_SIZE, _GAP = 6, (90, 120), 2
+_PAGE = pathlib.Path(__file__).parent / "assets" / "clips.html"
 # One of so many frames is hashed.
 _HASHED_STEP = 8
 # The page names at most this many clips in a list.
 _MAX_LISTED = 50
-# Sampled frames are at most as far apart as in the tutorial, and together they cover this share of
-# half of the clips or more, so that random starts differ.
-_MAX_STEP = 15
-_COVERED = 0.8
 
 
 def inspect_clips(clips: pd.DataFrame) -> pd.DataFrame:
@@ -119,8 +116,8 @@ def join_duplicates(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     groups, notes = clips["group"].copy(), []
     for same in _with_common_frames(clips):
-        if same["bounds"].nunique() == 1:
-            _check_equal(same, "class_name", "classes")
+        for _, copies in same.groupby("bounds"):
+            _check_equal(copies, "class_name", "classes")
         if "split" in same:
             _check_equal(same, "split", "splits")
         known = list(dict.fromkeys(groups[same.index].dropna()))
@@ -158,39 +155,6 @@ def _check_equal(clips, column, title):
         )
 
 
-def choose_frame_step(clips: pd.DataFrame, n_frames: int) -> int:
-    """Return a distance between sampled frames that suits the lengths of the clips.
-
-    The sampled frames cover four fifths of a clip of median length, but are at most 0.6 s apart,
-    as in the TensorFlow tutorial.
-
-    Args:
-        clips: A table from `inspect_clips`.
-        n_frames: Number of frames to sample from a clip.
-
-    Returns:
-        The distance in frames at 25 frames per second.
-    """
-    step = _COVERED * float(np.median(clips["seconds"].astype(float))) / max(n_frames - 1, 1)
-    return min(_MAX_STEP, max(1, int(step * FPS)))
-
-
-def set_frame_steps(clips: pd.DataFrame, frame_step: int) -> pd.DataFrame:
-    """Return a copy of a table with the distance between sampled frames in each clip's own frames.
-
-    Cameras differ in their frame rates, so that the same step would be a different time.
-
-    Args:
-        clips: A table from `inspect_clips`.
-        frame_step: The distance in frames at 25 frames per second.
-
-    Returns:
-        The table with the column `frame_step`, 1 or more.
-    """
-    steps = (clips["rate"].astype(float) * frame_step / FPS).round().clip(lower=1)
-    return clips.assign(frame_step=steps.astype(int))
-
-
 def summarize(clips: pd.DataFrame) -> list[str]:
     """Return a line for each class: its clips, groups, lengths, sizes and rates.
 
@@ -207,16 +171,18 @@ def summarize(clips: pd.DataFrame) -> list[str]:
 def _describe(clips):
     """Return phrases about the clips of a class."""
     known = clips["group"].nunique()
-    phrases = [_count(len(clips), "clip") + (f" in {_count(known, 'group')}" if known else "")]
+    phrases = [
+        count_noun(len(clips), "clip") + (f" in {count_noun(known, 'group')}" if known else "")
+    ]
     readable = clips[clips["problem"].isna()]
     if len(readable) < len(clips):
         phrases.append(f"{len(clips) - len(readable)} unreadable")
     if len(readable):
-        sizes = sorted({f"{w} x {h}" for w, h in zip(readable["width"], readable["height"])})
+        sizes = sorted({(w, h) for w, h in zip(readable["width"], readable["height"])})
         phrases += [
             f"{readable['seconds'].sum():.0f} s in all",
             _range(readable["seconds"], "s", 1),
-            sizes[0] + " pixels" if len(sizes) == 1 else f"{len(sizes)} sizes",
+            f"{list_names(f'{w} x {h}' for w, h in sizes)} pixels",
             _range(readable["rate"], "frames/s", 0),
         ]
     return phrases
@@ -227,7 +193,8 @@ def _range(values, unit, digits):
     return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
-def _count(number, noun):
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with a noun, such as `"1 clip"` or `"2 clips"`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -260,13 +227,14 @@ def write_page(clips: pd.DataFrame, path: pathlib.Path, notes: Sequence[str] = (
     if len(problems) > _MAX_LISTED:
         problems[_MAX_LISTED:] = [f"<li>and {len(problems) - _MAX_LISTED} more</li>"]
     body = [
-        f"<h1>{_count(len(clips), 'clip')} by class</h1>",
+        f"<h1>{count_noun(len(clips), 'clip')} by class</h1>",
         *(f"<p>{html.escape(note)}</p>" for note in notes),
         *(["<h2>Clips that can't be read</h2><ul>", *problems, "</ul>"] if problems else []),
         *sections,
     ]
     with locked(path.parent), atomic_write(path) as temp_path:
-        temp_path.write_text(_PAGE.replace("BODY", "\n".join(body)), encoding="utf-8")
+        page = _PAGE.read_text(encoding="utf-8").replace("BODY", "\n".join(body))
+        temp_path.write_text(page, encoding="utf-8")
 
 
 def _section(class_name, clips):
@@ -295,25 +263,3 @@ def _strip(clip):
     strip = np.pad(frames, ((0, 0), (0, 0), (0, _GAP), (0, 0)), constant_values=255)
     image = cv2.cvtColor(np.concatenate(list(strip), axis=1), cv2.COLOR_RGB2BGR)
     return base64.b64encode(cv2.imencode(".jpg", image)[1]).decode()
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Clips</title>
-<style>
-:root { color-scheme: light dark; }
-body {
-  font-family: system-ui, sans-serif; line-height: 1.5;
-  max-width: 48rem; margin: 2rem auto; padding: 0 1rem;
-}
-h2 { margin: 2rem 0 0; }
-p { margin: 0.25rem 0 0.75rem; }
-figure { margin: 0; }
-img { max-width: 100%; }
-figcaption { font-size: 0.875rem; overflow-wrap: anywhere; }
-</style>
-BODY
-</html>
-"""

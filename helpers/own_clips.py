@@ -13,11 +13,10 @@ import psutil
 from helpers.cache import cached_indices
 from helpers.clips import is_table, read_clips
 from helpers.inspection import (
-    choose_frame_step,
+    count_noun,
     inspect_clips,
     join_duplicates,
     list_names,
-    set_frame_steps,
     summarize,
     write_page,
 )
@@ -30,8 +29,14 @@ SPLITS = ("train", "val", "test")
 # Names of runs are cut to so many characters, because a file system allows no longer ones.
 _MAX_NAME = 60
 CACHES = ("memory", "disk", "none")
-# At most so many irregular clips are listed.
+# Clips this many times as long as the sampled part are mentioned.
+_LONG = 3
+# At most so many notes of a kind are given.
 _MAX_NOTES = 10
+# Sampled frames are at most as far apart as in the tutorial, and together they cover this share of
+# half of the clips or more, so that random starts differ.
+_MAX_STEP = 15
+_COVERED = 0.8
 # A network needs at least this many training steps, however few the clips are.
 _MIN_STEPS = 200
 # The cache takes at most this share of the free memory, or of the free disk space.
@@ -64,8 +69,8 @@ def prepare_clips(
 
     Returns:
         `(clips, settings)`: a row per clip that can be read, with `name`, `split`, `frame_step`
-        and the columns of `helpers.inspection.inspect_clips`; and the settings for these clips,
-        with more epochs if there are few clips.
+        and the columns of `helpers.inspection.inspect_clips` (its attribute `attrs["left_out"]`
+        names the other clips); and the settings for these clips, with more epochs if there are few.
 
     Raises:
         ValueError: The clips can't be read or split; the message names the file and the remedy.
@@ -73,26 +78,15 @@ def prepare_clips(
     source = pathlib.Path(source)
     clips = read_clips(source, group)
     clips = inspect_clips(clips.assign(name=list(_names(source, clips))))
-    name = (source.resolve().stem if is_table(source) else source.resolve().name)[:_MAX_NAME]
-    page = project_root() / "runs" / name / "clips.html"
-    _write_page(clips, page, [])
-    for line in (*summarize(clips), f"{os.path.relpath(page)} shows a film strip of each class"):
+    for line in summarize(clips):
         log(line)
-    everything = clips
-    clips = _drop_unreadable(clips, source, leave_out, log)
-    clips, notes = join_duplicates(clips)
-    notes += [*_describe_irregularities(clips), *_describe_groups(clips)]
-    _write_page(everything, page, notes)
-    for note in notes:
-        log(note)
+    name = (source.resolve().stem if is_table(source) else source.resolve().name)[:_MAX_NAME]
+    clips = _check(clips, source, leave_out, project_root() / "runs" / name / "clips.html", log)
     clips = _split(clips, source, settings.seed)
-    for split in SPLITS:
-        counts = clips["class_name"][clips["split"] == split].value_counts(sort=False).sort_index()
-        listed = ", ".join(f"{count} {class_name}" for class_name, count in counts.items())
-        log(f"{split:5}  {counts.sum()} clips: {listed}")
+    _describe_splits(clips, log)
     step = frame_step or choose_frame_step(clips, settings.n_frames)
+    _describe_sampling(clips, settings.n_frames, step, log)
     clips = set_frame_steps(clips, step)
-    log(f"{settings.n_frames} frames of each clip, {step / FPS:.2g} s apart")
     batches = math.ceil((clips["split"] == "train").sum() / settings.batch_size)
     return clips, dataclasses.replace(
         settings,
@@ -114,14 +108,39 @@ def _names(source: pathlib.Path, clips: pd.DataFrame) -> Iterator[str]:
         if any(pd.notna(time) for time in times):
             begin, end = ("" if pd.isna(time) else f"{time:g}" for time in times)
             name += f" ({begin or '0'} s to {end + ' s' if end else 'its end'})"
-        if not name.isprintable() and _is_undecodable(name):
+        # Python marks bytes that are not UTF-8 with surrogates.
+        if any("\ud800" <= char <= "\udfff" for char in name):
             raise ValueError(f"{name!r} in {folder} is not a name in UTF-8; rename the file.")
         yield name
 
 
-def _is_undecodable(name):
-    """Return whether a file's name is not valid UTF-8, which Python marks with surrogates."""
-    return any("\ud800" <= char <= "\udfff" for char in name)
+def _check(clips, source, leave_out, page, log):
+    """Return the clips that can be read, with copies in one group; describe what is odd.
+
+    The page is written also if the clips are refused, because it helps to find out why.
+    """
+    notes: list[str] = []
+    try:
+        readable = _drop_unreadable(clips, source, leave_out, log)
+        readable, copies = join_duplicates(readable)
+        notes = [
+            *_at_most(copies),
+            *_at_most(_describe_irregularities(readable)),
+            *_describe_groups(readable),
+        ]
+    finally:
+        _write_page(clips, page, notes)
+        log(f"{os.path.relpath(page)} shows a film strip of each class")
+    for note in notes:
+        log(note)
+    return readable
+
+
+def _at_most(notes):
+    """Return notes, the first ones of many."""
+    if len(notes) <= _MAX_NOTES:
+        return notes
+    return [*notes[:_MAX_NOTES], f"({len(notes) - _MAX_NOTES} more such notes)"]
 
 
 def _write_page(clips, page, notes):
@@ -151,6 +170,7 @@ def _drop_unreadable(clips, source, leave_out, log):
             f"The first: {problems['problem'].iloc[0]}"
         )
     readable = clips[clips["problem"].isna()].reset_index(drop=True)
+    readable.attrs["left_out"] = list(problems["name"])
     for name, problem in zip(problems["name"], problems["problem"]):
         log(f"left out: {name}, because {problem}")
     for class_name in sorted(set(problems["class_name"]) - set(readable["class_name"])):
@@ -162,8 +182,6 @@ def _describe_irregularities(clips):
     """Return sentences about odd clips that can be read, and about names that look alike."""
     odd = clips[clips["notes"] != ""]
     notes = [f"{name}: {note}" for name, note in zip(odd["name"], odd["notes"])]
-    if len(notes) > _MAX_NOTES:
-        notes[_MAX_NOTES:] = [f"{len(notes) - _MAX_NOTES} more clips are odd in such ways."]
     for column, title in (("class_name", "classes"), ("group", "groups")):
         alike: dict[str, list[str]] = {}
         for name in sorted(clips[column].dropna().unique()):
@@ -182,16 +200,20 @@ def _describe_groups(clips):
     if not unknown.any():
         names = sorted(clips["group"].unique())
         return [f"{len(names)} groups: {list_names(names)}"]
-    count = "No clip has a group" if unknown.all() else f"{unknown.sum()} clips have no group"
+    clips_without = count_noun(unknown.sum(), "clip") + " without a group"
+    count = "No clip has a group" if unknown.all() else f"{clips_without}"
     return [
-        f"{count}, so clips of one person or place may be in two splits, and the test accuracy may "
-        "be too high for new ones; say which clips belong together with folders "
-        "(CLASS/GROUP/clip.mp4), --group PATTERN, or a table with a column group."
+        f"{count}, so clips of one person or place may be in two splits; the test accuracy may "
+        "then be too high, and its interval too narrow. Say which clips belong together with "
+        "folders (CLASS/GROUP/clip.mp4), --group PATTERN, or a table with a column group."
     ]
 
 
 def _split(clips, source, seed):
-    """Return the clips with their splits: those of the table, or else assigned by group."""
+    """Return the clips with their splits: those of the table, or else assigned by group.
+
+    If the table has no validation set, it is split off the training set.
+    """
     if "split" not in clips or clips["split"].isna().all():
         return split_by_group(clips, seed)
     if clips["split"].isna().any():
@@ -206,8 +228,9 @@ def _split(clips, source, seed):
         )
     if "val" not in set(clips["split"]):
         training = clips["split"] == "train"
-        dealt = split_by_group(clips[training], seed, ("train", "val"))
-        clips.loc[training, "split"] = dealt["split"]
+        if not training.any():
+            raise ValueError(f"{source} has no clip in train; assign some to it.")
+        clips.loc[training, "split"] = split_by_group(clips[training], seed, SPLITS[:2])["split"]
     _check_splits(clips, source)
     return clips
 
@@ -230,6 +253,57 @@ def _check_splits(clips, source):
             )
 
 
+def _describe_splits(clips, log):
+    for split in SPLITS:
+        counts = clips["class_name"][clips["split"] == split].value_counts(sort=False).sort_index()
+        listed = ", ".join(f"{count} {class_name}" for class_name, count in counts.items())
+        log(f"{split:5}  {count_noun(counts.sum(), 'clip')}: {listed}")
+
+
+def _describe_sampling(clips, n_frames, frame_step, log):
+    log(f"{n_frames} frames of each clip, {frame_step / FPS:.2g} s apart")
+    span = (n_frames - 1) * frame_step / FPS
+    if n_long := (clips["seconds"] > _LONG * span).sum():
+        log(
+            f"{n_long} of the clips last more than {_LONG} times the {span:.1f} s that these frames"
+            " cover: training sees a random part of them, and the test their middle. If the action "
+            "is somewhere else, cut them with the columns begin and end of a table."
+        )
+
+
+def choose_frame_step(clips: pd.DataFrame, n_frames: int) -> int:
+    """Return a distance between sampled frames that suits the lengths of the clips.
+
+    The sampled frames cover four fifths of a clip of median length, but are at most 0.6 s apart,
+    as in the TensorFlow tutorial.
+
+    Args:
+        clips: A table from `inspect_clips`.
+        n_frames: Number of frames to sample from a clip.
+
+    Returns:
+        The distance in frames at 25 frames per second.
+    """
+    step = _COVERED * clips["seconds"].astype(float).median() / max(n_frames - 1, 1)
+    return min(_MAX_STEP, max(1, int(step * FPS)))
+
+
+def set_frame_steps(clips: pd.DataFrame, frame_step: int) -> pd.DataFrame:
+    """Return a copy of a table with the distance between sampled frames in each clip's own frames.
+
+    Cameras differ in their frame rates, so that the same step would be a different time.
+
+    Args:
+        clips: A table from `inspect_clips`.
+        frame_step: The distance in frames at 25 frames per second.
+
+    Returns:
+        The table with the column `frame_step`, 1 or more.
+    """
+    steps = (clips["rate"].astype(float) * frame_step / FPS).round().clip(lower=1)
+    return clips.assign(frame_step=steps.astype(int))
+
+
 def hash_clips(clips: pd.DataFrame) -> str:
     """Return a hash of all that a run reads from a table of clips, as 8 hexadecimal digits.
 
@@ -240,26 +314,27 @@ def hash_clips(clips: pd.DataFrame) -> str:
     return short_hash(clips[columns].to_csv(index=False))
 
 
-def choose_cache(clips: pd.DataFrame, settings: Settings) -> str:
+def choose_cache(n_bytes: int, folder: pathlib.Path) -> str:
     """Choose where to keep decoded frames: in memory, or else on disk, or else nowhere.
 
     The first place is taken in which they fit into half of the free space.
 
     Args:
-        clips: A table from `prepare_clips`.
-        settings: The settings of the run.
+        n_bytes: Their size, from `cache_size`.
+        folder: The folder of a cache on disk; what it already holds counts as free space.
 
     Returns:
         One of `CACHES`.
     """
-    size = cache_size(clips, settings)
-    if size <= _SHARE * psutil.virtual_memory().available:
+    if n_bytes <= _SHARE * psutil.virtual_memory().available:
         return "memory"
-    return "disk" if size <= _SHARE * shutil.disk_usage(project_root()).free else "none"
+    held = sum(file.stat().st_size for file in folder.glob("*/*.frames"))
+    free = shutil.disk_usage(project_root()).free + held
+    return "disk" if n_bytes <= _SHARE * free else "none"
 
 
 def cache_size(clips: pd.DataFrame, settings: Settings) -> int:
-    """Return the size of the decoded frames that a run's cache holds, in bytes.
+    """Return the size in bytes that a run's decoded frames have at most.
 
     Args:
         clips: A table from `prepare_clips`.

@@ -51,7 +51,8 @@ class Settings:
         epochs: How many times training goes through the training clips.
         zip: URL or path of UCF101's ZIP, or path of the unpacked folder.
         num_classes: How many classes, the first ones in alphabetical order.
-        splits: Clips per class of each split; None stands for all, in an official split.
+        splits: Clips per class of each split; None stands for all, in an official split. For your
+            own clips, the clips of all classes.
         split_by: `"group"`, `"clip"`, an official split or the path of a table, as in
             `helpers.archive.download_ucf101_subset`.
         n_frames: How many frames are sampled from a clip.

@@ -38,8 +38,16 @@ from helpers.checkpoints import (
     why_not_resumable,
 )
 from helpers.clips import as_url, read_splits
-from helpers.evaluation import describe_score, evaluate
+from helpers.evaluation import (
+    describe_score,
+    describe_validation,
+    evaluate,
+    get_actual_predicted_labels,
+    group_names,
+    score_by_class,
+)
 from helpers.memory import backend_errors, explain_out_of_memory
+from helpers.puppets import PAIRS
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, clips_source, make_record, read_records, run_folder
 from helpers.settings import Settings, current, project_root
@@ -82,6 +90,8 @@ def load_splits(
         TrainingError: A split has no clip of a class that another split has.
     """
     table = read_splits(clips) if isinstance(clips, Mapping) else clips
+    if settings.dataset == "puppets":
+        table = table.assign(group=group_names(table["file"], PAIRS))
     options: dict[str, Any] = settings.sampling | {"batch_size": settings.batch_size}
     options |= {"seed": seed, "augment": augment, "start_step": settings.start_step}
     options |= {"cache": cache, "unreadable": unreadable}
@@ -151,10 +161,10 @@ def train(
             clips, memory ran out, the interrupted run had other clips, or a file can't be read or
             written. What was saved before is still there.
     """
-    if settings.dataset == "own" and clips is None:
+    if _hash_of(clips) != settings.clips_hash:
         raise TrainingError(
-            "The settings are for your own clips, but there are none; pass the table and the "
-            "settings that helpers.own_clips.prepare_clips returns."
+            "The settings and the clips don't belong together; pass both as "
+            "helpers.own_clips.prepare_clips returns them."
         )
     settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
     folder = run_folder(settings, recipe)
@@ -173,13 +183,27 @@ def train(
         if finished is None:
             with explain_out_of_memory(settings, recipe, folder, "training"):
                 model, record = _fit(data, settings, recipe, folder, resume, log, callbacks)
+            if clips is not None:
+                record["left_out"]["clips"] = clips.attrs.get("left_out", [])
         else:
             check_clips_fit(model, data["train"])
             check_same_clips(record.get("clips_trained_on"), describe_clips(data), folder)
-        if not evaluated:
-            with explain_out_of_memory(settings, recipe, folder, "evaluation"):
+        with explain_out_of_memory(settings, recipe, folder, "evaluation"):
+            labels = get_actual_predicted_labels(model, data["val"])
+            record["validation"] = score_by_class(*labels)
+            if not evaluated:
                 record |= evaluate(model, data["test"], thorough)
         return model, save_record(record | {"source": clips_source(settings)}, folder)
+
+
+def _hash_of(clips):
+    """Return the hash of the reader's own clips, or "" without any."""
+    if clips is None:
+        return ""
+    # This needs a second to import, and the book's own clips do without it.
+    from helpers.own_clips import hash_clips
+
+    return hash_clips(clips)
 
 
 def _fit(data, settings, recipe, folder, resume, log, callbacks):
@@ -440,10 +464,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _prepare(options):
     """Return the settings and, if these are the reader's own, the clips and their cache."""
-    settings = _settings(options)
+    settings, folder = _settings(options), project_root() / "data" / "frames"
+    places = {"memory": "memory", "disk": folder, "none": None}
     if not options.clips:
-        return settings, {}
-    # These modules need a second to import, and the book's own clips do without them.
+        return settings, {"cache": places[options.cache or "memory"]}
+    # This needs a second to import, and the book's own clips do without it.
     from helpers.own_clips import cache_size, choose_cache, prepare_clips
 
     clips, settings = prepare_clips(
@@ -455,14 +480,10 @@ def _prepare(options):
         log=lambda line: print(line, flush=True),
     )
     settings = dataclasses.replace(settings, epochs=options.epochs or settings.epochs)
-    kind = options.cache or choose_cache(clips, settings)
-    size = cache_size(clips, settings) / 1e6
-    print(f"decoded frames take {size:,.0f} MB, kept in: {kind}", flush=True)
-    folder = project_root() / "data" / "frames"
-    return settings, {
-        "clips": clips,
-        "cache": {"memory": "memory", "disk": folder, "none": None}[kind],
-    }
+    n_bytes = cache_size(clips, settings)
+    cache = options.cache or choose_cache(n_bytes, folder)
+    print(f"cache for {n_bytes / 1e6:,.0f} MB of decoded frames: {cache}", flush=True)
+    return settings, {"clips": clips, "cache": places[cache]}
 
 
 def _train_seed(options, seed, settings, clips):
@@ -478,12 +499,12 @@ def _train_seed(options, seed, settings, clips):
         resume=not options.restart,
         test=not options.no_test,
         thorough=options.record is not None,
-        unreadable="leave out" if options.leave_out and not clips else "stop",
+        unreadable="leave out" if options.leave_out and not options.clips else "stop",
         log=lambda line: print(line, flush=True),
         tensorboard=options.tensorboard,
     )
-    accuracy = record["history"]["val_accuracy"][-1]
-    print(f"validation accuracy {accuracy:.3f}, {record['seconds']:.0f} s, {record['hardware']}")
+    print(f"{record['seconds']:.0f} s, {record['hardware']}")
+    print(describe_validation(record))
     if not options.no_test:
         print(describe_score(record), flush=True)
     if options.clips:
@@ -529,9 +550,7 @@ def _settings(options):
 
 def _check_clip_options(options):
     """Refuse options for the book's clips with the reader's own, and the reverse."""
-    others = (
-        ("classes", "per_class", "split") if options.clips else ("group", "frame_step", "cache")
-    )
+    others = ("classes", "per_class", "split") if options.clips else ("group", "frame_step")
     for name in others:
         if getattr(options, name) is None:
             continue
@@ -603,7 +622,7 @@ def _add_clip_options(group):
         metavar="FOLDER_OR_CSV",
         help="train on your own clips: a folder with a folder of videos per class, or with folders "
         "per class and in them per group, or a table (.csv) with the columns file and class, and "
-        "if you like group, split, begin and end (in seconds)",
+        "optionally group, split, begin and end (in seconds)",
     )
     add(
         "--group",
@@ -620,7 +639,7 @@ def _add_clip_options(group):
     add(
         "--cache",
         choices=("memory", "disk", "none"),
-        help="with --clips: where to keep decoded frames (default: where they fit)",
+        help="where to keep decoded frames (default: memory; with --clips: where they fit)",
     )
     add("--size", type=_at_least(16), help=f"height and width of the frames in pixels {default}")
     add("--frames", type=_at_least(1), help=f"frames per clip {default}")
@@ -703,4 +722,6 @@ def _local_path(text):
 
 
 if __name__ == "__main__":
+    # FFmpeg's messages about a damaged file would surround our own sentence.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     sys.exit(main())

@@ -141,7 +141,7 @@ def clips_from_video_file(
         ]
         return np.unique(indices)
 
-    frames, _ = read_frames(path, choose, output_size)
+    frames, _ = read_frames(path, choose, output_size, to_end=bounds is None)
     return pad(frames[np.searchsorted(np.unique(indices), indices)], output_size)
 
 

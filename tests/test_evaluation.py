@@ -239,6 +239,8 @@ def test_metrics_of_a_class_without_clips_or_predictions_are_nan():
         ([1] * 5 + [0] * 5, range(10), (0.187, 0.813)),
         # Four copies of each clip say no more than one.
         ([1] * 20 + [0] * 20, [i // 4 for i in range(40)], (0.187, 0.813)),
+        # Of groups of 6, 1 and 1 clips, the first decides: 64 / 38 groups.
+        ([1] * 8, [*"aaaaaabc"], (0.025 ** (38 / 64), 1)),
     ],
 )
 def test_exact_interval_counts_groups(correct, groups, expected):
@@ -273,10 +275,10 @@ class CountingBatches(list):
         self.files, self.names, self.groups = files, ["a", "b", "c", "d"], ["x", "x", None, "y"]
         self.class_names = ["first", "last"]
         self.sampling = {"n_frames": 4, "output_size": (64, 64), "frame_step": 1}
-        self.reading = [{}, {}, {}, {"bounds": (4, 8)}]
+        self.read_options = [{}, {}, {}, {"bounds": (4, 8)}]
         clips = [
-            frames_from_video_file(file, start="center", **(self.sampling | reading))
-            for file, reading in zip(files, self.reading)
+            frames_from_video_file(file, start="center", **(self.sampling | options))
+            for file, options in zip(files, self.read_options)
         ]
         frames, labels = np.stack(clips), np.array([0, 0, 0, 1])
         super().__init__([(frames[:2], labels[:2]), (frames[2:], labels[2:])])

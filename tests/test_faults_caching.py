@@ -219,7 +219,7 @@ def test_filling_that_is_stopped_can_be_completed(
     half_written = stopped = 0
     for case, delay in enumerate(moments(number, share * length)):
         folder = tmp_path / str(case)
-        code, _, errors = stop_at(delay, how, FILL, fill_call(folder, files), tmp_path)
+        code, _, errors = stop_at(delay, how, FILL, fill_call(folder, files), tmp_path, folder)
         assert code in (0, -how), errors
         stopped += code != 0
         half_written += len(temp_files(folder))

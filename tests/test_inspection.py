@@ -10,14 +10,7 @@ from conftest import draw_numbers, write_coded, write_images, write_video
 
 from helpers import inspection
 from helpers.clips import read_folder, read_table
-from helpers.inspection import (
-    choose_frame_step,
-    inspect_clips,
-    join_duplicates,
-    set_frame_steps,
-    summarize,
-    write_page,
-)
+from helpers.inspection import inspect_clips, join_duplicates, summarize, write_page
 from helpers.playback import Playback
 
 
@@ -158,16 +151,6 @@ def test_irregularities_are_described(tmp_path):
     write_video(tmp_path / "a" / "2.avi", 30)
     notes = inspected(tmp_path)["notes"].tolist()
     assert notes == ["The video has only one frame, in which nothing can move.", ""]
-
-
-def test_the_frame_step_suits_the_lengths_and_the_rates():
-    clips = pd.DataFrame({"seconds": [1.0, 2.0, 60.0], "rate": [25.0, 30.0, 4.0]})
-    assert choose_frame_step(clips, 10) == 4  # 9 steps of 0.16 s in 2 s
-    assert choose_frame_step(clips.assign(seconds=60.0), 10) == 15
-    assert choose_frame_step(clips.assign(seconds=0.1), 10) == 1
-    assert choose_frame_step(clips, 1) == 15
-    assert set_frame_steps(clips, 15)["frame_step"].tolist() == [15, 18, 2]
-    assert set_frame_steps(clips, 1)["frame_step"].tolist() == [1, 1, 1]
 
 
 def test_the_page_shows_each_class_and_escapes_names(folder):

@@ -4,6 +4,7 @@ import os
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import write_video
 
@@ -11,7 +12,14 @@ from helpers import own_clips
 from helpers import settings as book_settings
 from helpers.batches import ClipBatches
 from helpers.clips import read_folder
-from helpers.own_clips import cache_size, choose_cache, hash_clips, prepare_clips
+from helpers.own_clips import (
+    cache_size,
+    choose_cache,
+    choose_frame_step,
+    hash_clips,
+    prepare_clips,
+    set_frame_steps,
+)
 from helpers.video import frames_from_video_file
 
 RUN = book_settings.current("own")
@@ -227,7 +235,7 @@ def test_the_hash_depends_on_what_is_read_and_not_on_the_folder(folder, monkeypa
     assert hash_clips(moved.assign(frame_step=1)) != hash_clips(moved)
 
 
-def test_the_cache_is_where_the_frames_fit(folder, monkeypatch):
+def test_the_cache_is_where_the_frames_fit(folder, monkeypatch, tmp_path):
     clips, settings, _ = prepare(folder)
     size = cache_size(clips, settings)
     assert size % (64 * 64 * 3) == 0
@@ -241,8 +249,22 @@ def test_the_cache_is_where_the_frames_fit(folder, monkeypatch):
         monkeypatch.setattr(
             own_clips.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=disk)
         )
-        return choose_cache(clips, settings)
+        return choose_cache(size, tmp_path)
 
     assert with_free(2 * size, 0) == "memory"
     assert with_free(2 * size - 2, 2 * size) == "disk"
     assert with_free(0, 2 * size - 2) == "none"
+    # What the cache on disk holds already is no reason against it.
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "a.frames").write_bytes(bytes(2))
+    assert with_free(0, 2 * size - 2) == "disk"
+
+
+def test_the_frame_step_suits_the_lengths_and_the_rates():
+    clips = pd.DataFrame({"seconds": [1.0, 2.0, 60.0], "rate": [25.0, 30.0, 4.0]})
+    assert choose_frame_step(clips, 10) == 4  # 9 steps of 0.16 s in 2 s
+    assert choose_frame_step(clips.assign(seconds=60.0), 10) == 15
+    assert choose_frame_step(clips.assign(seconds=0.1), 10) == 1
+    assert choose_frame_step(clips, 1) == 15
+    assert set_frame_steps(clips, 15)["frame_step"].tolist() == [15, 18, 2]
+    assert set_frame_steps(clips, 1)["frame_step"].tolist() == [1, 1, 1]

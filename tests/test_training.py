@@ -21,6 +21,7 @@ from helpers import (
     layers,
     memory,
     models,
+    own_clips,
     predict,
     puppets,
     recipes,
@@ -1101,7 +1102,7 @@ def test_ones_own_clips_are_trained_on_judged_and_predicted(own_folder, tmp_path
     assert printed[0].startswith("SitDown «é»  8 clips in 4 groups, 18 s in all")
     assert printed[2] == "runs/my videos/clips.html shows a film strip of each class"
     assert "train  6 clips: 4 SitDown «é», 2 StandUp «é»" in printed
-    assert "decoded frames take 0 MB, kept in: memory" in printed
+    assert "cache for 0 MB of decoded frames: memory" in printed
     [record] = json.loads((tmp_path / "runs.json").read_text())
     assert set(record["test"]) == {"loss", "accuracy", "balanced_accuracy", "majority"}
     assert record["test"]["majority"] == pytest.approx(2 / 3)
@@ -1120,6 +1121,19 @@ def test_ones_own_clips_are_trained_on_judged_and_predicted(own_folder, tmp_path
     assert "already trained" in capsys.readouterr().out
 
 
+def test_ones_own_clips_that_are_left_out_are_listed_and_recorded(own_folder, tmp_path, capsys):
+    broken = next(own_folder.glob("Sit*/*/IMG 2.mp4"))
+    broken.write_bytes(b"no video")
+    options = ["--clips", str(own_folder), "--leave-out", *QUICK]
+    for _ in range(2):  # also if the run is finished
+        assert training.main(options) == 0
+        name = broken.relative_to(own_folder).as_posix()
+        line = f"left out of clips because they can't be read: {name}"
+        assert line in capsys.readouterr().out.splitlines()
+    [file] = tmp_path.glob("runs/my videos-short/*/record.json")
+    assert json.loads(file.read_text())["left_out"]["clips"] == [name]
+
+
 def test_other_clips_in_the_same_folder_are_another_run(own_folder, capsys):
     assert training.main(["--clips", str(own_folder), *QUICK]) == 0
     next(own_folder.glob("Sit*/*/IMG 2.mp4")).unlink()
@@ -1133,7 +1147,7 @@ def test_the_cache_can_be_chosen_and_changes_no_number(own_folder, cache, capsys
     for kind in ("memory", cache):
         options = ["--clips", str(own_folder), "--cache", kind, "--restart", *QUICK]
         assert training.main([*options, "--record", f"{kind}.json"]) == 0
-        assert f"kept in: {kind}" in capsys.readouterr().out
+        assert f"of decoded frames: {kind}" in capsys.readouterr().out
         [record] = json.loads((tmp_path / f"{kind}.json").read_text())
         records_of.append({name: record[name] for name in ("history", "test", "probabilities")})
     assert records_of[0] == records_of[1]
@@ -1152,7 +1166,6 @@ def test_the_cache_can_be_chosen_and_changes_no_number(own_folder, cache, capsys
         (["--clips", "my videos", "--split", "official1"], "--split selects clips of UCF101 or"),
         (["--group", "x"], "--group belongs to your own clips; name them with --clips FOLDER"),
         (["--frame-step", "3"], "--frame-step belongs to your own clips; name them with --clips"),
-        (["--cache", "disk"], "--cache belongs to your own clips; name them with --clips"),
     ],
 )
 def test_options_for_ones_own_clips_that_make_no_sense_are_refused(
@@ -1162,9 +1175,14 @@ def test_options_for_ones_own_clips_that_make_no_sense_are_refused(
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_own_clips_are_passed_to_train(small):
-    with pytest.raises(TrainingError, match="^The settings are for your own clips, but there are"):
-        training.train(book_settings.current("own"))
+def test_clips_and_settings_that_do_not_belong_together_are_refused(own_folder):
+    clips, run = own_clips.prepare_clips(own_folder, book_settings.current("own"), log=quiet)
+    other = clips.assign(frame_step=1)
+    for settings, table in ((run, None), (run, other), (book_settings.current(), clips)):
+        with pytest.raises(
+            TrainingError, match="^The settings and the clips don't belong together; pass both"
+        ):
+            training.train(settings, clips=table)
 
 
 def test_weights_let_all_classes_count_the_same():
