@@ -83,6 +83,8 @@ print("same score in both evaluations:", same)
 print(f"test loss {once['loss']:.2f}, test accuracy {once['accuracy']:.2f}")
 
 # %% [markdown]
+# All classes have equally many test clips here. So always predicting the same class would score one divided by the number of classes, and the accuracy equals the [balanced accuracy](../book/glossary.md#balanced-accuracy). If your classes are of unequal size, read it beside the balanced accuracy and the share of the most frequent class, as in [Train on your own clips](own_clips.ipynb).
+#
 # How far can you trust that accuracy? The test set is a sample. On other clips the accuracy would be different, and the [standard error](../book/glossary.md#standard-error) estimates by how much, typically. For an accuracy $p$ on $n$ clips it is
 #
 # $$\sqrt{\frac{p\,(1 - p)}{n}}$$

@@ -12,6 +12,7 @@ from helpers.evaluation import (
     bootstrap_accuracy,
     calculate_classification_metrics,
     describe_score,
+    describe_validation,
     evaluate,
     exact_interval,
     get_actual_predicted_labels,
@@ -316,3 +317,12 @@ def test_a_thorough_evaluation_reorders_frames_and_takes_several_clips(tmp_path)
     assert list(record["several_clips"]) == ["1", "2", "3", "5", "10"]
     assert set(record["several_clips"].values()) == {1.0}
     assert "orders" not in evaluate(FirstFrameModel(), CountingBatches([file] * 4))
+
+
+def test_a_validation_accuracy_stands_beside_others_if_they_are_known():
+    record = {"history": {"val_accuracy": [0.25, 0.75]}}
+    assert describe_validation(record) == "validation accuracy 0.750"
+    record["validation"] = {"balanced_accuracy": 0.5, "majority": 0.75}
+    assert describe_validation(record) == (
+        "validation accuracy 0.750, balanced accuracy 0.500, always the most frequent class 0.750"
+    )

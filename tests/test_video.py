@@ -558,8 +558,8 @@ def test_generator_works_with_tf_data(six_clips):
 
 def test_generator_without_clips_is_refused(tmp_path):
     (tmp_path / "Empty").mkdir()
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(ValueError, match=f"^{path} holds no clips"):
+    for path, message in ((tmp_path, "holds no clips"), (tmp_path / "missing", "does not exist")):
+        with pytest.raises(ValueError, match=f"^{path} {message}"):
             FrameGenerator(path, 10)
 
 
