@@ -143,7 +143,8 @@ def visible_files(
             f"{folder} can't be read ({error.strerror}); change its permissions, or remove it."
         ) from error
     for path in paths:
-        if path.is_dir():
+        # Path.is_dir would raise an error if the folder may be listed but not entered.
+        if os.path.isdir(path):  # noqa: PTH112
             yield from visible_files(path, (*above, here))
         else:
             yield path

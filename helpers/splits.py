@@ -111,13 +111,17 @@ def _count_groups(classes, groups, splits):
         )
     counts = groups.groupby(classes).nunique()
     if counts.min() < len(splits):
-        clips_of = classes.value_counts()[counts.idxmin()]
+        clips_of = _count(classes.value_counts()[counts.idxmin()], "clip")
         raise ValueError(
-            f"{counts.idxmin()} has {clips_of} clips in {counts.min()} groups, but "
+            f"{counts.idxmin()} has {clips_of} in {_count(counts.min(), 'group')}, but "
             f"{_enumerate(splits)} need {len(splits)} groups or more of each class; record more of "
             "it, or leave the class out."
         )
     return counts.min()
+
+
+def _count(number, noun):
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _enumerate(names):

@@ -158,7 +158,7 @@ def test_splits_that_cannot_be_used_are_refused(folder, lines, message):
         prepare(table(folder, SPLIT, *lines))
 
 
-@pytest.mark.parametrize("keep, counts", [(2, "2 clips in 2 groups"), (1, "1 clips in 1 groups")])
+@pytest.mark.parametrize("keep, counts", [(2, "2 clips in 2 groups"), (1, "1 clip in 1 group")])
 def test_too_few_clips_are_refused(folder, keep, counts):
     for file in sorted(folder.glob("run/*/*"))[keep:]:
         file.unlink()

@@ -52,7 +52,7 @@ def test_three_people_suffice():
         ),
         (
             [("a", person) for person in "xyz"] + [("b", "x")] * 7,
-            "^b has 7 clips in 1 groups, but train, val and test need 3 groups",
+            "^b has 7 clips in 1 group, but train, val and test need 3 groups",
         ),
     ],
 )

@@ -26,8 +26,9 @@ from write_notebooks import ROOT, listed_pages
 
 # Below the book's folder.
 CACHE = "_build/.jupyter_cache"
-# The chapter that trains the network which others use, and how they ask for it.
-TRAINS, USES_TRAINED = "notebooks/train", re.compile(r"\btraining\.train\(")
+# The chapter that trains the network which others use, and how they ask for it (not for one of
+# clips of their own).
+TRAINS, USES_TRAINED = "notebooks/train", re.compile(r"\btraining\.train\((?![^)]*\bclips=)")
 # Pages that measure times run alone, and others two at a time, which fill two cores.
 MEASURES, WORKERS = re.compile(r"\bperf_counter\(|\bTimeline\("), 2
 # Environment variables that decide what a page prints.
