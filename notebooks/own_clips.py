@@ -272,7 +272,7 @@ Markdown(
 #
 # ## Cut clips out of long videos with a table
 #
-# Often several actions happen in one long recording. You needn't cut it into files: a table with the columns `begin` and `end`, in seconds, is enough. Any spreadsheet program can write it.
+# Often several actions happen in one long recording. You needn't cut it into files: a table with the columns `begin` and `end`, in seconds, is enough. Any spreadsheet program can write it. An empty cell stands for the video's beginning or end.
 
 # %%
 long = settings.project_root() / "data" / "drawn_long"
@@ -280,9 +280,9 @@ names = ["SitDown", "StandUp", "SitDown"]
 frames = [puppets.draw_clip(name, group=9, clip=1) for name in names]
 film(long / "long.mp4", np.concatenate(frames), 25, "mp4v")
 (long / "clips.csv").write_text("""file,class,begin,end
-long.mp4,sit down,0,2
-long.mp4,stand up,2,4
-long.mp4,sit down,4,6
+long.mp4,sit down,,2.3
+long.mp4,stand up,2.3,4.6
+long.mp4,sit down,4.6,
 """)
 print(f"{len(np.concatenate(frames)) / 25:.1f} s in all")
 
