@@ -217,7 +217,7 @@ Markdown(records.markdown_table(header, rows))
 #
 # ## Find out how many clips you need
 #
-# There is no answer that holds for every task, but the accuracy [by number of clips](../book/results.md#learning-curve) in a similar one helps. We trained the book's recipe on ten classes of UCF101, with few and with many clips of each class, from as many groups as possible. The validation and test clips stayed the same (UCF101's first official split), and so did the number of training steps.
+# There is no answer that holds for every task, but the accuracy [by number of clips](../book/results.md#learning-curve-clips-per-class) in a similar one helps. We trained the book's recipe on ten classes of UCF101, with few and with many clips of each class, from as many groups as possible. The validation and test clips stayed the same (UCF101's first official split), and so did the number of training steps.
 #
 # **Predict:** how much does the accuracy gain from ten times as many clips?
 
