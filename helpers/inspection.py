@@ -27,6 +27,8 @@ _STRIP_FRAMES, _STRIP_SIZE, _GAP = 6, (90, 120), 2
 _PAGE = pathlib.Path(__file__).parent / "assets" / "clips.html"
 # One of so many frames is hashed.
 _HASHED_STEP = 8
+# The page lists the sizes of a class's clips if there are at most so many.
+_MAX_SIZES = 10
 # The page names at most this many clips in a list.
 _MAX_LISTED = 50
 
@@ -163,13 +165,13 @@ def summarize(clips: pd.DataFrame) -> list[str]:
     """
     width = max(map(len, clips["class_name"]))
     return [
-        f"{class_name:{width}}  {', '.join(_describe(same))}"
+        f"{class_name:{width}}  {', '.join(_describe(same, max_sizes=1))}"
         for class_name, same in clips.groupby("class_name")
     ]
 
 
-def _describe(clips):
-    """Return phrases about the clips of a class."""
+def _describe(clips, max_sizes):
+    """Return phrases about the clips of a class; more sizes than `max_sizes` are counted only."""
     known = clips["group"].nunique()
     phrases = [
         count_noun(len(clips), "clip") + (f" in {count_noun(known, 'group')}" if known else "")
@@ -180,9 +182,10 @@ def _describe(clips):
     if len(readable):
         sizes = sorted({(w, h) for w, h in zip(readable["width"], readable["height"])})
         phrases += [
-            f"{readable['seconds'].sum():.0f} s in all",
-            _range(readable["seconds"], "s", 1),
-            f"{list_names(f'{w} x {h}' for w, h in sizes)} pixels",
+            f"{readable['seconds'].sum():.0f} s ({_range(readable['seconds'], 'each', 1)})",
+            f"{', '.join(f'{w} x {h}' for w, h in sizes)} pixels"
+            if len(sizes) <= max_sizes
+            else f"{len(sizes)} sizes",
             _range(readable["rate"], "frames/s", 0),
         ]
     return phrases
@@ -239,7 +242,7 @@ def write_page(clips: pd.DataFrame, path: pathlib.Path, notes: Sequence[str] = (
 
 def _section(class_name, clips):
     """Return the part of the page about a class, with a strip of its first readable clip."""
-    phrases = html.escape("; ".join(_describe(clips)))
+    phrases = html.escape("; ".join(_describe(clips, max_sizes=_MAX_SIZES)))
     parts = [f"<h2>{html.escape(class_name)}</h2>", f"<p>{phrases}</p>"]
     readable = clips[clips["problem"].isna()]
     if len(readable):

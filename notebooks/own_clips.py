@@ -128,11 +128,10 @@ for line in inspection.summarize(table):
 
 # %% tags=["nbval-check-output"]
 table = splits.split_by_group(table)
-people = table.groupby("split")["group"].unique()
-for split in ("train", "val", "test"):
-    rows = table[table["split"] == split]
-    counts = rows["class_name"].value_counts().to_dict()
-    print(f"{split:5} {', '.join(people[split])}: {counts}")
+for split, rows in table.groupby("split"):
+    print(f"{split:5} {', '.join(rows['group'].unique())}")
+counts = table.groupby("split")["class_name"].value_counts().unstack()
+print(counts.to_string())
 
 # %% [markdown]
 # What is a group in your videos? Ask what will be *new* when the network is used. New people: then a group is a person. The same people in other rooms or on other days: then a group is a room, or a day. If your clips are cut from longer videos, a group is at least a video. If you don't know the groups, every clip counts as a group of its own. The split then can't prevent leaks: expect the test accuracy to be too high, and its interval too narrow.
@@ -157,7 +156,7 @@ print(table.groupby("rate")["frame_step"].first().to_string())
 rows = table[table["split"] == "train"]
 batches = ClipBatches(rows, training=True, **run.sampling)
 frames, labels = batches[0]
-print(frames.shape, [batches.class_names[label] for label in labels])
+print(frames.shape, *(batches.class_names[label] for label in labels[:3]))
 
 # %% [markdown]
 # ## Do all of this in one call, and train
@@ -194,7 +193,7 @@ axis = plots.plot_confusion_matrix(
 print(evaluation.describe_score(record).replace(", ", ",\n"))
 
 # %% [markdown]
-# The opposite directions are not what it errs on; look at the confusion matrix. Then read the output from the bottom up:
+# In our run, the opposite directions are not what it errs on. Now read the output from the bottom up:
 #
 # - *Always the most frequent class* is what you would get without looking at the video. With classes of unequal size, this is the number for the accuracy to beat, rather than one divided by the number of classes.
 # - *Balanced accuracy* is the mean of the classes' recalls, so the frequent class doesn't outweigh the others. Always predicting one class would give one divided by the number of classes.

@@ -35,7 +35,7 @@ def test_clips_are_described(folder):
     assert clips["bounds"].tolist() == [(0, 30), (0, 50)] * 2
     assert clips["content"].nunique() == 4 and clips["problem"].isna().all()
     assert summarize(clips) == [
-        f"{name}  2 clips, 3 s in all, 1.2 to 2.0 s, 64 x 64 pixels, 25 frames/s"
+        f"{name}  2 clips, 3 s (1.2 to 2.0 each), 64 x 64 pixels, 25 frames/s"
         for name in ("jump", "run ")
     ]
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_read_is_described_with_the_reason(folder):
     assert problems[2] is None
     table.unlink()
     clips = inspected(folder)
-    assert summarize(clips)[1].startswith("run   2 clips, 1 unreadable, 2 s in all")
+    assert summarize(clips)[1].startswith("run   2 clips, 1 unreadable, 2 s (2.0 each)")
 
 
 def test_copies_have_the_same_content_in_another_container_too(tmp_path):

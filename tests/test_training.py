@@ -1099,7 +1099,7 @@ def test_ones_own_clips_are_trained_on_judged_and_predicted(own_folder, tmp_path
     options = ["--clips", str(own_folder), "--balance", "--record", "runs.json", *QUICK]
     assert training.main(options) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("SitDown «é»  8 clips in 4 groups, 18 s in all")
+    assert printed[0].startswith("SitDown «é»  8 clips in 4 groups, 18 s (")
     assert printed[2] == "runs/my videos/clips.html shows a film strip of each class"
     assert "train  6 clips: 4 SitDown «é», 2 StandUp «é»" in printed
     assert "cache for 0 MB of decoded frames: memory" in printed
