@@ -106,21 +106,7 @@ class ClipBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         if unreadable not in (STOP, LEAVE_OUT):
             raise ValueError(f'unreadable must be "{STOP}" or "{LEAVE_OUT}", not {unreadable!r}.')
-        is_folder = isinstance(path, (str, os.PathLike))
-        table: Any = read_folder(path) if is_folder else path
-        if table.empty:
-            raise ValueError("The table lists no clips; choose other rows.")
-        labels, self.class_names = label_clips(
-            table["class_name"], class_names, path if is_folder else "The table"
-        )
-        self.labels = np.array(labels, np.int32)
-        self.files = [pathlib.Path(file) for file in table["file"]]
-        self.names = list(table["name"]) if "name" in table else [file.name for file in self.files]
-        known = table["group"].notna()
-        self.groups = [
-            str(group) if is_known else None for group, is_known in zip(table["group"], known)
-        ]
-        self.read_options = _find_read_options(table)
+        self._set_clips(path, class_names)
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.augment = augment if training else None
         self.shape = (n_frames, *output_size, 3)
@@ -143,6 +129,24 @@ class ClipBatches(keras.utils.PyDataset):
         self.left_out: list[tuple[pathlib.Path, str]] = []
         if unreadable == LEAVE_OUT:
             self._leave_out()
+
+    def _set_clips(self, path, class_names):
+        """Set the attributes that the table of clips determines."""
+        is_folder = isinstance(path, (str, os.PathLike))
+        table: Any = read_folder(path) if is_folder else path
+        if table.empty:
+            raise ValueError("The table lists no clips; choose other rows.")
+        labels, self.class_names = label_clips(
+            table["class_name"], class_names, path if is_folder else "The table"
+        )
+        self.labels = np.array(labels, np.int32)
+        self.files = [pathlib.Path(file) for file in table["file"]]
+        self.names = list(table["name"]) if "name" in table else [file.name for file in self.files]
+        known = table["group"].notna()
+        self.groups = [
+            str(group) if is_known else None for group, is_known in zip(table["group"], known)
+        ]
+        self.read_options = _find_read_options(table)
 
     def __len__(self) -> int:
         return -(-len(self.files) // self.batch_size)
@@ -280,10 +284,7 @@ def _find_read_options(table: "pd.DataFrame") -> list[dict[str, Any]]:
             options["bounds"] = bounds
         return reading
     all_times = table.reindex(columns=["begin", "end"]).to_numpy(float)
-    rows_of: dict[str, list[int]] = {}
-    for row, file in enumerate(table["file"]):
-        rows_of.setdefault(str(file), []).append(row)
-    for file, rows in rows_of.items():
+    for file, rows in table.groupby("file", sort=False).indices.items():
         times = all_times[rows]
         if np.isnan(times).all():
             continue

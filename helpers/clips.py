@@ -577,6 +577,14 @@ def _refuse_repeated(csv_path, numbers, columns):
                 last[splits[row]] = row
 
 
+# Words.
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with a noun, such as `"1 clip"` or `"2 clips"`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 # Addresses.
 
 

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import html
 import pathlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +18,8 @@ import pandas as pd
 
 from helpers.atomic import atomic_write, locked
 from helpers.batches import available_cores
-from helpers.playback import Playback, bounds_of_parts
+from helpers.clips import count_noun
+from helpers.playback import Playback, find_part, round_times
 from helpers.video import VideoReadError, frames_from_video_file
 
 # A film strip on the page has so many frames of so many pixels (height, width), this far apart.
@@ -47,9 +47,7 @@ def inspect_clips(clips: pd.DataFrame) -> pd.DataFrame:
         The other columns are empty then.
     """
     parts = clips.reindex(columns=["begin", "end"]).to_numpy(float)
-    rows_of = defaultdict(list)
-    for row, file in enumerate(clips["file"]):
-        rows_of[file].append(row)
+    rows_of = clips.groupby("file", sort=False).indices
     described: list[dict[str, Any]] = [{}] * len(clips)
     with ThreadPoolExecutor(available_cores()) as executor:
         jobs = [(file, parts[rows]) for file, rows in rows_of.items()]
@@ -81,9 +79,10 @@ def _inspect(file: pathlib.Path, parts: np.ndarray) -> list[dict[str, Any]]:
     height, width = playback.size
     digest = f"{content.hexdigest()[:16]}-{len(times)}"
     descriptions: list[dict[str, Any]] = []
-    for part in parts:
+    rounded = round_times(times)
+    for begin, end in parts:
         try:
-            ((first, stop),) = bounds_of_parts(file, times, playback.length, [part])
+            first, stop = find_part(file, rounded, playback.length, begin, end)
         except ValueError as error:
             descriptions.append({"problem": str(error)})
             continue
@@ -194,11 +193,6 @@ def _describe(clips, max_sizes):
 def _range(values, unit, digits):
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def count_noun(number: int, noun: str) -> str:
-    """Return a number with a noun, such as `"1 clip"` or `"2 clips"`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def list_names(names: Iterable[str]) -> str:

@@ -11,15 +11,8 @@ import pandas as pd
 import psutil
 
 from helpers.cache import cached_indices
-from helpers.clips import is_table, read_clips
-from helpers.inspection import (
-    count_noun,
-    inspect_clips,
-    join_duplicates,
-    list_names,
-    summarize,
-    write_page,
-)
+from helpers.clips import count_noun, is_table, read_clips
+from helpers.inspection import inspect_clips, join_duplicates, list_names, summarize, write_page
 from helpers.playback import FPS
 from helpers.records import short_hash
 from helpers.settings import Settings, project_root
@@ -28,7 +21,6 @@ from helpers.splits import split_by_group
 SPLITS = ("train", "val", "test")
 # Names of runs are cut to so many characters, because a file system allows no longer ones.
 _MAX_NAME = 60
-CACHES = ("memory", "disk", "none")
 # Clips this many times as long as the sampled part are mentioned.
 _LONG = 3
 # At most so many notes of a kind are given.
@@ -200,10 +192,11 @@ def _describe_groups(clips):
     if not unknown.any():
         names = sorted(clips["group"].unique())
         return [f"{len(names)} groups: {list_names(names)}"]
-    clips_without = count_noun(unknown.sum(), "clip") + " without a group"
-    count = "No clip has a group" if unknown.all() else f"{clips_without}"
+    which = "No clip has a group"
+    if not unknown.all():
+        which = f"{count_noun(unknown.sum(), 'clip')} without a group"
     return [
-        f"{count}, so clips of one person or place may be in two splits; the test accuracy may "
+        f"{which}, so clips of one person or place may be in two splits; the test accuracy may "
         "then be too high, and its interval too narrow. Say which clips belong together with "
         "folders (CLASS/GROUP/clip.mp4), --group PATTERN, or a table with a column group."
     ]
@@ -324,7 +317,7 @@ def choose_cache(n_bytes: int, folder: pathlib.Path) -> str:
         folder: The folder of a cache on disk; what it already holds counts as free space.
 
     Returns:
-        One of `CACHES`.
+        `"memory"`, `"disk"` or `"none"`.
     """
     if n_bytes <= _SHARE * psutil.virtual_memory().available:
         return "memory"

@@ -201,40 +201,38 @@ def find_frames(
         ValueError: A part is not in the video, or between two of its frames.
     """
     playback = Playback(path)
-    return bounds_of_parts(path, list(playback), playback.length, parts)
+    times = round_times(list(playback))
+    return [find_part(path, times, playback.length, begin, end) for begin, end in parts]
 
 
-def bounds_of_parts(
-    path: str | os.PathLike[str],
-    times: Sequence[float],
-    length: float,
-    parts: Iterable[Sequence[float] | np.ndarray],
-) -> list[tuple[int, int]]:
-    """Return what `find_frames` returns, for a video that has been decoded.
+def round_times(times: Sequence[float]) -> np.ndarray:
+    """Return times in seconds, rounded because 0.2 s and 5/25 s may differ in the last digit."""
+    return np.round(times, 4)
+
+
+def find_part(
+    path: str | os.PathLike[str], times: np.ndarray, length: float, begin: float, end: float
+) -> tuple[int, int]:
+    """Return what `find_frames` returns for one part of a video that has been decoded.
 
     Args:
         path: The video file, for the errors' messages.
-        times: The time of each frame in seconds.
+        times: The time of each frame in seconds, from `round_times`.
         length: Duration of the video in seconds.
-        parts: Begin and end of each part in seconds; nan stands for the video's begin or end.
+        begin: The part's begin in seconds; nan stands for the video's begin.
+        end: The part's end in seconds; nan stands for the video's end.
     """
-    bounds = []
-    for begin, end in parts:
-        begin = 0.0 if np.isnan(begin) else begin
-        if begin >= length or end > length + _END_TOLERANCE:
-            raise ValueError(
-                f"{path} lasts {length:.1f} s, but a clip of it is from {begin:g} s to "
-                f"{'its end' if np.isnan(end) else f'{end:g} s'}; correct the times, or leave the "
-                "end empty for the video's end."
-            )
-        # Rounded, because times such as 0.2 s and 5/25 s may differ in the last digit.
-        first, stop = np.searchsorted(np.round(times, 4), [round(begin, 4), round(end, 4)]).tolist()
-        if first >= stop:
-            raise ValueError(
-                f"{path} has no frame from {begin:g} to {end:g} s; choose a longer clip."
-            )
-        bounds.append((first, stop))
-    return bounds
+    begin = 0.0 if np.isnan(begin) else begin
+    if begin >= length or end > length + _END_TOLERANCE:
+        raise ValueError(
+            f"{path} lasts {length:.1f} s, but a clip of it is from {begin:g} s to "
+            f"{'its end' if np.isnan(end) else f'{end:g} s'}; correct the times, or leave the "
+            "end empty for the video's end."
+        )
+    first, stop = np.searchsorted(times, round_times([begin, end])).tolist()
+    if first >= stop:
+        raise ValueError(f"{path} has no frame from {begin:g} to {end:g} s; choose a longer clip.")
+    return first, stop
 
 
 def check_target(

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from helpers.clips import count_noun
+
 # The groups are dealt into at most this many parts, with this many seeds, and then at random.
 _MOST_PARTS = 5
 _ATTEMPTS = 20
@@ -111,17 +113,13 @@ def _count_groups(classes, groups, splits):
         )
     counts = groups.groupby(classes).nunique()
     if counts.min() < len(splits):
-        clips_of = _count(classes.value_counts()[counts.idxmin()], "clip")
+        clips_of = count_noun(classes.value_counts()[counts.idxmin()], "clip")
         raise ValueError(
-            f"{counts.idxmin()} has {clips_of} in {_count(counts.min(), 'group')}, but "
+            f"{counts.idxmin()} has {clips_of} in {count_noun(counts.min(), 'group')}, but "
             f"{_enumerate(splits)} need {len(splits)} groups or more of each class; record more of "
             "it, or leave the class out."
         )
     return counts.min()
-
-
-def _count(number, noun):
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _enumerate(names):

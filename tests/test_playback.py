@@ -7,7 +7,7 @@ from colours import plain, rotate, write
 from conftest import write_video
 
 from helpers import playback, puppets, video
-from helpers.playback import Playback, constant_frame_rate, find_frames
+from helpers.playback import Playback, constant_frame_rate, find_frames, find_part
 
 
 class FakeCapture:
@@ -141,14 +141,15 @@ def test_parts_in_seconds_are_found_by_the_frames_own_times(tmp_path):
 
 def test_parts_of_a_video_with_a_pause_skip_it():
     # Frames at 0, 0.04 and from 5 s on.
-    bounds = playback.bounds_of_parts("a.mp4", [0, 0.04, 5, 5.04], 5.08, [(0, 1), (1, 5.04)])
+    times = np.array([0, 0.04, 5, 5.04])
+    bounds = [find_part("a.mp4", times, 5.08, *part) for part in ((0, 1), (1, 5.04))]
     assert bounds == [(0, 2), (2, 3)]
     with pytest.raises(ValueError, match="^a.mp4 has no frame from 1 to 2 s; choose a longer"):
-        playback.bounds_of_parts("a.mp4", [0, 0.04, 5, 5.04], 5.08, [(1, 2)])
+        find_part("a.mp4", times, 5.08, 1, 2)
 
 
 @pytest.mark.parametrize("part", [(2.0, 3.0), (0.0, 3.1)])
 def test_a_part_after_the_videos_end_is_refused(part):
     times = [i / 25 for i in range(50)]
     with pytest.raises(ValueError, match=r"^a.mp4 lasts 2.0 s, but a clip of it is from"):
-        playback.bounds_of_parts("a.mp4", times, 2.0, [part])
+        find_part("a.mp4", np.array(times), 2.0, *part)
