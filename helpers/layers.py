@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from einops import rearrange
 from keras import KerasTensor, ops
 
@@ -16,9 +17,9 @@ from keras import KerasTensor, ops
 BATCH_NORM_MOMENTUM = 0.9
 
 
-def batch_norm(name: str | None = None) -> "BatchNorm":
+def batch_norm(name: str | None = None, epsilon: float = 1e-3) -> "BatchNorm":
     """Return a batch normalisation whose moving averages converge within a short run."""
-    return BatchNorm(momentum=BATCH_NORM_MOMENTUM, name=name)
+    return BatchNorm(momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, name=name)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -35,12 +36,12 @@ class BatchNorm(keras.layers.BatchNormalization):
     ) -> KerasTensor:
         if not (training and self.trainable and mask is None and self._is_fused(video)):
             return super().call(video, training=training, mask=mask)
-        frames = rearrange(video, "b t h w c -> (b t) h w c")
+        frames = fold_time(video)
         fused = _FUSED_BATCH_NORMS[keras.backend.backend()]
         frames, mean, variance = fused(frames, self.gamma, self.beta, self.epsilon)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance)
-        return rearrange(frames, "(b t) h w c -> b t h w c", t=video.shape[1])
+        return unfold_time(frames, video)
 
     def _is_fused(self, video):
         """Return whether the fused operation supports this video and the layer's arguments."""
@@ -48,8 +49,8 @@ class BatchNorm(keras.layers.BatchNormalization):
             return False
         if self.synchronized or getattr(self, "renorm", False):
             return False
-        is_video = len(video.shape) == 5 and video.shape[1] is not None
-        return self.scale and self.center and is_video and self.axis in (-1, 4)
+        is_video = len(video.shape) == 5 and self.axis in (-1, 4)
+        return self.scale and self.center and is_video
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))
@@ -114,45 +115,260 @@ class VideoConv(keras.layers.Conv3D):
 
     Takes the arguments of `keras.layers.Conv3D`. With dilation, groups or channels first, Keras's
     own code runs for every kernel.
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: `(time, height, width)`.
+        symmetric: Whether `"same"` padding adds the same number of zeros on both sides, as
+            PyTorch's networks do. TensorFlow and Keras put the larger half at the end, which is
+            another number of zeros only with strides.
+        **kwargs: Further arguments of `keras.layers.Conv3D`.
+
+    Raises:
+        ValueError: `symmetric` with another padding than `"same"`, with an even kernel, or where
+            Keras's own code would run.
     """
 
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        *,
+        symmetric: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(filters, kernel_size, **kwargs)
+        self.symmetric = symmetric
+        is_odd = all(size % 2 for size in self.kernel_size)
+        if symmetric and not (self.padding == "same" and is_odd and self._is_plain()):
+            raise ValueError(
+                'Symmetric padding needs padding="same", odd kernels, channels last, and neither '
+                "groups nor dilation."
+            )
+
     def call(self, video: KerasTensor) -> KerasTensor:
-        if self.groups > 1 or max(self.dilation_rate) > 1 or self.data_format == "channels_first":
+        if not self._is_plain():
             return super().call(video)
         kernel_time, *kernel_area = self.kernel_size
         stride_time, *stride_area = self.strides
         if kernel_time == 1:
             video = video[:, ::stride_time]
-            x = rearrange(video, "b t h w c -> (b t) h w c")
-            x = self._convolve(x, self.kernel[0], stride_area)
-            return rearrange(x, "(b t) h w c -> b t h w c", t=video.shape[1])
-        if kernel_area == stride_area == [1, 1]:
+            x = self._convolve(fold_time(video), self.kernel[0], stride_area)
+            return unfold_time(x, video)
+        if kernel_area == [1, 1]:
+            video = video[:, :, :: stride_area[0], :: stride_area[1]]
             x = rearrange(video, "b t h w c -> b t (h w) c")
             x = self._convolve(x, self.kernel[:, 0], (stride_time, 1))
             return rearrange(x, "b t (h w) c -> b t h w c", h=video.shape[2])
         return self._convolve(video, self.kernel, self.strides)
 
+    def _is_plain(self):
+        """Return whether this layer's own code supports the arguments."""
+        channels_last = self.data_format == "channels_last"
+        return channels_last and self.groups == 1 and max(self.dilation_rate) == 1
+
     def _convolve(self, x, kernel, strides):
-        if keras.backend.backend() == "torch":
-            # With channels first, Keras makes no copies; the order in memory remains.
-            x = ops.moveaxis(x, -1, 1)
-            x = ops.conv(x, kernel, strides, self.padding, data_format="channels_first")
-            x = ops.moveaxis(x, 1, -1)
-        else:
-            x = ops.conv(x, kernel, strides, self.padding, data_format="channels_last")
+        padding = self.padding
+        if self.symmetric:
+            sides = [(size // 2, size // 2) for size in kernel.shape[:-2]]
+            x, padding = ops.pad(x, [(0, 0), *sides, (0, 0)]), "valid"
+        x = _channels_first_in_torch(ops.conv, x, kernel, strides, padding)
         x = x + self.bias if self.use_bias else x
         return x if self.activation is None else self.activation(x)
 
+    def get_config(self) -> dict[str, Any]:
+        # Only where it is set, so that saved networks stay as they are.
+        return super().get_config() | ({"symmetric": True} if self.symmetric else {})
+
+
+def _channels_first_in_torch(convolve, x, kernel, strides, padding):
+    """Convolve with channels last; for PyTorch as a view with channels first."""
+    if keras.backend.backend() != "torch":
+        return convolve(x, kernel, strides, padding, data_format="channels_last")
+    # With channels first, Keras makes no copies; the order in memory remains.
+    x = ops.moveaxis(x, -1, 1)
+    x = convolve(x, kernel, strides, padding, data_format="channels_first")
+    return ops.moveaxis(x, 1, -1)
+
+
+def fold_time(video: KerasTensor) -> KerasTensor:
+    """Return the frames of all videos of a batch as one batch of images."""
+    return rearrange(video, "b t h w c -> (b t) h w c")
+
+
+def unfold_time(images: KerasTensor, video: KerasTensor) -> KerasTensor:
+    """Undo `fold_time`, with the number of frames of another video, which need not be known."""
+    return ops.reshape(images, (-1, ops.shape(video)[1], *images.shape[1:]))
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class DepthwiseVideoConv(keras.layers.Layer):
+    """A convolution of each channel on its own, over space or over time.
+
+    Over space, padding is TensorFlow's `"same"`. Over time it is causal: a frame depends on itself
+    and on earlier frames, with zeros before the first. Mobile networks for videos consist of such
+    convolutions with 1 × 1 × 1 convolutions between them (Kondratyuk et al. 2021).
+
+    Args:
+        kernel_size: `(1, height, width)` or `(time, 1, 1)`.
+        strides: Stride over height and width of a spatial convolution.
+        use_bias: Whether to add a bias to each channel.
+        activation: Activation function or its name; None for none.
+
+    Raises:
+        ValueError: The kernel extends over both time and space, or it is temporal and has strides.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Sequence[int],
+        strides: int = 1,
+        *,
+        use_bias: bool = True,
+        activation: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size, self.strides, self.use_bias = tuple(kernel_size), strides, use_bias
+        self.activation = keras.activations.get(activation)
+        time, *area = self.kernel_size
+        if time > 1 and (area != [1, 1] or strides > 1):
+            raise ValueError(
+                f"A depthwise convolution has a kernel (1, height, width), or (time, 1, 1) without "
+                f"strides, not {self.kernel_size} with strides of {strides}."
+            )
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether the kernel extends over time."""
+        return self.kernel_size[0] > 1
+
+    def build(self, input_shape: tuple) -> None:
+        time, height, width = self.kernel_size
+        shape = (time, 1) if self.is_temporal else (height, width)
+        channels = input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel", shape=(*shape, channels, 1), initializer="glorot_uniform"
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
+
+    def call(self, video: KerasTensor) -> KerasTensor:
+        if self.is_temporal:
+            earlier = self.kernel_size[0] - 1
+            x = ops.pad(video, [(0, 0), (earlier, 0), (0, 0), (0, 0), (0, 0)])
+            x = rearrange(x, "b t h w c -> b t (h w) c")
+            x = self._convolve(x, 1, "valid")
+            return rearrange(x, "b t (h w) c -> b t h w c", h=video.shape[2])
+        return unfold_time(self._convolve(fold_time(video), self.strides, "same"), video)
+
+    def _convolve(self, x, strides, padding):
+        x = _channels_first_in_torch(ops.depthwise_conv, x, self.kernel, strides, padding)
+        x = x if self.bias is None else x + self.bias
+        return x if self.activation is None else self.activation(x)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, time, *area, channels = input_shape
+        return (batch, time, *(-(-size // self.strides) for size in area), channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "use_bias": self.use_bias,
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class Gain(keras.layers.Layer):
+    """Multiply a video by one learnt number, so that training can weaken or strengthen a branch."""
+
+    def build(self, input_shape: tuple) -> None:
+        self.gain = self.add_weight(name="gain", shape=(), initializer="ones")
+
+    def call(self, video: KerasTensor) -> KerasTensor:
+        return video * self.gain
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class FramePooling(keras.layers.Layer):
+    """Average pooling of 3 × 3 pixels with stride 2, frame by frame.
+
+    Padding is TensorFlow's `"same"`, and the mean leaves the padding out. Keras's own layer gets
+    that wrong under PyTorch for even heights and widths (Keras 3.13).
+    """
+
+    def call(self, video: KerasTensor) -> KerasTensor:
+        sides = [_same_padding(size) for size in video.shape[2:4]]
+        frames = ops.pad(fold_time(video), [(0, 0), *sides, (0, 0)])
+        means = ops.average_pool(frames, 3, strides=2, data_format="channels_last")
+        shares = [_covered_shares(size) for size in video.shape[2:4]]
+        covered = ops.convert_to_tensor(np.outer(*shares)[..., np.newaxis], means.dtype)
+        return unfold_time(means / covered, video)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, time, *area, channels = input_shape
+        return (batch, time, *(-(-size // 2) for size in area), channels)
+
+
+@keras.saving.register_keras_serializable(package="helpers")
+class MeanAndDeviation(keras.layers.Layer):
+    """Return the mean and the standard deviation of each channel over time, height and width."""
+
+    def call(self, video: KerasTensor) -> KerasTensor:
+        axes = (1, 2, 3)
+        mean = ops.mean(video, axis=axes, keepdims=True)
+        variance = ops.mean(ops.square(video - mean), axis=axes)
+        # The square root has no gradient at 0, where a clip stands still.
+        deviation = ops.sqrt(variance + keras.config.epsilon())
+        return ops.concatenate([ops.squeeze(mean, axes), deviation], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], 2 * input_shape[-1])
+
+
+def _same_padding(size):
+    """Return TensorFlow's "same" padding before and after, for windows of 3 with stride 2."""
+    padding = 1 + size % 2
+    return padding // 2, padding - padding // 2
+
+
+def _covered_shares(size):
+    """Return by window of 3 with stride 2 the share of it that is not padding."""
+    pixels = np.pad(np.ones(size), _same_padding(size))
+    return np.lib.stride_tricks.sliding_window_view(pixels, 3)[::2].mean(axis=1)
+
 
 class _Chain(keras.layers.Layer):
-    """A layer that calls others one after the other, its `seq`."""
+    """A layer that calls others one after the other, its `seq`.
+
+    Args:
+        frozen: Indices of those that are not trained.
+        **kwargs: Further arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, frozen: Sequence[int] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._frozen = frozen
 
     def _chain(self, *layers):
         self.seq = keras.Sequential(layers)
         self.seq.trainable = self.trainable
+        for i in self._frozen:
+            layers[i].trainable = False
         # All parts have this layer's precision: it may be loaded under another global policy.
         for layer in self.seq._flatten_layers():
             layer.dtype_policy = self.dtype_policy
+
+    def get_config(self) -> dict[str, Any]:
+        parts = enumerate(self.seq.layers) if self.trainable else ()
+        frozen = [i for i, part in parts if not part.trainable]
+        return super().get_config() | ({"frozen": frozen} if frozen else {})
 
     def build(self, input_shape: tuple) -> None:
         self.seq.build(input_shape)
@@ -180,6 +396,8 @@ class Conv2Plus1D(_Chain):
         mid_channels: Channels between the two convolutions, the paper's M; default: `filters`.
         strides: `(time, height, width)`.
         normalized: Whether to put a batch normalisation and a ReLU between the two convolutions.
+        epsilon: What the normalisation adds to the variance.
+        symmetric: Whether padding is symmetric, as in `VideoConv`.
     """
 
     def __init__(
@@ -191,15 +409,20 @@ class Conv2Plus1D(_Chain):
         mid_channels: int | None = None,
         strides: Sequence[int] = (1, 1, 1),
         normalized: bool = False,
+        epsilon: float = 1e-3,
+        symmetric: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.padding = filters, tuple(kernel_size), padding
+        self.epsilon, self.symmetric = epsilon, symmetric
         self.mid_channels = filters if mid_channels is None else mid_channels
         self.strides, self.normalized = tuple(strides), normalized
         (time, *area), (stride_time, *stride_area) = self.kernel_size, self.strides
-        common = {"padding": padding, "use_bias": not normalized}
-        between = [batch_norm(), keras.layers.ReLU()] if normalized else []
+        common: dict[str, Any] = {"padding": padding, "use_bias": not normalized}
+        if symmetric:
+            common["symmetric"] = True
+        between = [batch_norm(epsilon=epsilon), keras.layers.ReLU()] if normalized else []
         self._chain(
             VideoConv(self.mid_channels, (1, *area), strides=(1, *stride_area), **common),
             *between,
@@ -214,6 +437,8 @@ class Conv2Plus1D(_Chain):
             "mid_channels": self.mid_channels,
             "strides": self.strides,
             "normalized": self.normalized,
+            "epsilon": self.epsilon,
+            "symmetric": self.symmetric,
         }
 
 
@@ -296,8 +521,7 @@ class ResizeVideo(keras.layers.Layer):
         if tuple(video.shape[2:4]) == (2 * self.height, 2 * self.width):
             size = (1, 2, 2)
             return ops.average_pool(video, size, strides=size, data_format="channels_last")
-        images = rearrange(video, "b t h w c -> (b t) h w c")
-        return rearrange(self.resizing(images), "(b t) h w c -> b t h w c", t=video.shape[1])
+        return unfold_time(self.resizing(fold_time(video)), video)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, time, _, _, channels = input_shape

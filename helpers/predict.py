@@ -25,9 +25,13 @@ from helpers import video
 from helpers.annotation import annotate, check_annotation
 from helpers.checkpoints import LAST, RECORD
 from helpers.clips import as_url
+from helpers.movinet import build_movinet_a0
 from helpers.playback import FPS, Playback
+from helpers.pretrained import PRETRAINED, kinetics600_labels, load_published
 from helpers.probabilities import get_probabilities, last_activation
 
+# A published network that can be named in place of a file.
+MOVINET = "movinet_a0"
 # A gap of more seconds between two frames means that the camera paused.
 _PAUSE = 1
 CAVEAT = (
@@ -221,7 +225,8 @@ def load(
     """Load a saved network, with class names and frame step from the record beside it.
 
     Args:
-        path: A `.keras` file, or the folder of a run, from which the latest model is loaded.
+        path: A `.keras` file, or the folder of a run, from which the latest model is loaded; or
+            `"movinet_a0"`, the published network that knows Kinetics' 600 actions.
         class_names: Names of the classes; by default those of the record, or numbers.
         frame_step: Frames from one sampled frame to the next at 25 frames per second; by default
             that of the record.
@@ -231,6 +236,8 @@ def load(
             classes, or the frame step is unknown.
     """
     path = pathlib.Path(path)
+    if str(path) == MOVINET and not path.exists():
+        return _load_movinet(class_names, frame_step)
     file = path / LAST if path.is_dir() else path
     model, record = _load_model(file), _read_record(file.with_name(RECORD))
     if frame_step is None:
@@ -244,6 +251,17 @@ def load(
         return Classifier(model, list(class_names or record["class_names"]), frame_step / FPS)
     except ModelError as error:
         raise ModelError(f"{file} can't be used: {error}") from None
+
+
+def _load_movinet(class_names, frame_step):
+    """Return the published MoViNet-A0, with the names of Kinetics' classes."""
+    expected = PRETRAINED[MOVINET]
+    try:
+        names = class_names or kinetics600_labels()
+        model = load_published(build_movinet_a0(n_frames=expected["n_frames"]), include_top=True)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+    return Classifier(model, list(names), (frame_step or expected["frame_step"]) / FPS)
 
 
 def _load_model(file):
@@ -413,7 +431,12 @@ def _parse(arguments):
         "that OpenCV reads. Sound is ignored.",
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a .keras file, or the folder of a run in runs/")
+    add(
+        "model",
+        metavar="MODEL",
+        help="a .keras file, the folder of a run in runs/, or movinet_a0, a published network that "
+        "knows 600 actions",
+    )
     add("videos", nargs="+", metavar="VIDEO", help="one or more videos")
     add("--top", type=int, default=3, metavar="K", help="classes to print (default: %(default)s)")
     add(

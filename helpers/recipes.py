@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,13 +10,22 @@ from keras import KerasTensor, ops
 
 from helpers import models
 from helpers.augmentation import Augmentation
+from helpers.efficientnet import build_efficientnet_lite0
+from helpers.movinet import build_movinet_a0
+from helpers.pretrained import TORCHVISION, load_published
 from helpers.settings import Settings
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "small_resnet": models.build_small_resnet,
     "tutorial": models.build_tutorial_model,
     "resnet18": models.build_resnet18,
+    "movinet_a0": build_movinet_a0,
+    "efficientnet_lite0": partial(build_efficientnet_lite0, deviation=True),
 }
+# Networks whose kind of convolutions is given.
+_FIXED = ("movinet_a0", "efficientnet_lite0")
+# What a linear classifier on a frozen network has none of.
+_OF_TRAINING = ("learning_rate", "weight_decay", "label_smoothing", "augment")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +46,9 @@ class Recipe:
         mixed: Whether to compute in 16 bits where that is safe; weights have 32.
         balance: Whether the loss weights each training clip by the inverse of its class's share of
             the clips, so that all classes count the same.
+        pretrained: Whether the network starts from published weights. They stay as they are, and a
+            linear classifier is fitted to the features before the logits.
+        fine_tune: Whether all weights are then trained. Needs `pretrained`.
         seed: Seed of initial weights, order of clips, start frames and augmentation.
     """
 
@@ -49,12 +62,22 @@ class Recipe:
     augment: bool = False
     mixed: bool = False
     balance: bool = False
+    pretrained: bool = False
+    fine_tune: bool = False
     seed: int = 0
 
     @property
     def name(self) -> str:
         """Name for folders and messages, such as `"small_resnet-2plus1d-0.001-seed0"`."""
-        return f"{self.network}-{self.conv}-{self.learning_rate:g}-seed{self.seed}"
+        parts = [self.network] if self.network in _FIXED else [self.network, self.conv]
+        parts += ["fine_tuned"] * self.fine_tune
+        parts += ["frozen"] if self.is_frozen else [f"{self.learning_rate:g}"]
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing but a linear classifier is trained."""
+        return self.pretrained and not self.fine_tune
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -108,17 +131,65 @@ def build_model(recipe: Recipe, settings: Settings) -> keras.Model:
         A network that is not compiled yet.
 
     Raises:
-        ValueError: The network has no convolutions of the recipe's kind.
+        ValueError: The network has no convolutions of the recipe's kind, the recipe contradicts
+            itself, or the published weights can't be had.
     """
+    options = _network_options(recipe)
     keras.utils.set_random_seed(recipe.seed)
     previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed else "float32")
     try:
-        return NETWORKS[recipe.network](
-            conv=recipe.conv, subtract_mean=recipe.subtract_mean, **settings.input_size
-        )
+        model = NETWORKS[recipe.network](**options, **settings.input_size)
     finally:
         keras.config.set_dtype_policy(previous_policy)
+    if recipe.pretrained:
+        load_published(model)
+        freeze(model, all_but_logits=recipe.is_frozen)
+    return model
+
+
+def _network_options(recipe):
+    """Return the arguments of the recipe's network, except sizes, after a check of the recipe."""
+    if recipe.fine_tune and not recipe.pretrained:
+        raise ValueError("Only a pretrained network can be fine-tuned; set pretrained, too.")
+    default = Recipe()
+    changed = [name for name in _OF_TRAINING if getattr(recipe, name) != getattr(default, name)]
+    if recipe.is_frozen and changed:
+        raise ValueError(
+            f"A linear classifier on a frozen network has no {changed[0]}; leave it out, or "
+            "fine-tune the network (in a shell with --fine-tune)."
+        )
+    if recipe.network not in _FIXED:
+        options = {"conv": recipe.conv, "subtract_mean": recipe.subtract_mean}
+        return options | (TORCHVISION if recipe.pretrained else {})
+    if recipe.conv != default.conv or recipe.subtract_mean:
+        raise ValueError(
+            f"{recipe.network} has convolutions of its own and doesn't subtract the mean frame; "
+            "leave out conv and subtract_mean (in a shell --conv, and --recipe book or add "
+            "--without subtract_mean)."
+        )
+    return {}
+
+
+def freeze(model: keras.Model, *, all_but_logits: bool) -> keras.Model:
+    """Choose which layers a training changes.
+
+    Args:
+        model: A network with a dense layer `logits`.
+        all_but_logits: Whether only the logits are trained. If not, everything is, except batch
+            normalisation: a few batches of few clips would replace averages over hundreds of
+            thousands by worse ones.
+
+    Returns:
+        The same network.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    if all_but_logits:
+        for layer in model.layers:
+            layer.trainable = layer.name == "logits"
+    return model
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) -> keras.Model:
@@ -193,10 +264,10 @@ def learning_rate_schedule(
 
 
 def _optimizer(recipe, steps):
-    """Return Adam, or with weight decay AdamW, which spares biases and normalisations."""
+    """Return Adam, or with weight decay AdamW, which spares all but kernels."""
     rate = learning_rate_schedule(recipe, steps)
     if not recipe.weight_decay:
         return keras.optimizers.Adam(rate)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "gain"])
     return optimizer

@@ -24,8 +24,8 @@ HERE = pathlib.Path(__file__).parent
 # The modules that determine, together with settings and recipe, the numbers of a run.
 MODULES = (
     "ucf101 clips splits puppets archive damage video playback cache augmentation batches "
-    "inspection counting layers models probabilities recipes checkpoints evaluation own_clips "
-    "training"
+    "inspection counting layers models state_dict efficientnet movinet pretrained probabilities "
+    "recipes checkpoints evaluation own_clips transfer training"
 ).split()
 
 

@@ -3,7 +3,8 @@
 `BOOK_DATASET` is `puppets`, which the book draws itself, or `ucf101`. `BOOK_RUN` is `short`, which
 takes minutes on two CPU cores, or `full`, with the tutorial's sizes. `UCF101_ZIP` is the URL or the
 path of UCF101's ZIP, or the path of the unpacked folder; a leading `~` stands for your home folder.
-In Colab the defaults are `ucf101` and, with a GPU, `full`; everywhere else they are `puppets` and
+`MOVINET_A0_WEIGHTS` and the other keys of `PUBLISHED` likewise replace URLs of published files. In
+Colab the defaults are `ucf101` and, with a GPU, `full`; everywhere else they are `puppets` and
 `short`.
 
 No other module reads the environment.
@@ -19,6 +20,19 @@ import subprocess
 from typing import Any
 
 TUTORIAL_ZIP = "https://storage.googleapis.com/thumos14_files/UCF101_videos.zip"
+
+# URLs of published weights and class names.
+_TORCHVISION = "https://download.pytorch.org/models"
+PUBLISHED = {
+    "MOVINET_A0_WEIGHTS": "https://tfhub.dev/tensorflow/lite-model/movinet/a0/stream/kinetics-600/"
+    "classification/tflite/int8/1?lite-format=tflite",
+    "KINETICS600_LABELS": "https://raw.githubusercontent.com/tensorflow/models/"
+    "f8af2291cced43fc9f1d9b41ddbf772ae7b0d7d2/official/projects/movinet/files/"
+    "kinetics_600_labels.txt",
+    "RESNET18_2PLUS1D_WEIGHTS": f"{_TORCHVISION}/r2plus1d_18-91a641e6.pth",
+    "RESNET18_3D_WEIGHTS": f"{_TORCHVISION}/r3d_18-b3b3357e.pth",
+    "RESNET18_MC3_WEIGHTS": f"{_TORCHVISION}/mc3_18-a90a0ba3.pth",
+}
 
 _CHOICES: dict[tuple[str, str], dict[str, Any]] = {
     ("puppets", "short"): {"size": 64, "epochs": 6},
@@ -140,11 +154,25 @@ def current(dataset: str | None = None) -> Settings:
         "BOOK_DATASET", ("puppets", "ucf101"), "ucf101" if colab else "puppets"
     )
     run = _choose("BOOK_RUN", ("short", "full"), "full" if colab and _has_gpu() else "short")
-    # Not a pathlib.Path, which would drop one of a URL's slashes.
-    source = os.path.expanduser(os.environ.get("UCF101_ZIP") or TUTORIAL_ZIP)  # noqa: PTH111
+    source = _source("UCF101_ZIP", TUTORIAL_ZIP)
     return Settings(
         dataset, run, _FRAME_STEPS[dataset], zip=source, **copy.deepcopy(_CHOICES[dataset, run])
     )
+
+
+def published_source(name: str) -> str:
+    """Return the URL of a published file, or the URL or path that the environment has in its place.
+
+    Args:
+        name: A key of `PUBLISHED`, which is also the name of the environment variable.
+    """
+    return _source(name, PUBLISHED[name])
+
+
+def _source(variable: str, default: str) -> str:
+    """Return the URL or path in an environment variable."""
+    # Not a pathlib.Path, which would drop one of a URL's slashes.
+    return os.path.expanduser(os.environ.get(variable) or default)  # noqa: PTH111
 
 
 def project_root() -> pathlib.Path:

@@ -5,6 +5,7 @@ The command line is described by `python -m helpers.training --help`.
 
 import argparse
 import dataclasses
+import functools
 import importlib.util
 import itertools
 import json
@@ -47,15 +48,19 @@ from helpers.evaluation import (
     score_by_class,
 )
 from helpers.memory import backend_errors, explain_out_of_memory
+from helpers.pretrained import PRETRAINED, suit_settings
 from helpers.puppets import PAIRS
 from helpers.recipes import NETWORKS, RECIPES, Recipe, build_model, compile_model
 from helpers.records import add_record, clips_source, make_record, read_records, run_folder
 from helpers.settings import Settings, current, project_root
+from helpers.transfer import fit_head
 from helpers.ucf101 import OFFICIAL_SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# All weights get this learning rate, a tenth of the usual one, after the logits have been fitted.
+FINE_TUNING_RATE = 1e-4
 # The ingredients of a recipe that an ablation can remove, and the values that remove them.
 INGREDIENTS: dict[str, Any] = {
     "cosine": False,
@@ -73,6 +78,8 @@ def load_splits(
     augment: Augmentation | None = None,
     unreadable: str = "stop",
     cache: str | os.PathLike[str] | None = "memory",
+    *,
+    shuffled: bool = True,
 ) -> dict[str, ClipBatches]:
     """Return the batches of a run by split: the training set shuffled, the others in order.
 
@@ -85,6 +92,8 @@ def load_splits(
         unreadable: What to do about clips that can't be read: `"stop"` at the first one, or `"leave
             out"`.
         cache: Where to keep decoded frames for later epochs, as for `ClipBatches`.
+        shuffled: Whether to shuffle the training set and to start its clips at random. If not, they
+            are read like the others.
 
     Raises:
         TrainingError: A split has no clip of a class that another split has.
@@ -96,7 +105,7 @@ def load_splits(
     options |= {"seed": seed, "augment": augment, "start_step": settings.start_step}
     options |= {"cache": cache, "unreadable": unreadable}
     data = {
-        split: ClipBatches(rows, training=split == "train", **options)
+        split: ClipBatches(rows, training=shuffled and split == "train", **options)
         for split, rows in table.groupby("split", sort=False)
     }
     names = set().union(*(batches.class_names for batches in data.values()))
@@ -166,7 +175,13 @@ def train(
             "The settings and the clips don't belong together; pass both as "
             "helpers.own_clips.prepare_clips returns them."
         )
-    settings = dataclasses.replace(settings, epochs=epochs or settings.epochs)
+    if recipe.is_frozen and epochs:
+        raise TrainingError(
+            "A linear classifier on a frozen network has no epochs; leave them out, or fine-tune "
+            "the network (in a shell with --fine-tune)."
+        )
+    epochs = 1 if recipe.is_frozen else epochs or settings.epochs
+    settings = dataclasses.replace(settings, epochs=epochs)
     folder = run_folder(settings, recipe)
     callbacks = [_tensorboard(pathlib.Path(tensorboard, folder.name))] if tensorboard else []
     with locked(folder):
@@ -179,10 +194,18 @@ def train(
             if evaluated and record.get("source") == clips_source(settings):
                 return finished
         source = fetch_clips(settings) if clips is None else clips
-        data = load_splits(source, settings, recipe.seed, recipe.augmentation, unreadable, cache)
+        load = functools.partial(load_splits, source, settings, recipe.seed, recipe.augmentation)
+        load_in_order = functools.partial(load, unreadable, None, shuffled=False)
+        data = load_in_order() if recipe.is_frozen else load(unreadable, cache)
         if finished is None:
             with explain_out_of_memory(settings, recipe, folder, "training"):
-                model, record = _fit(data, settings, recipe, folder, resume, log, callbacks)
+                if recipe.is_frozen:
+                    model, record = _fit_frozen(data, settings, recipe, folder, log)
+                else:
+                    in_order = load_in_order() if recipe.pretrained else None
+                    model, record = _fit(
+                        data, in_order, settings, recipe, folder, resume, log, callbacks
+                    )
             if clips is not None:
                 record["left_out"]["clips"] = clips.attrs.get("left_out", [])
         else:
@@ -206,8 +229,38 @@ def _hash_of(clips):
     return hash_clips(clips)
 
 
-def _fit(data, settings, recipe, folder, resume, log, callbacks):
-    """Train a network, or resume its training; return `(model, record)` without an evaluation."""
+def _fit_frozen(data, settings, recipe, folder, log):
+    """Fit a linear classifier to a pretrained network's features; return `(model, record)`."""
+    train = data["train"]
+    model = compile_model(build_model(recipe, settings), recipe, 1)
+    check_clips_fit(model, train)
+    facts, metrics = _fit_logits(model, data, recipe, log)
+    replace_run(model, folder)
+    left_out = {split: batches.left_out for split, batches in data.items()}
+    record = make_record(model, metrics, settings, recipe, left_out)
+    facts = {"head": facts, "class_names": train.class_names}
+    return model, record | facts | {"clips_trained_on": describe_clips(data)}
+
+
+def _fit_logits(model, data, recipe, log):
+    """Fit the logits of a pretrained network; return facts and metrics."""
+    folder = project_root() / "data" / "features"
+    facts, metrics = fit_head(model, data, folder, recipe.balance)
+    values = {name: value for name, (value,) in metrics.items()}
+    log(
+        f"linear classifier on {facts['features']} features, C = {facts['C']:g}: accuracy "
+        f"{values['accuracy']:.3f}   validation: loss {values['val_loss']:.3f}  accuracy "
+        f"{values['val_accuracy']:.3f}   {values['seconds']:.1f} s"
+    )
+    return facts, metrics
+
+
+def _fit(data, in_order, settings, recipe, folder, resume, log, callbacks):
+    """Train a network, or resume its training; return `(model, record)` without an evaluation.
+
+    A pretrained network gets logits that suit its features first, from the clips `in_order`.
+    Otherwise the gradients of random logits would spoil the features.
+    """
     train = data["train"]
     model = compile_model(build_model(recipe, settings), recipe, settings.epochs * len(train))
     clips = describe_clips(data)
@@ -215,6 +268,8 @@ def _fit(data, settings, recipe, folder, resume, log, callbacks):
     check_clips_fit(model, train)
     if rows:
         log(f"resuming after epoch {len(rows)}")
+    elif in_order:
+        _fit_logits(model, in_order, recipe, log)
     callback = _EpochCallback(folder, settings.epochs, rows, train, clips, log)
     try:
         model.fit(
@@ -466,6 +521,11 @@ def _prepare(options):
     """Return the settings and, if these are the reader's own, the clips and their cache."""
     settings, folder = _settings(options), project_root() / "data" / "frames"
     places = {"memory": "memory", "disk": folder, "none": None}
+    is_frozen = options.pretrained and not options.fine_tune
+    if is_frozen and options.epochs:
+        raise ValueError(
+            "--epochs is for --fine-tune; a linear classifier on a frozen network has none."
+        )
     if not options.clips:
         return settings, {"cache": places[options.cache or "memory"]}
     # This needs a second to import, and the book's own clips do without it.
@@ -475,10 +535,12 @@ def _prepare(options):
         options.clips,
         settings,
         group=options.group,
-        frame_step=options.frame_step,
+        frame_step=options.frame_step or _expected_frame_step(options),
         leave_out=options.leave_out,
         log=lambda line: print(line, flush=True),
     )
+    if is_frozen:
+        return dataclasses.replace(settings, epochs=1), {"clips": clips}
     settings = dataclasses.replace(settings, epochs=options.epochs or settings.epochs)
     n_bytes = cache_size(clips, settings)
     cache = options.cache or choose_cache(n_bytes, folder)
@@ -486,10 +548,17 @@ def _prepare(options):
     return settings, {"clips": clips, "cache": places[cache]}
 
 
+def _expected_frame_step(options):
+    """Return the distance between frames that a pretrained network expects, or None."""
+    is_pretrained = options.pretrained or options.fine_tune
+    return PRETRAINED[options.network].get("frame_step") if is_pretrained else None
+
+
 def _train_seed(options, seed, settings, clips):
     """Train with one seed; print the progress and the scores, and add the record to its file."""
     recipe = _recipe(options, seed)
-    print(f"{settings.name}, {recipe.name}, {settings.epochs} epochs", flush=True)
+    epochs = "" if recipe.is_frozen else f", {settings.epochs} epochs"
+    print(f"{settings.name}, {recipe.name}{epochs}", flush=True)
     if options.resume and (reason := why_not_resumable(settings, recipe)):
         print(f"nothing to resume: {reason}; starting a new run", flush=True)
     _, record = train(
@@ -526,6 +595,10 @@ def _recipe(options, seed):
         "mixed": options.mixed or None,
         "balance": options.balance or None,
     }
+    if options.pretrained or options.fine_tune:
+        changes |= {"pretrained": True, "fine_tune": options.fine_tune}
+    if options.fine_tune and options.learning_rate is None:
+        changes["learning_rate"] = FINE_TUNING_RATE
     changes = _given(changes) | {name: INGREDIENTS[name] for name in options.without}
     return dataclasses.replace(RECIPES[options.recipe], seed=seed, **changes)
 
@@ -536,6 +609,7 @@ def _settings(options):
         "epochs": options.epochs,
         "size": options.size,
         "n_frames": options.frames,
+        "frame_step": options.frame_step,
         "batch_size": options.batch_size,
         "num_classes": options.classes,
         "split_by": options.split,
@@ -545,12 +619,20 @@ def _settings(options):
     elif options.split in OFFICIAL_SPLITS:
         changes["splits"] = dict.fromkeys(("train", "val", "test"))
     _check_clip_options(options)
-    return dataclasses.replace(current("own") if options.clips else current(), **_given(changes))
+    settings = current("own") if options.clips else current()
+    if options.pretrained or options.fine_tune:
+        if options.network not in PRETRAINED:
+            raise ValueError(
+                f"{options.network or 'The default network'} has no published weights; choose "
+                f"--network {' or '.join(PRETRAINED)}."
+            )
+        settings = suit_settings(settings, options.network, fine_tune=options.fine_tune)
+    return dataclasses.replace(settings, **_given(changes))
 
 
 def _check_clip_options(options):
     """Refuse options for the book's clips with the reader's own, and the reverse."""
-    others = ("classes", "per_class", "split") if options.clips else ("group", "frame_step")
+    others = ("classes", "per_class", "split") if options.clips else ("group",)
     for name in others:
         if getattr(options, name) is None:
             continue
@@ -594,7 +676,23 @@ def _add_recipe_options(group):
     group.add_argument(
         "--conv", choices=("2plus1d", "3d", "mc3", "2d"), help="kind of its convolutions"
     )
-    group.add_argument("--learning-rate", type=float, help="learning rate of Adam")
+    group.add_argument(
+        "--pretrained",
+        action="store_true",
+        help=f"start from published weights, and train a linear classifier on them; for --network "
+        f"{', '.join(PRETRAINED)}",
+    )
+    group.add_argument(
+        "--fine-tune",
+        action="store_true",
+        help="like --pretrained, and then train all of the network",
+    )
+    group.add_argument(
+        "--learning-rate",
+        type=float,
+        help="learning rate of Adam (default: the recipe's; with --fine-tune "
+        f"{FINE_TUNING_RATE:g})",
+    )
     group.add_argument(
         "--without",
         nargs="+",
@@ -633,8 +731,8 @@ def _add_clip_options(group):
     add(
         "--frame-step",
         type=_at_least(1),
-        help="with --clips: distance between sampled frames, in frames at 25 per second (default: "
-        "one that suits the lengths of the clips)",
+        help="distance between sampled frames, in frames at 25 per second (default: that of the "
+        "data set or the pretrained network; with --clips one that suits the lengths of the clips)",
     )
     add(
         "--cache",

@@ -82,7 +82,8 @@ def test_weight_decay_applies_to_kernels_but_not_to_biases_and_normalisations(ne
         expected = 0.05 * 1e-2 if path.endswith("/kernel") else 0
         assert loss == pytest.approx(expected, abs=1e-7), path
     kinds = {path.rsplit("/")[-1] for path in losses}
-    assert kinds == {"kernel", "bias", "gamma", "beta"}
+    others = {"bias", "gain"} if network == "movinet_a0" else {"bias", "gamma", "beta"}
+    assert kinds == {"kernel", *others}
 
 
 def test_without_weight_decay_nothing_decays():
@@ -153,7 +154,7 @@ def test_initial_weights_depend_on_the_seed():
 
 @pytest.mark.parametrize("subtract_mean", [False, True])
 @pytest.mark.parametrize("conv", ["2plus1d", "2d"])
-@pytest.mark.parametrize("network", recipes.NETWORKS)
+@pytest.mark.parametrize("network", ["small_resnet", "tutorial", "resnet18"])
 def test_network_is_that_of_the_recipe_for_the_settings_clips(network, conv, subtract_mean):
     model = build_model(Recipe(network, conv, subtract_mean=subtract_mean), SETTINGS)
     same = recipes.NETWORKS[network](

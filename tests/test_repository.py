@@ -21,8 +21,8 @@ SUPPORTS = ("atomic", "hashing")
 HOUSE = {
     "data": "settings ucf101 clips splits puppets archive damage video playback cache "
     "augmentation batches pipeline inspection",
-    "networks": "counting layers models probabilities",
-    "experiment": "recipes records checkpoints memory evaluation own_clips training",
+    "networks": "counting layers models state_dict efficientnet movinet pretrained probabilities",
+    "experiment": "recipes records checkpoints memory evaluation own_clips transfer training",
     "application": "annotation predict camera export saliency",
     "pictures": "plots diagrams timeline",
 }
@@ -247,7 +247,7 @@ def lower_bounds():
 def test_the_oldest_versions_are_those_that_are_tested():
     oldest = pinned(ROOT / "tests/oldest/python-3.11.txt")
     assert (
-        len(lower_bounds()) == 17
+        len(lower_bounds()) == 20
         and {name: oldest.get(name) for name in lower_bounds()} == lower_bounds()
     )
 

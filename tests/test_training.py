@@ -1165,7 +1165,6 @@ def test_the_cache_can_be_chosen_and_changes_no_number(own_folder, cache, capsys
         (["--clips", "my videos", "--per-class", "1", "1", "1"], "--per-class selects clips of"),
         (["--clips", "my videos", "--split", "official1"], "--split selects clips of UCF101 or"),
         (["--group", "x"], "--group belongs to your own clips; name them with --clips FOLDER"),
-        (["--frame-step", "3"], "--frame-step belongs to your own clips; name them with --clips"),
     ],
 )
 def test_options_for_ones_own_clips_that_make_no_sense_are_refused(
