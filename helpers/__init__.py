@@ -4,7 +4,7 @@ A module imports only from the modules before it, in this order:
 
 data: settings, ucf101, clips, splits, puppets, archive, damage, video, playback, cache,
     augmentation, batches, pipeline, inspection
-networks: counting, layers, models, state_dict, efficientnet, movinet, pretrained, probabilities
+networks: layers, counting, models, state_dict, efficientnet, movinet, pretrained, probabilities
 experiment: recipes, records, checkpoints, memory, evaluation, own_clips, transfer, training
 application: annotation, predict, camera, export, saliency
 pictures: plots, diagrams, timeline

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import keras
 
+from helpers.layers import DepthwiseVideoConv, Gain
+
 
 class Row(NamedTuple):
     """A row of `layer_table`: a layer's name, class, output shape without the batch, and costs."""
@@ -172,6 +174,11 @@ def _count(layer: keras.layers.Layer, channels: int, output: tuple) -> tuple[int
         sizes = channels, layer.filters, layer.kernel_size
         parameters = conv3d_parameters(*sizes, bias=layer.use_bias)
         return parameters, conv3d_multiply_adds(*sizes, output[:-1])
+    if isinstance(layer, DepthwiseVideoConv):
+        weights = prod(layer.kernel_size) * channels
+        return weights + layer.use_bias * channels, prod(layer.kernel_size) * prod(output)
+    if isinstance(layer, Gain):
+        return 1, 0
     if isinstance(layer, keras.layers.Dense):
         return (channels + 1) * layer.units, channels * prod(output)
     if isinstance(layer, keras.layers.BatchNormalization):

@@ -48,7 +48,8 @@ class Recipe:
             the clips, so that all classes count the same.
         pretrained: Whether the network starts from published weights. They stay as they are, and a
             linear classifier is fitted to the features before the logits.
-        fine_tune: Whether all weights are then trained. Needs `pretrained`.
+        fine_tune: Which layers of a pretrained network are then trained: `"all"`, or those from the
+            first one on whose name begins with this text, such as `"block5"`.
         seed: Seed of initial weights, order of clips, start frames and augmentation.
     """
 
@@ -63,14 +64,14 @@ class Recipe:
     mixed: bool = False
     balance: bool = False
     pretrained: bool = False
-    fine_tune: bool = False
+    fine_tune: str = ""
     seed: int = 0
 
     @property
     def name(self) -> str:
         """Name for folders and messages, such as `"small_resnet-2plus1d-0.001-seed0"`."""
         parts = [self.network] if self.network in _FIXED else [self.network, self.conv]
-        parts += ["fine_tuned"] * self.fine_tune
+        parts += [f"fine_tuned_{self.fine_tune}"] if self.fine_tune else []
         parts += ["frozen"] if self.is_frozen else [f"{self.learning_rate:g}"]
         return "-".join([*parts, f"seed{self.seed}"])
 
@@ -144,7 +145,7 @@ def build_model(recipe: Recipe, settings: Settings) -> keras.Model:
         keras.config.set_dtype_policy(previous_policy)
     if recipe.pretrained:
         load_published(model)
-        freeze(model, all_but_logits=recipe.is_frozen)
+        freeze(model, recipe.fine_tune or "logits")
     return model
 
 
@@ -171,24 +172,35 @@ def _network_options(recipe):
     return {}
 
 
-def freeze(model: keras.Model, *, all_but_logits: bool) -> keras.Model:
-    """Choose which layers a training changes.
+def freeze(model: keras.Model, first: str) -> keras.Model:
+    """Choose which layers of a pretrained network a training changes.
+
+    Batch normalisation isn't trained: averages over a few clips would replace those over hundreds
+    of thousands.
 
     Args:
-        model: A network with a dense layer `logits`.
-        all_but_logits: Whether only the logits are trained. If not, everything is, except batch
-            normalisation: a few batches of few clips would replace averages over hundreds of
-            thousands by worse ones.
+        model: A network.
+        first: The layers from the first one on whose name begins with this text are trained;
+            `"all"` trains all.
 
     Returns:
         The same network.
+
+    Raises:
+        ValueError: No layer has such a name.
     """
+    names = ["all" if first == "all" else layer.name for layer in model.layers]
+    begin = next((i for i, name in enumerate(names) if name.startswith(first)), None)
+    if begin is None:
+        raise ValueError(
+            f"{model.name} has no layer whose name begins with {first}; it has "
+            f"{', '.join(layer.name for layer in model.layers if layer.weights)}."
+        )
+    for i, layer in enumerate(model.layers):
+        layer.trainable = i >= begin
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    if all_but_logits:
-        for layer in model.layers:
-            layer.trainable = layer.name == "logits"
     return model
 
 

@@ -626,7 +626,7 @@ def _settings(options):
                 f"{options.network or 'The default network'} has no published weights; choose "
                 f"--network {' or '.join(PRETRAINED)}."
             )
-        settings = suit_settings(settings, options.network, fine_tune=options.fine_tune)
+        settings = suit_settings(settings, options.network, fine_tune=bool(options.fine_tune))
     return dataclasses.replace(settings, **_given(changes))
 
 
@@ -684,8 +684,12 @@ def _add_recipe_options(group):
     )
     group.add_argument(
         "--fine-tune",
-        action="store_true",
-        help="like --pretrained, and then train all of the network",
+        nargs="?",
+        const="all",
+        default="",
+        metavar="FROM",
+        help="like --pretrained, and then train all of the network, or the layers from the first "
+        "one on whose name begins with FROM, such as block5",
     )
     group.add_argument(
         "--learning-rate",

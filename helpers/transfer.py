@@ -27,7 +27,7 @@ from helpers.hashing import hash_code
 
 # The strengths of regularisation among which the validation clips choose: a smaller C means
 # smaller weights.
-REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 def feature_extractor(model: keras.Model, layer: str | None = None) -> keras.Model:

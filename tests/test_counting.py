@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ from helpers.counting import (
     layer_table,
     mid_channels,
 )
-from helpers.layers import Conv2Plus1D, VideoConv
+from helpers.efficientnet import build_efficientnet_lite0
+from helpers.layers import Conv2Plus1D, DepthwiseVideoConv, VideoConv
+from helpers.movinet import build_movinet_a0
 
 
 def keras_count(layer, in_channels):
@@ -78,18 +81,26 @@ def leaves(layer):
     return [leaf for part in parts for leaf in leaves(part)] or [layer]
 
 
+KINDS = ("2d", "mc3", "3d", "2plus1d")
 NETWORKS = {
     "tutorial": models.build_tutorial_model,
     "small_resnet": models.build_small_resnet,
     "resnet18": lambda conv, **sizes: models.build_resnet18(conv, **sizes),
 }
+MOBILE = {"movinet_a0": build_movinet_a0, "efficientnet_lite0": build_efficientnet_lite0}
 SIZES = {"num_classes": 7, "n_frames": 6, "height": 32, "width": 48}
 
 
-@pytest.mark.parametrize("conv", ["2d", "mc3", "3d", "2plus1d"])
-@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
-def test_table_agrees_with_each_layer_of_the_built_model(build, conv, monkeypatch):
-    model = build(conv=conv, **SIZES)
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(partial(build, conv=conv) for build in NETWORKS.values() for conv in KINDS),
+        *MOBILE.values(),
+    ],
+    ids=[*(f"{name}-{conv}" for name in NETWORKS for conv in KINDS), *MOBILE],
+)
+def test_table_agrees_with_each_layer_of_the_built_model(build, monkeypatch):
+    model = build(**SIZES)
     rows = {row.name.split("/")[-1]: row for row in layer_table(model)}
     without_row = keras.layers.Add, keras.layers.InputLayer
     built = [leaf for leaf in leaves(model) if not isinstance(leaf, without_row)]
@@ -113,6 +124,7 @@ def test_table_agrees_with_each_layer_of_the_built_model(build, conv, monkeypatc
         monkeypatch.setattr(kind, "call", call)
 
     record_calls(VideoConv)
+    record_calls(DepthwiseVideoConv)
     record_calls(keras.layers.Dense)
     model(np.zeros((1, *model.input_shape[1:]), np.uint8))
     counted = {name: row.multiply_adds for name, row in rows.items() if row.multiply_adds}

@@ -145,6 +145,14 @@ def test_a_reset_network_trains_as_a_new_one(recipe, monkeypatch):
     assert not np.array_equal(expected[0][1], expected[1][1])
 
 
+def test_a_compiled_network_has_all_variables_of_its_training():
+    """TensorFlow would trace a step that creates some twice."""
+    model = compile_model(build_model(Recipe(), SETTINGS), Recipe(), steps=2)
+    before = [len(part.variables) for part in (model, model.optimizer)]
+    model.train_on_batch(np.zeros((2, 4, 16, 16, 3), np.uint8), np.array([0, 1]))
+    assert [len(part.variables) for part in (model, model.optimizer)] == before
+
+
 def test_initial_weights_depend_on_the_seed():
     models = (build_model(Recipe(seed=seed), SETTINGS) for seed in (1, 1, 2))
     one, same, other = (model.get_weights() for model in models)

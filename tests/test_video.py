@@ -1,6 +1,7 @@
 """Frames from a video file. The videos show the numbers of their frames for the tests to check."""
 
 import importlib
+import pathlib
 import sys
 import types
 import zipfile
@@ -22,6 +23,7 @@ from conftest import (
     write_video,
 )
 
+from helpers import video as video_module
 from helpers.cache import FrameCache
 from helpers.video import (
     FrameGenerator,
@@ -571,3 +573,18 @@ def test_generator_names_an_unreadable_clip(tmp_path):
     next(passing)
     with pytest.raises(VideoReadError, match=str(broken)):
         next(passing)
+
+
+@pytest.mark.parametrize("aspect", [2, 1, 0.5])
+def test_far_smaller_frames_are_means_of_all_pixels(aspect):
+    """Linear interpolation would leave out two of three rows, however wide the pixels are."""
+    rows = np.zeros((90, 90, 3), np.uint8)
+    rows[1::3] = 240
+    small = resize_to_fit(rows, (30, 90), aspect)
+    assert small.shape[0] == 30 and abs(small.astype(int) - 80).max() <= 1
+
+
+def test_frames_of_several_sizes_are_refused():
+    frames = [np.zeros((2, 2, 3), np.uint8), np.zeros((3, 2, 3), np.uint8)]
+    with pytest.raises(VideoReadError, match="clip.avi changes its aspect ratio partway; split it"):
+        video_module._stack(pathlib.Path("clip.avi"), frames)
