@@ -22,9 +22,9 @@ TIMEOUT = 30
 # The inputs that the published weights expect: the size of frames, and where it matters their
 # number and their distance at 25 per second. Fine-tuning needs few epochs.
 PRETRAINED: dict[str, dict[str, Any]] = {
-    "movinet_a0": {"size": 172, "n_frames": 16, "frame_step": 5, "epochs": 10},
-    "efficientnet_lite0": {"size": 224, "epochs": 10},
-    "resnet18": {"size": 112, "n_frames": 16, "frame_step": 2, "epochs": 10},
+    "movinet_a0": {"size": 172, "n_frames": 16, "frame_step": 5, "epochs": 6},
+    "efficientnet_lite0": {"size": 224, "n_frames": 16, "frame_step": 10, "epochs": 6},
+    "resnet18": {"size": 112, "n_frames": 16, "frame_step": 2, "epochs": 6},
 }
 
 # What torchvision's networks for videos differ in: padding at strides, the epsilon of batch

@@ -51,6 +51,9 @@ class Recipe:
         fine_tune: Which layers of a pretrained network are then trained: `"all"`, or those from the
             first one on whose name begins with this text, such as `"block5"`.
         seed: Seed of initial weights, order of clips, start frames and augmentation.
+
+    Raises:
+        ValueError: The arguments contradict each other.
     """
 
     network: str = "small_resnet"
@@ -66,6 +69,24 @@ class Recipe:
     pretrained: bool = False
     fine_tune: str = ""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError if the recipe contradicts itself."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        if self.fine_tune and not self.pretrained:
+            raise ValueError("Only a pretrained network can be fine-tuned; set pretrained, too.")
+        changed = [name for name in _OF_TRAINING if getattr(self, name) != defaults[name]]
+        if self.is_frozen and changed:
+            raise ValueError(
+                f"A linear classifier on a frozen network has no {', '.join(changed)}; leave out "
+                "what sets this (in a shell also --recipe), or fine-tune the network (--fine-tune)."
+            )
+        if self.network in _FIXED and (self.conv != defaults["conv"] or self.subtract_mean):
+            raise ValueError(
+                f"{self.network} has convolutions of its own and doesn't subtract the mean frame; "
+                "leave out conv and subtract_mean (in a shell --conv, and with --recipe book add "
+                "--without subtract_mean)."
+            )
 
     @property
     def name(self) -> str:
@@ -132,10 +153,14 @@ def build_model(recipe: Recipe, settings: Settings) -> keras.Model:
         A network that is not compiled yet.
 
     Raises:
-        ValueError: The network has no convolutions of the recipe's kind, the recipe contradicts
-            itself, or the published weights can't be had.
+        ValueError: The network has no convolutions of the recipe's kind, or the published weights
+            can't be had.
     """
-    options = _network_options(recipe)
+    options: dict[str, Any] = {}
+    if recipe.network not in _FIXED:
+        options = {"conv": recipe.conv, "subtract_mean": recipe.subtract_mean}
+    if recipe.pretrained and recipe.network == "resnet18":
+        options |= TORCHVISION
     keras.utils.set_random_seed(recipe.seed)
     previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed else "float32")
@@ -147,29 +172,6 @@ def build_model(recipe: Recipe, settings: Settings) -> keras.Model:
         load_published(model)
         freeze(model, recipe.fine_tune or "logits")
     return model
-
-
-def _network_options(recipe):
-    """Return the arguments of the recipe's network, except sizes, after a check of the recipe."""
-    if recipe.fine_tune and not recipe.pretrained:
-        raise ValueError("Only a pretrained network can be fine-tuned; set pretrained, too.")
-    default = Recipe()
-    changed = [name for name in _OF_TRAINING if getattr(recipe, name) != getattr(default, name)]
-    if recipe.is_frozen and changed:
-        raise ValueError(
-            f"A linear classifier on a frozen network has no {changed[0]}; leave it out, or "
-            "fine-tune the network (in a shell with --fine-tune)."
-        )
-    if recipe.network not in _FIXED:
-        options = {"conv": recipe.conv, "subtract_mean": recipe.subtract_mean}
-        return options | (TORCHVISION if recipe.pretrained else {})
-    if recipe.conv != default.conv or recipe.subtract_mean:
-        raise ValueError(
-            f"{recipe.network} has convolutions of its own and doesn't subtract the mean frame; "
-            "leave out conv and subtract_mean (in a shell --conv, and --recipe book or add "
-            "--without subtract_mean)."
-        )
-    return {}
 
 
 def freeze(model: keras.Model, first: str) -> keras.Model:

@@ -201,7 +201,12 @@ def accuracies(runs: Iterable[dict], split: str) -> list[float]:
 
 
 def mean_and_range(scores: Sequence[float]) -> str:
-    """Return mean, worst and best of several seeds' scores as text: `"0.71 (0.68 to 0.74)"`."""
+    """Return mean, worst and best of several seeds' scores as text: `"0.71 (0.68 to 0.74)"`.
+
+    A single score stands alone: `"0.71"`.
+    """
+    if len(scores) == 1:
+        return f"{scores[0]:.2f}"
     return f"{sum(scores) / len(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})"
 
 

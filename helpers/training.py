@@ -522,10 +522,12 @@ def _prepare(options):
     settings, folder = _settings(options), project_root() / "data" / "frames"
     places = {"memory": "memory", "disk": folder, "none": None}
     is_frozen = options.pretrained and not options.fine_tune
-    if is_frozen and options.epochs:
-        raise ValueError(
-            "--epochs is for --fine-tune; a linear classifier on a frozen network has none."
-        )
+    for name in ("epochs", "cache", "tensorboard"):
+        if is_frozen and getattr(options, name) is not None:
+            raise ValueError(
+                f"--{name} is for trainings in epochs; a linear classifier on a frozen network has "
+                "none. Leave it out, or fine-tune the network with --fine-tune."
+            )
     if not options.clips:
         return settings, {"cache": places[options.cache or "memory"]}
     # This needs a second to import, and the book's own clips do without it.
@@ -567,7 +569,7 @@ def _train_seed(options, seed, settings, clips):
         **clips,
         resume=not options.restart,
         test=not options.no_test,
-        thorough=options.record is not None,
+        thorough=options.record is not None and not options.brief,
         unreadable="leave out" if options.leave_out and not options.clips else "stop",
         log=lambda line: print(line, flush=True),
         tensorboard=options.tensorboard,
@@ -796,6 +798,11 @@ def _add_run_options(group):
         type=_local_path,
         metavar="FILE",
         help="evaluate more thoroughly, and add the records to this JSON file, a list of runs",
+    )
+    add(
+        "--brief",
+        action="store_true",
+        help="with --record: leave out the other orders of frames and several clips per video",
     )
     add("--tensorboard", type=_local_path, metavar="FOLDER", help="write logs for TensorBoard")
     add(

@@ -64,7 +64,7 @@ def compute_features(
 
     Raises:
         VideoReadError: A clip can't be read.
-        ValueError: The batches are shuffled.
+        ValueError: The batches are shuffled, or a file can't be written.
     """
     if batches.training:
         raise ValueError("Features belong to clips in order; pass batches with training=False.")
@@ -99,9 +99,19 @@ def _read_or_compute(extractor, batches, folder):
             frames, _ = batches[i]
             features = list(np.asarray(extractor.predict_on_batch(frames), np.float32))
             for path, each in zip(paths, features):
-                with atomic_write(path) as temp_path:
-                    np.save(temp_path, each)
+                _save(path, each)
         yield from features
+
+
+def _save(path, features):
+    try:
+        with atomic_write(path) as temp_path:
+            np.save(temp_path, features)
+    except OSError as error:
+        raise ValueError(
+            f"{path} can't be written ({error.strerror or error}); make room there, and run the "
+            "same again: what was computed before is kept."
+        ) from error
 
 
 def _load(path, shape):
@@ -110,9 +120,10 @@ def _load(path, shape):
         features = np.load(path)
     except (OSError, ValueError, EOFError):
         return None
-    expected = [size for size in shape if size is not None]
-    is_intact = features.dtype == np.float32 and features.ndim == len(shape)
-    return features if is_intact and list(features.shape)[-len(expected) :] == expected else None
+    fits = features.ndim == len(shape) and all(
+        size in (None, found) for size, found in zip(shape, features.shape)
+    )
+    return features if fits and features.dtype == np.float32 else None
 
 
 def _fingerprint(extractor, batches):

