@@ -22,15 +22,12 @@ SHA256 = "6125b36e2485eeb5cc1fd6206cf5e5d70235593fbc84610d1dce97fe3aa9c2ac"
 
 
 class Block(NamedTuple):
-    """A block of MoViNet-A0: layers with the same number of output channels.
+    """A block of MoViNet-A0: layers with the same number of output channels, `filters`.
 
-    Attributes:
-        filters: Channels of the output.
-        expansions: Channels between the 1 × 1 × 1 convolutions, by layer.
-        kernels: `(time, height, width)` of the depthwise convolutions, by layer; a time of 1 means
-            that the layer has no temporal convolution.
-        strides: Stride over height and width in the first layer.
-        projects: Whether the shortcut of the first layer has a pooling and a convolution.
+    By layer, `expansions` are the channels between its 1 × 1 × 1 convolutions, and `kernels` the
+    `(time, height, width)` of its depthwise ones; a time of 1 means no temporal convolution. The
+    first layer has `strides` over height and width, and its shortcut `projects` if it has a
+    pooling and a convolution.
     """
 
     filters: int

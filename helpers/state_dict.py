@@ -69,7 +69,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         path: The file, which contains a dictionary of tensors such as `model.state_dict()`.
 
     Returns:
-        The arrays by name. Their axes are PyTorch's: channels come first.
+        The arrays by name. Their channels come first, as in PyTorch.
 
     Raises:
         ValueError: The file can't be read, is damaged, or contains something other than tensors.

@@ -260,7 +260,7 @@ Markdown(
 #
 # - With a handful of clips, use the result to test your program, not to make decisions.
 # - Each doubling of the clips gains a little. To see what the next one would gain, draw this curve for your own task: train on a quarter of your training clips, on half of them, and on all.
-# - This book trains from random weights. With few clips, people usually start from a *pretrained* network, which has learned from many other videos how people move.
+# - So far, the book has trained from random weights. With few clips, start from a *pretrained* network, which has learned from many other videos ([Start from a trained network](pretrained.ipynb)).
 #
 # How to film:
 #

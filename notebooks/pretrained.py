@@ -14,17 +14,17 @@
 # %% [markdown]
 # # Start from a trained network: transfer learning with image and video features, frozen or fine-tuned
 #
-# **What you'll do:** take networks that others trained on millions of images and hundreds of thousands of videos, put a classifier of your own on top, and find out what it gains and what it can't gain.
+# **What you'll do:** take networks that others trained on more than a million photos and on hundreds of thousands of videos, put your own classifier on top, and find out what that gains and what it can't gain.
 #
 # **What you'll learn**
 #
-# - how to cut a network before its logits, and to use what is left for other classes;
-# - why features of single frames can't tell an action from its reverse, and what can;
-# - how much a pretrained network helps, by the number of clips;
+# - how to remove a network's last layer and use the features for other classes;
+# - why averaged features of single frames can't tell an action from its reverse, and what can;
+# - how much a pretrained network helps with few clips and with many;
 # - what to freeze, when to fine-tune and at what learning rate, and what happens to normalisation;
-# - which doubts remain when the numbers look good.
+# - what to doubt when the numbers look good.
 #
-# **What you'll need:** the chapters [Evaluate](evaluate.ipynb) and [Ask whether it uses time](use_time.ipynb). The chapter computes for about a minute on two CPU cores. The weights of the first network come with a Python package; those of the second are a file of 3 MB from the web.
+# **What you'll need:** the chapters [Evaluate](evaluate.ipynb) and [Ask whether it uses time](use_time.ipynb). The chapter takes about a minute on two CPU cores. The weights of the first network come with a Python package; the second network's are a 3 MB download.
 
 # %% tags=["hide-input"]
 # Install the book's helpers and their dependencies if they are missing, as they are in Colab.
@@ -81,13 +81,13 @@ axis = plots.plot_scores(rows, "test accuracy, 5 clips of each class")
 limits = axis.set_xlim(0, 1.02)
 
 # %% [markdown]
-# This chapter is about the two upper steps of this ladder: how to climb them, and what stands on them. We start with drawn puppets, because there we know what a network can and can't tell apart. The real clips follow.
+# This chapter shows how to get the two better results, and what they are worth. We start with drawn puppets, because there we know what a network can and can't tell apart. The real clips follow.
 #
 # ## Cut a network before its logits
 #
-# A network for classification computes features, layer after layer, and its last layer weighs them into logits. The logits are about its own classes; the features are often good for others. *Transfer learning* keeps the features and replaces the last layer.
+# A network for classification computes features, layer after layer, and its last layer weighs them into logits. The logits are scores for its own classes, but the features are often useful for other classes. *Transfer learning* keeps the features and replaces the last layer.
 #
-# [EfficientNet-Lite0](https://arxiv.org/abs/1905.11946) is a small network for phones, trained on ImageNet, more than a million photos of 1000 kinds of things. `helpers.efficientnet` builds it in plain Keras. Its weights come from a PyTorch file, which is a [pickle](../book/glossary.md#state-dict): loading one can run any program. So `helpers.state_dict` reads the tensors without PyTorch, and refuses everything else.
+# EfficientNet-Lite0, a simplified [EfficientNet](https://arxiv.org/abs/1905.11946) for phones, was trained on ImageNet: more than a million photos of 1000 kinds of things. `helpers.efficientnet` builds it in plain Keras. Its weights come from a PyTorch file, which is a [pickle](../book/glossary.md#state-dict): loading one can run any program. So `helpers.state_dict` reads the tensors without PyTorch, and refuses everything else.
 
 # %% tags=["nbval-check-output"]
 run = dataclasses.replace(settings.current(), size=112)
@@ -101,9 +101,9 @@ print(f"without its logits: {extractor.count_params():10,} parameters")
 print(f"features of a frame: {top.input.shape[-1]}")
 
 # %% [markdown]
-# (Photos of 224 × 224 pixels suit it best. To save time, we give it half of that.)
+# (Photos of 224 × 224 pixels suit it best. To save time, we give it half the height and half the width.)
 #
-# None of the photos shows a drawn puppet. The features are good for puppets nevertheless, as you will see. We compute them once for each frame of each clip, and keep them on disk. Everything that follows takes seconds, because the frames are no longer needed.
+# Presumably none of the photos shows our puppets. The features work for puppets nevertheless, as you will see. We compute them once for each frame of each clip and keep them on disk. Fitting a classifier then takes seconds, because it no longer needs the frames.
 
 # %%
 folders = archive.fetch_clips(run)
@@ -150,7 +150,7 @@ for name, by_clip in {"mean": means, "mean and deviation": both}.items():
     print(f"{name:18}  train {scores['train']:.2f}  test {scores['test']:.2f}")
 
 # %% [markdown]
-# On the puppets, about one half. It has to be: a clip and its reverse consist of the same frames, so they have the same averages, and the classifier gives both the same answer. One of the two is wrong. No network that looks at single frames gets beyond that, whatever it has learned, as long as its features are averaged. The standard deviation over time tells how much each feature changes. It doesn't tell in which order, and doesn't help either.
+# On the puppets, about one half. It can't be more: a clip and its reverse consist of the same frames, so their averages are the same, and the classifier gives both the same answer. At least one of the two is wrong. As long as the features of single frames are averaged, no network gets beyond that, whatever it has learned. The standard deviation over time tells how much each feature changes. It doesn't tell in which order, so it can't get beyond one half either.
 #
 # Even so, one half is remarkable: the classifier finds the right pair of actions nearly always, from features that were learned on photos.
 #
@@ -193,12 +193,13 @@ for name, array in by_order.items():
     print(f"{name:9} {accuracy:.2f}")
 
 # %% [markdown]
-# Nearly all of the puppets' clips, with a few thousand weights on top of features that were frozen. And backwards almost none, because the classifier then sees the other action of the pair ([Ask whether it uses time](use_time.ipynb)).
+# The classifier gets nearly all of the puppets' clips right, although the features stayed frozen. Backwards it gets almost none right, because it then sees the other action of the pair ([Ask whether it uses time](use_time.ipynb)).
 #
-# So what was transferred is *seeing*: where the arms are, how the body bends. *Moving* had to be learned here, from our clips. Where the order of frames decides, features of images need something on top of them that looks along time.
+# So what was transferred is the *pose*: probably where the arms are and how the body bends. The *motion* had to be learned here, from our clips. Where the order of frames matters, image features need a classifier that looks along time.
+#
 # ## Freeze the normalisation, too
 #
-# While these features were computed, the network was *frozen*: nothing in it changed. With batch normalisation, that takes more than not changing weights. In training, its layers normalise with the statistics of the batch and update their running averages. The features were learned with averages over more than a million photos. **Predict:** what is left of the accuracy above if the network sees five batches of our clips in training mode, without a single step of an optimiser?
+# While these features were computed, the network was *frozen*: nothing in it changed. With batch normalisation, it isn't enough to leave the weights alone. In training mode, its layers normalise with the statistics of the batch and update their running averages. The running averages that came with the weights are those of photos. **Predict:** what is left of the accuracy above if the network sees five batches of our clips in training mode, without a single step of an optimiser?
 
 # %%
 batches = training.load_splits(folders, run, cache=None)["train"]
@@ -206,14 +207,14 @@ for index in range(5):
     network(batches[index][0], training=True)  # changes averages, no weights
 spoiled = transfer.compute_features(extractor, data["test"])[:, :, 0, 0]
 _, accuracy = head.evaluate(spoiled, labels["test"], verbose=0)
-print(f"accuracy with averages over five of our batches: {accuracy:.2f}")
+print(f"accuracy after five batches in training mode: {accuracy:.2f}")
 
 # %% [markdown]
-# Five batches were enough to spoil many predictions: the averages moved towards those of a few dozen clips, and the classifier no longer gets the features that it was fitted to. So in a frozen network, batch normalisation has to stay in inference mode; in Keras, `layer.trainable = False` does both. `recipes.freeze` sets it for all normalisations, and keeps it for them when the rest is trained.
+# Five batches were enough to spoil many predictions. The running averages moved towards the statistics of a few dozen clips, so the classifier no longer gets the features that it was fitted to. (They move faster in this book's networks than with Keras's default momentum: [Build the model](build_model.ipynb).) So in a frozen network, batch normalisation has to stay in inference mode. In Keras, `layer.trainable = False` freezes the weights of a normalisation and keeps it in inference mode, too. `recipes.freeze` sets it for all normalisations, even if the other layers are trained.
 #
 # ## Take a network that has seen motion
 #
-# [MoViNet-A0](https://arxiv.org/abs/2103.11511) was trained on Kinetics-600, hundreds of thousands of videos of 600 actions. It is a (2+1)D network like those in [Build the model](build_model.ipynb), made for phones: its spatial and temporal convolutions are *depthwise*, which means that each channel is convolved on its own, and 1 × 1 × 1 convolutions between them mix the channels. And it is *causal*: no frame looks at later ones. Its batch normalisations are part of the weights already. **Predict:** which of these networks needs the fewest multiply-adds for a clip?
+# [MoViNet-A0](https://arxiv.org/abs/2103.11511) was trained on Kinetics-600, hundreds of thousands of videos of 600 actions. We use its variant for phones and live video, A0-Stream. It is a (2+1)D network like those in [Build the model](build_model.ipynb). Its spatial and temporal convolutions are *depthwise*: each channel is convolved on its own, and 1 × 1 × 1 convolutions between them mix the channels. They are also *causal*: they never look at later frames. Its batch normalisations have been folded into the convolutions, so nothing can go wrong with running averages. **Predict:** which of these networks needs the fewest multiply-adds for a clip?
 
 # %% tags=["nbval-check-output"]
 NETWORKS = {
@@ -234,9 +235,9 @@ header = ("network", "clip", "parameters", "multiply-adds")
 Markdown(records.markdown_table(header, rows))
 
 # %% [markdown]
-# MoViNet-A0 needs about as many multiply-adds as the book's small network, although its clips are longer and its frames larger. The paper's network needs fifty times as many. EfficientNet-Lite0 needs eight times as many: its frames are larger, and each is processed with a network for photos.
+# MoViNet-A0 needs about as many multiply-adds as the book's small network, although its clips are longer and its frames larger. EfficientNet-Lite0 needs several times as many, because it processes each of its large frames completely. R(2+1)D-18 needs by far the most.
 #
-# The published file has its weights as 8-bit integers. `movinet.load_weights` turns them back into floats: each channel of a kernel has a scale, and the weight is the integer times the scale. `predict` accepts the name `movinet_a0` in place of a file. What does a network that has seen 600 actions take our test clips for?
+# The published file has its weights as 8-bit integers. `movinet.load_weights` turns them back into floats: each channel of a kernel has a scale, and the weight is the integer times the scale. `predict.load` accepts the name `movinet_a0` in place of a file. Which of its 600 actions does the network see in our test clips?
 
 # %%
 try:
@@ -254,7 +255,7 @@ for file in files[:: len(files) // run.num_classes] if kinetics else []:
     print(f"{file.parent.name:18} {p:.2f} {first}, {q:.2f} {second}")
 
 # %% [markdown]
-# On clips of real exercises, it names most of those that Kinetics has a class for. Anything else, such as a puppet, it takes for the most similar of its 600 actions, because it has to name one ([Try your own video](own_video.ipynb)). For your own classes, cut it before its logits.
+# Kinetics has no class for puppets, but the network has to name one of its 600 actions, and it does so with some confidence ([Try your own video](own_video.ipynb)). An action and its reverse often get the same name. For your own classes, cut it before its logits.
 #
 # ## Climb the ladder on real clips
 #
@@ -288,12 +289,12 @@ Markdown(
 )
 
 # %% [markdown]
-# Three clips of each class and a network that has seen videos beat thirty clips from scratch, by far. Most of the task was learned elsewhere.
+# With three clips of each class, video features are far better than training from scratch with thirty. Most of the task was learned elsewhere.
 #
-# How much of the gain comes from the network, and how much from its input? The networks get frames of other sizes at other rates. So here are runs on one split with all networks on the same ten frames, and with each on the frames that suit it. The validation clips chose the layer, the frames and the regularisation; the test clips were used once.
+# How much of the gain comes from the network, and how much from its input? In the plot, each network gets frames of its own size, number and spacing. In the next table, all networks get the same ten frames, and the pretrained ones also the frames that suit them. The validation clips chose the regularisation, and the frames of the image network. The other frames are those that the published weights expect, and the features are the inputs of the logits. Every row was tested, so don't pick the best one by its test accuracy.
 
 # %% tags=["remove-input"]
-UNNAMED = ("HandstandPushups", "HandstandWalking", "WallPushups")
+UNNAMED = ("HandStandPushups", "HandstandWalking", "WallPushups")
 ladder = records.load_results("pretrained")
 scratch = records.load_results("ucf101-112")
 ladder += records.select_runs(scratch, network="small_resnet")
@@ -344,40 +345,36 @@ Markdown(
 )
 
 # %% [markdown]
-# The network matters more than the frames: on the same ten frames, the order of the rows is the same. The last column shows the three classes that Kinetics has no name for (more about them below).
+# The network matters more than the choice of frames: on the same ten frames, the order of the networks is the same. (Their sizes in pixels still differ.) The last column shows three classes whose names Kinetics lacks (more about them below).
 #
-# What does each step cost?
+# What does each network cost at prediction?
 
 # %% tags=["remove-input", "nbval-check-output"]
 measured = records.load_results("transfer")
 rows = []
 for cost in measured["costs"]:
+    network, *_ = cost["network"].split()
+    name = (LABELS | {"small_resnet": "the book's network"})[network]
     frames, height, width = cost["input"]
-    rows.append(
-        (
-            cost["network"],
-            f"{frames} × {height} × {width}",
-            f"{cost['parameters'] / 1e6:.1f} million",
-            f"{cost['multiply_adds'] / 1e6:,.0f} million",
-            f"{cost['seconds']:.2f} s",
-        )
-    )
-header = ("network", "clip", "parameters", "multiply-adds", "a clip takes")
-table = records.markdown_table(header, rows)
+    clip = f"{frames} × {height} × {width}"
+    rows.append((name, clip, f"{cost['seconds']:.2f} s"))
+table = records.markdown_table(("network", "clip", "time per clip"), rows)
 Markdown(f"{table}\n\nMeasured in turn on: {measured['hardware']}.")
 
 # %% [markdown]
+# The image network is the slowest, and it isn't the best. MoViNet-A0 takes longer than the book's network with fewer multiply-adds, because depthwise convolutions do little work for each number that they read.
+#
 # ## Decide what to freeze, and when to fine-tune
 #
 # There are three ways to use a pretrained network:
 #
-# - **Frozen, with a linear classifier.** The features are computed once, and the classifier is fitted in seconds. It has few weights, so it hardly overfits, even with few clips.
-# - **Fine-tuned at the end.** The last layers are trained, too; `--fine-tune block5` trains from there on.
+# - **Frozen, with a linear classifier.** The features are computed once, and the classifier is fitted in seconds. It often has more weights than there are clips, and fits the training clips perfectly. The regularisation, which the validation clips choose, limits the overfitting.
+# - **Partly fine-tuned.** The last layers are trained, too: `--fine-tune block5` trains `block5` and all layers after it.
 # - **Fine-tuned completely.** All weights are trained.
 #
-# To fine-tune, start from logits that fit already. Random logits have large gradients, and in the first steps these would damage the features ([Kumar et al. 2022](https://arxiv.org/abs/2202.10054)). So `--fine-tune` fits the linear classifier first. Then all weights get a learning rate that is a tenth of the usual one, because they have little to learn and much to lose.
+# Before you fine-tune, fit the last layer. As long as the last layer is random, its gradients pull the features in arbitrary directions, and the first steps damage them ([Kumar et al. 2022](https://arxiv.org/abs/2202.10054)). So `--fine-tune` fits the linear classifier first. Then all weights get a learning rate that is a tenth of the usual one, because they have little to learn and much to lose.
 #
-# Does it pay? **Predict** it for UCF101, which resembles Kinetics, and for the puppets, which resemble nothing in it.
+# Does it pay? **Predict** the answer for UCF101, which resembles Kinetics, and for the puppets, which don't.
 
 # %% tags=["remove-input", "nbval-check-output"]
 drawn = records.load_results("pretrained-puppets")
@@ -396,15 +393,15 @@ header = ("clips", "MoViNet-A0", "validation", "test", "training")
 Markdown(records.markdown_table(header, rows))
 
 # %% [markdown]
-# On UCF101, fine-tuning brings nothing: the features of exercises were there already, and thirty clips of each class are too few to improve them. It costs minutes instead of seconds, and its result depends on the seed. On the puppets, it turns a fair network into a nearly perfect one, because nothing in Kinetics looks like them, and what tells their actions apart is the direction of a movement, which hardly any class of Kinetics depends on.
+# On UCF101 with all its training clips, fine-tuning gained nothing that we could measure: the difference is a clip or two. (In the curve above, it did better than frozen features with few clips of each class. We didn't run it for all points.) It costs minutes instead of seconds, and its validation accuracy depends on the seed. On the puppets, it turns a fair network into a nearly perfect one. The frozen features already tell an action from its reverse better than averages of single frames can, but not reliably. Probably few classes of Kinetics need that distinction, and no video in it looks like a puppet. (The puppets don't need a pretrained network: the book's small network gets nearly all of them right from scratch.)
 #
-# So begin with frozen features. Fine-tune if your clips differ from what the network has seen, and if you have clips enough to notice the difference on validation clips.
+# So begin with frozen features. Fine-tune if your clips differ from what the network has seen, and if you have enough validation clips to notice a difference.
 #
 # ## Doubt the good numbers
 #
-# **Has it seen the test clips before?** Kinetics and UCF101 both come from YouTube, and nobody can rule out that they share videos. A clip of the test set may have been among the training clips of MoViNet, with its name. In a group split we made sure that this can't happen between our own splits ([Don't trust a leaky split](leaky_split.ipynb)); here we can't. Also, Kinetics has a name for seven of the ten classes. That is why the last column above shows the other three on their own: for these, at least, the network never learned the answer, only to see movements of the kind.
+# **Has it seen the test clips before?** Kinetics and UCF101 both come from YouTube, and nobody can rule out that they share videos. MoViNet may have been trained on a clip of our test set, with its label. Between our own splits, splitting by group prevents this ([Don't trust a leaky split](leaky_split.ipynb)); here, nothing does. Also, Kinetics has a class for seven of the ten actions. That is why the last column above shows the other three on their own. Kinetics doesn't have these either, but it has related ones, such as *push up* and *standing on hands*. On these clips the accuracies are lower, and video features are still ahead.
 #
-# **Does it use time?** The test of [Ask whether it uses time](use_time.ipynb) reorders the frames of the test clips. A classifier that was fitted to clips in order finds such input unfamiliar, and may fail for that reason alone. So here is a second row for each network: its classifier was fitted to features of clips in the same order as the test clips. **Predict:** which of the two losses is larger?
+# **Does it use time?** The test of [Ask whether it uses time](use_time.ipynb) reorders the frames of the test clips. A classifier that was fitted to clips in their usual order has never seen such input, and may fail for that reason alone. So each network has a second row, for which the training clips were reordered in the same way as the test clips. **Predict:** in which row does the accuracy fall further?
 
 # %% tags=["remove-input", "nbval-check-output"]
 rows = {}
@@ -422,13 +419,13 @@ table = records.markdown_table(
 Markdown(f"{table}\n\nTest accuracy, the frames that suit each network.")
 
 # %% [markdown]
-# Image features are the same in any order, as they have to be. For video features, exercises played backwards are as good as forwards ones, as they were for networks from scratch ([Ask whether it uses time](use_time.ipynb)). Shuffled frames and a single frame cost accuracy. But a classifier that knows such input from its training gets a good part of it back: that part was unfamiliar, not blind.
+# Image features are the same in any order, as they have to be. For video features, exercises played backwards are as good as forwards ones, as they were for networks from scratch ([Ask whether it uses time](use_time.ipynb)). Shuffled frames and a single frame cost accuracy. But a classifier that was trained on such input gets a good part of it back. That part was lost because the input was unfamiliar, not because the features lacked the information.
 #
-# Read the last row from right to left. From one frame, the classifier of video features gets about as far as that of image features. Several frames in any order add most of the gain, and their order adds a little. So this network sees more than poses, and on these ten exercises it needs the order only sometimes.
+# Read the last row from right to left. With one frame, video features are about as good as image features. Several frames, even in random order, bring most of the gain; the right order adds a few clips at most. So on these ten exercises the network gains mainly from seeing several frames, and these clips hardly show whether it needs their order.
 #
 # ## Use it on your own clips
 #
-# The command line of [Train on your own clips](own_clips.ipynb) needs two more options:
+# Add two options to the command from [Train on your own clips](own_clips.ipynb):
 #
 # ```shell
 # python -m helpers.training --clips FOLDER --network movinet_a0 --pretrained
@@ -436,22 +433,22 @@ Markdown(f"{table}\n\nTest accuracy, the frames that suit each network.")
 # python -m helpers.predict runs/NAME-short/movinet_a0-.../last.keras VIDEO
 # ```
 #
-# The first takes seconds once the features are there, so try it first. `--network efficientnet_lite0` needs no download. If the download of MoViNet's file fails, get it with a browser, and set `MOVINET_A0_WEIGHTS` to its path. The same works in Python:
+# The first command fits a linear classifier, the second fine-tunes, and the third classifies a new video. The first is by far the fastest, so try it first. `--network efficientnet_lite0` needs no download. If the download of MoViNet's file fails, get it with a browser, and set `MOVINET_A0_WEIGHTS` to its path. The same works in Python:
 #
 # ```python
 # run = pretrained.suit_settings(settings.current(), "movinet_a0")
 # model, record = training.train(run, Recipe("movinet_a0", pretrained=True))
 # ```
 #
-# ## Load the paper's own weights
+# ## Load torchvision's weights into R(2+1)D-18
 #
-# torchvision publishes the paper's networks, trained on Kinetics-400. `models.build_resnet18` builds the same layers, with as many parameters, and yet the weights don't simply fit: three conventions differ between PyTorch's network and Keras's defaults. They are options of the builder:
+# torchvision publishes the networks of the (2+1)D paper with weights that it trained on Kinetics-400. `models.build_resnet18` builds the same layers. Yet copying the weights isn't enough: PyTorch's network and Keras's defaults differ in three conventions. They are options of the builder:
 #
-# - **Padding at strides** (`symmetric`). At a stride of 2, an even number of pixels needs one row of padding less than an odd one. TensorFlow and Keras then pad at the end only, PyTorch on both sides, so that everything is shifted by a pixel.
+# - **Padding at strides** (`symmetric`). At a stride of 2, an even number of pixels needs one row of padding fewer than an odd one. Keras then pads one row more at the end than at the beginning; PyTorch pads both sides equally. So everything is shifted by a pixel.
 # - **The epsilon of batch normalisation** (`epsilon`), which is added to the variance: 1e-3 in Keras, 1e-5 in PyTorch. It matters where the variance is small.
 # - **The scale of the input** (`mean`, `deviation`): torchvision subtracts the mean colour of Kinetics and divides by its standard deviation.
 #
-# Each of them alone makes the logits wrong, without any error. `pretrained.TORCHVISION` holds all three, and `load_torchvision` refuses a network that was built without them.
+# Each of them alone changes the logits, without any error message. `pretrained.TORCHVISION` holds all three, and `load_torchvision` refuses a network that was built without them.
 
 # %% tags=["nbval-check-output"]
 paper = models.build_resnet18("2plus1d", **pretrained.TORCHVISION)
@@ -467,10 +464,10 @@ if importlib.util.find_spec("torchvision"):
     pretrained.load_torchvision(paper, published)
     print("The weights are loaded.")
 else:
-    print("Here is no torchvision; Colab has it.")
+    print("torchvision isn't installed here; Colab has it.")
 
 # %% [markdown]
-# (Without torchvision, `--network resnet18 --pretrained` downloads the same file, and reads it without PyTorch. What we tested: with random weights and random running averages, the three networks give the same logits and features as torchvision's, to within a ten-thousandth, under PyTorch and JAX. What we could not test: the download of the published weights, and their accuracy.)
+# (Without torchvision, `--network resnet18 --pretrained` downloads the same file, and reads it without PyTorch. What we tested: with random weights and random running averages, R(2+1)D-18, R3D-18 and MC3-18 give the same logits and features as torchvision's, to within a ten-thousandth, under PyTorch and JAX. What we could not test: the download of the published weights, and their accuracy.)
 #
 # ## Check yourself
 #
@@ -482,16 +479,16 @@ else:
 # <details><summary>Answers</summary>
 #
 # 1. A clip and its reverse have the same frames, so the averages are equal, whatever the features are. The classifier gives both the same class.
-# 2. The last layer's weights, and the running averages of mean and variance in each normalisation. (If it is in training mode, its scale and offset, too.) So the features have changed.
-# 3. The gradients of random logits are large and random. They would change the features before the logits are able to use them.
-# 4. Your test clips may be among those that it was trained on, if both come from the web. And they may resemble them in camera, place and framing more than yours will.
+# 2. The last layer's weights. In each normalisation also the scale and the offset, because they are trainable, and the running averages of mean and variance, because it was in training mode. So the features have changed.
+# 3. While the last layer is random, the gradients that reach the features are arbitrary. They would change the features before the last layer can use them.
+# 4. Your test clips may be among those that it was trained on, if both come from the web. And your test clips may resemble your training clips in camera, place and framing more than tomorrow's will.
 #
 # </details>
 #
 # ## On your own
 #
 # - Give the temporal classifier of frame features only every second frame, or only the first five. When does it lose the direction?
-# - Fit the linear classifier to the features of an earlier layer of MoViNet-A0, such as `block4_layer4_add`, averaged over space and time. How far down are they still good?
+# - Fit the linear classifier to the features of an earlier layer of MoViNet-A0, such as `block4_layer4_add`, averaged over space and time. How far from the logits can you go before the accuracy falls?
 # - Draw the curve above for your own clips, with tables that list fewer and fewer of them. Where would training from scratch catch up?
 #
 # Next: [See what it sees](see_what_it_sees.ipynb).

@@ -83,7 +83,7 @@ def save_torchvision(folder):
     import numpy as np
     import torch
 
-    from helpers import pretrained
+    from helpers.settings import PUBLISHED
 
     folder.mkdir()
     numbers = torch.rand(4, 6)
@@ -97,11 +97,15 @@ def save_torchvision(folder):
     }
     expect_read(folder / "tensors.pth", tensors)
     frames = np.random.default_rng(0).integers(0, 256, (1, 16, 112, 112, 3), dtype=np.uint8)
-    mean, deviation = (pretrained.TORCHVISION[name] for name in ("mean", "deviation"))
-    clip = ((frames / 255 - mean) / deviation).astype("float32").transpose(0, 4, 1, 2, 3)
+    models = import_torchvision().models
     for conv, name in TORCHVISION.items():
+        published = models.get_model_weights(name).KINETICS400_V1
+        assert PUBLISHED[f"RESNET18_{conv.upper()}_WEIGHTS"] == published.url
+        inputs = published.transforms()
+        clip = (frames / 255 - inputs.mean) / inputs.std
+        clip = torch.tensor(clip, dtype=torch.float).movedim(-1, 1)
         torch.manual_seed(0)
-        network = getattr(import_videos(), name)(weights=None).eval()
+        network = models.get_model(name).eval()
         for part in network.modules():
             if isinstance(part, torch.nn.BatchNorm3d):
                 for tensor in (part.running_var.data, part.weight.data):
@@ -111,25 +115,24 @@ def save_torchvision(folder):
         expect_read(folder / f"{conv}.pth", network.state_dict())
         logits, network.fc = network.fc, torch.nn.Identity()
         with torch.no_grad():
-            average = network(torch.from_numpy(clip))
+            average = network(clip)
             saved = {"average": average.numpy(), "logits": logits(average).numpy()}
         np.savez(folder / f"{conv}.npz", frames=frames, **saved)
 
 
-def import_videos():
-    """Return torchvision's module of networks for videos."""
+def import_torchvision():
+    """Return torchvision, whose compiled part doesn't load beside a PyTorch without CUDA."""
     try:
-        from torchvision.models import video
+        import torchvision
     except RuntimeError:
         import torch
 
-        # The wheel's compiled part doesn't load beside a PyTorch without CUDA, and isn't needed.
         for name in ("nms", "qnms"):
             torch.library.define(
                 f"torchvision::{name}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor"
             )
-        from torchvision.models import video
-    return video
+        import torchvision
+    return torchvision
 
 
 def expect_read(path, tensors):
