@@ -14,6 +14,7 @@ import keras
 from helpers import efficientnet, movinet
 from helpers.atomic import atomic_write, locked
 from helpers.clips import as_url
+from helpers.layers import SubtractMean
 from helpers.settings import PUBLISHED, Settings, project_root, published_source
 from helpers.state_dict import assign_weights, read_state_dict
 
@@ -76,8 +77,12 @@ def _check_options(model):
         )
     stem, norm, rescaling = map(model.get_layer, ("stem", "stem_norm", "rescaling"))
     offset = [-m / d for m, d in zip(TORCHVISION["mean"], TORCHVISION["deviation"])]
-    if not (stem.symmetric and norm.epsilon == TORCHVISION["epsilon"]) or not (
-        rescaling.offset == offset
+    is_plain = not any(isinstance(layer, SubtractMean) for layer in model.layers)
+    if not (
+        stem.symmetric
+        and norm.epsilon == TORCHVISION["epsilon"]
+        and rescaling.offset == offset
+        and is_plain
     ):
         raise ValueError(
             "The network pads, normalises or scales its input differently from torchvision's; "

@@ -6,9 +6,11 @@ can run any code. Here nothing but tensors and the dictionary around them is adm
 
 import collections
 import io
+import math
 import os
 import pathlib
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -84,11 +86,6 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         is_zip = content.startswith(b"PK")
         tensors, storages = (_read_new if is_zip else _read_old)(content)
-        if not isinstance(tensors, dict) or not tensors:
-            raise _RefusedError("something other than a dictionary")
-        for name, tensor in tensors.items():
-            if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-                raise _RefusedError(f"{name!r}, which is not a tensor")
         return {name: _to_array(tensor, storages) for name, tensor in tensors.items()}
     except _RefusedError as error:
         raise ValueError(
@@ -131,12 +128,35 @@ def _rebuild_parameter(tensor, *_):
 
 
 def _load(file):
+    begin = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        # For one large index, as damage may cause it, Python fills the memory with an empty table.
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > 1 << 20:
+            raise ValueError("a pickle numbers more values than any network has")
+    file.seek(begin)
     return _Unpickler(file).load()
+
+
+def _load_tensors(file):
+    """Return the tensors in a pickle by name.
+
+    Raises:
+        _RefusedError: It contains something else.
+    """
+    tensors = _load(file)
+    if not isinstance(tensors, dict) or not tensors:
+        raise _RefusedError("something other than a dictionary")
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
+            raise _RefusedError(f"{name!r}, which is not a tensor")
+    return tensors
 
 
 def _read_new(content):
     """Return the tensors and the bytes of their storages from a ZIP, PyTorch's new format."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("PyTorch compresses nothing")
         (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = pickled.removesuffix("data.pkl")
         storages = {
@@ -144,7 +164,7 @@ def _read_new(content):
             for name in archive.namelist()
             if name.startswith(f"{folder}data/")
         }
-        return _load(io.BytesIO(archive.read(pickled))), storages
+        return _load_tensors(io.BytesIO(archive.read(pickled))), storages
 
 
 def _read_old(content):
@@ -158,9 +178,9 @@ def _read_old(content):
         raise ValueError("it has another magic number")
     _load(file)
     _load(file)
-    tensors = _load(file)
+    tensors = _load_tensors(file)
     sizes = {}
-    for tensor in filter(lambda value: isinstance(value, _Tensor), dict(tensors).values()):
+    for tensor in tensors.values():
         dtype, key, _ = tensor.storage
         sizes[key] = np.dtype(dtype).itemsize
     storages = {}
@@ -174,13 +194,17 @@ def _to_array(tensor, storages):
     """Return the values of a tensor.
 
     Raises:
-        ValueError: It reaches beyond its storage.
+        ValueError: It reaches beyond its storage, or repeats numbers of it.
     """
     dtype, key, count = tensor.storage
     values = np.frombuffer(storages[key], dtype)
     shape, strides = tensor.shape, tensor.strides
+    if len(values) != count or min(tensor.offset, *shape, *strides, 0) < 0:
+        raise ValueError("a storage has another length, or a tensor a negative one")
+    if 0 in shape:
+        return np.empty(shape, dtype)
     last = tensor.offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if len(values) != count or min(tensor.offset, *shape, *strides, 0) < 0 or last >= count:
+    if last >= count or math.prod(shape) > count:
         raise ValueError("a tensor reaches beyond its storage")
     strides_in_bytes = [stride * values.itemsize for stride in strides]
     view = np.lib.stride_tricks.as_strided(values[tensor.offset :], shape, strides_in_bytes)
@@ -212,7 +236,7 @@ def assign_weights(
         for name, value in state_dict.items()
         if not name.endswith("num_batches_tracked")
     }
-    classes = len(found.get(f"{top}.bias", ()))
+    classes = np.size(found.get(f"{top}.bias", ()))
     if include_top and classes not in (0, logits.units):
         raise ValueError(
             f"The network has {logits.units} classes, but the weights of {source} have {classes}; "
@@ -258,7 +282,7 @@ def _to_numpy(value):
 
 def _to_keras(array, layer):
     """Return weights with Keras's order of axes, or None where the number of axes doesn't fit."""
-    if array is None or array.ndim == 1:
+    if array is None or array.ndim < 2:
         return array
     if isinstance(layer, DepthwiseVideoConv):
         return np.moveaxis(array, (0, 1), (-2, -1)) if array.ndim == 4 else None
