@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 PARALLEL := -n 3 --dist loadscope --no-loadscope-reorder
 
 # Test files that make check leaves to make test.
-LATER := real_clips accessibility pages training predict models export camera recipes pipeline execution faults_*
+LATER := real_clips accessibility pages transfer pretrained movinet efficientnet training predict models export camera recipes pipeline execution faults_*
 SLOW := $(LATER:%=--ignore-glob=tests/test_%.py)
 
 .PHONY: help setup book pdf links check test test-colab test-backends test-oldest test-long mutants faults bench notebooks pictures address clean

@@ -23,7 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-PEERS = ("torchvision==0.28.0", "av==18.1.0", "decord==0.6.0")
+PEERS = ("av==18.1.0", "decord==0.6.0")
 BATCH, FRAMES, SIZE, CLASSES = 2, 16, 112, 400
 # The first of each table is what the others are compared with.
 TRAINERS = ("torchvision", "tensorflow", "torch", "jax")

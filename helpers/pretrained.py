@@ -39,7 +39,11 @@ TORCHVISION: dict[str, Any] = {
 
 
 def load_torchvision(
-    model: keras.Model, state_dict: Mapping[str, Any], *, include_top: bool = True
+    model: keras.Model,
+    state_dict: Mapping[str, Any],
+    *,
+    include_top: bool = True,
+    source: str = "The state dict",
 ) -> keras.Model:
     """Load the weights of torchvision's R(2+1)D-18, R3D-18 or MC3-18 (Tran et al. 2018).
 
@@ -53,6 +57,7 @@ def load_torchvision(
             `helpers.state_dict.read_state_dict` reads from its file.
         include_top: Whether to load the logits, too. If not, that layer stays as it is, and the
             network may have another number of classes.
+        source: What the weights are called in errors.
 
     Returns:
         The same network.
@@ -63,7 +68,7 @@ def load_torchvision(
     """
     _check_options(model)
     layers = _torchvision_layers(model)
-    assign_weights(layers, state_dict, "The state dict", include_top=include_top)
+    assign_weights(layers, state_dict, source, include_top=include_top)
     return model
 
 
@@ -153,8 +158,13 @@ def load_published(model: keras.Model, *, include_top: bool = False) -> keras.Mo
         return efficientnet.load_weights(model, include_top=include_top)
     name = f"{model.name.upper()}_WEIGHTS"
     if name not in PUBLISHED:
-        raise ValueError(f"{model.name} has no published weights; choose {', '.join(PRETRAINED)}.")
-    return load_torchvision(model, read_state_dict(fetch_published(name)), include_top=include_top)
+        raise ValueError(
+            f"{model.name} has no published weights; choose movinet_a0, efficientnet_lite0, or "
+            "resnet18 with (2+1)D, 3D or mixed convolutions (2plus1d, 3d, mc3)."
+        )
+    file = fetch_published(name)
+    weights, source = read_state_dict(file), f"{file} ({name})"
+    return load_torchvision(model, weights, include_top=include_top, source=source)
 
 
 def fetch_published(name: str) -> pathlib.Path:
@@ -171,17 +181,23 @@ def fetch_published(name: str) -> pathlib.Path:
     if not as_url(source):
         return pathlib.Path(source)
     path = project_root() / "data" / "published" / file.name
-    with locked(path.parent):
-        if not path.exists() or not file.is_published(path.read_bytes()):
-            content = _download(source, name)
-            if not file.is_published(content):
-                raise ValueError(
-                    f"{source} sent {len(content):,} bytes that are not the published file (their "
-                    f"SHA-256 is another one); download it in a browser, and set {name} to its "
-                    "path."
-                )
-            with atomic_write(path) as temp_path:
-                temp_path.write_bytes(content)
+    try:
+        with locked(path.parent):
+            if not path.exists() or not file.is_published(path.read_bytes()):
+                content = _download(source, name)
+                if not file.is_published(content):
+                    raise ValueError(
+                        f"{source} sent {len(content):,} bytes that are not the published file "
+                        f"(their SHA-256 is another one); download it in a browser, and set {name} "
+                        "to its path."
+                    )
+                with atomic_write(path) as temp_path:
+                    temp_path.write_bytes(content)
+    except OSError as error:
+        raise ValueError(
+            f"{path} can't be read or written ({error.strerror or error}); make its folder "
+            f"writable, or set {name} to the path of the file."
+        ) from error
     return path
 
 
@@ -191,12 +207,13 @@ def _download(url, name):
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
             return response.read()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+        reason = " ".join(reason.split())
         if isinstance(error, urllib.error.HTTPError):
             reason = f"the server answered {error.code}"
         raise ValueError(
-            f"{url} can't be downloaded ({reason}); try again, or download it in a browser and set "
-            f"{name} to its path."
+            f"{url} can't be downloaded ({reason}); try again, or download {PUBLISHED[name]} in a "
+            f"browser and set {name} to its path."
         ) from error
 
 

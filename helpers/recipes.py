@@ -1,6 +1,7 @@
 """Recipes: a network and its training method. Taught in *Train* and *Improve the recipe*."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
 # Networks whose kind of convolutions is given.
 _FIXED = ("movinet_a0", "efficientnet_lite0")
 # What a linear classifier on a frozen network has none of.
-_OF_TRAINING = ("learning_rate", "weight_decay", "label_smoothing", "augment")
+_OF_TRAINING = ("learning_rate", "cosine", "weight_decay", "label_smoothing", "augment", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,13 @@ class Recipe:
             raise ValueError(
                 f"A linear classifier on a frozen network has no {', '.join(changed)}; leave out "
                 "what sets this (in a shell also --recipe), or fine-tune the network (--fine-tune)."
+            )
+        if not re.fullmatch(r"\w*", self.fine_tune):
+            raise ValueError(f"{self.fine_tune!r} is no name of a layer; use one such as block5.")
+        if self.pretrained and self.subtract_mean:
+            raise ValueError(
+                "A pretrained network expects complete frames; leave out subtract_mean (in a shell "
+                "add --without subtract_mean)."
             )
         if self.network in _FIXED and (self.conv != defaults["conv"] or self.subtract_mean):
             raise ValueError(
@@ -195,8 +203,8 @@ def freeze(model: keras.Model, first: str) -> keras.Model:
     begin = next((i for i, name in enumerate(names) if name.startswith(first)), None)
     if begin is None:
         raise ValueError(
-            f"{model.name} has no layer whose name begins with {first}; it has "
-            f"{', '.join(layer.name for layer in model.layers if layer.weights)}."
+            f"{model.name} has no layer whose name begins with {first}; its names begin with "
+            f"{', '.join(dict.fromkeys(layer.name.split('_')[0] for layer in model.layers))}."
         )
     for i, layer in enumerate(model.layers):
         layer.trainable = i >= begin

@@ -504,9 +504,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read_records(options.record)  # an unsuitable file should not show only after hours
         if options.deterministic:
             make_deterministic()
+        recipes = [_recipe(options, seed) for seed in options.seed]
         settings, clips = _prepare(options)
-        for seed in options.seed:
-            _train_seed(options, seed, settings, clips)
+        for recipe in recipes:
+            _train_recipe(options, recipe, settings, clips)
     except (TrainingError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -556,9 +557,8 @@ def _expected_frame_step(options):
     return PRETRAINED[options.network].get("frame_step") if is_pretrained else None
 
 
-def _train_seed(options, seed, settings, clips):
+def _train_recipe(options, recipe, settings, clips):
     """Train with one seed; print the progress and the scores, and add the record to its file."""
-    recipe = _recipe(options, seed)
     epochs = "" if recipe.is_frozen else f", {settings.epochs} epochs"
     print(f"{settings.name}, {recipe.name}{epochs}", flush=True)
     if options.resume and (reason := why_not_resumable(settings, recipe)):
@@ -598,7 +598,7 @@ def _recipe(options, seed):
         "balance": options.balance or None,
     }
     if options.pretrained or options.fine_tune:
-        changes |= {"pretrained": True, "fine_tune": options.fine_tune}
+        changes |= {"pretrained": True, "fine_tune": options.fine_tune or ""}
     if options.fine_tune and options.learning_rate is None:
         changes["learning_rate"] = FINE_TUNING_RATE
     changes = _given(changes) | {name: INGREDIENTS[name] for name in options.without}
@@ -688,7 +688,7 @@ def _add_recipe_options(group):
         "--fine-tune",
         nargs="?",
         const="all",
-        default="",
+        type=_layer_name,
         metavar="FROM",
         help="like --pretrained, and then train all of the network, or the layers from the first "
         "one on whose name begins with FROM, such as block5",
@@ -821,6 +821,13 @@ def _at_least(minimum):
         return int(text)
 
     return parse
+
+
+def _layer_name(text):
+    """Return the beginning of a layer's name, which is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("name the first layer to train, such as block5, or all")
+    return text
 
 
 def _local_path(text):

@@ -6,18 +6,19 @@ Taught in the chapter *Start from a trained network*.
 import hashlib
 import pathlib
 import time
-import warnings
+import tokenize
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import scipy.special
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from helpers import layers, video
@@ -74,8 +75,14 @@ def compute_features(
         )
         return np.concatenate([np.asarray(array, np.float32) for array in arrays])
     folder = folder / _fingerprint(extractor, batches)
-    with locked(folder):
-        return np.stack(list(_read_or_compute(extractor, batches, folder)))
+    try:
+        with locked(folder):
+            return np.stack(list(_read_or_compute(extractor, batches, folder)))
+    except OSError as error:
+        raise ValueError(
+            f"{folder} can't be read or written ({error.strerror or error}); make it accessible, "
+            "with room for more, and run the same again: what was computed before is kept."
+        ) from error
 
 
 def _same(frames):
@@ -99,31 +106,22 @@ def _read_or_compute(extractor, batches, folder):
             frames, _ = batches[i]
             features = list(np.asarray(extractor.predict_on_batch(frames), np.float32))
             for path, each in zip(paths, features):
-                _save(path, each)
+                with atomic_write(path) as temp_path:
+                    np.save(temp_path, each)
         yield from features
-
-
-def _save(path, features):
-    try:
-        with atomic_write(path) as temp_path:
-            np.save(temp_path, features)
-    except OSError as error:
-        raise ValueError(
-            f"{path} can't be written ({error.strerror or error}); make room there, and run the "
-            "same again: what was computed before is kept."
-        ) from error
 
 
 def _load(path, shape):
     """Return the features in a file, or None if it is missing or damaged."""
     try:
         features = np.load(path)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, tokenize.TokenError, zipfile.BadZipFile):
         return None
     fits = features.ndim == len(shape) and all(
         size in (None, found) for size, found in zip(shape, features.shape)
     )
-    return features if fits and features.dtype == np.float32 else None
+    is_intact = fits and features.dtype == np.float32 and np.isfinite(features).all()
+    return features if is_intact else None
 
 
 def _fingerprint(extractor, batches):
@@ -161,15 +159,18 @@ def fit_linear(
     begin, losses, classifiers = time.monotonic(), {}, {}
     n_classes = int(max(map(np.max, labels.values()))) + 1
     for strength in REGULARISATIONS:
-        options = {"C": strength, "max_iter": 1000, "class_weight": "balanced" if balance else None}
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(**options))
+        options = {"class_weight": "balanced" if balance else None}
+        # Stopped early, a fit with little regularisation would be regularised nevertheless.
+        regression = LogisticRegression(C=strength, tol=1e-8, max_iter=10_000, **options)
+        classifier = make_pipeline(StandardScaler(), regression)
         # For so few numbers, threads wait for each other longer than they compute.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            # Almost there is good enough.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with threadpool_limits(1):
             classifier.fit(features["train"], labels["train"])
         probabilities = classifier.predict_proba(features["val"])
-        losses[strength] = float(log_loss(labels["val"], probabilities, labels=range(n_classes)))
+        weights = compute_sample_weight("balanced", labels["val"]) if balance else None
+        losses[strength] = float(
+            log_loss(labels["val"], probabilities, labels=range(n_classes), sample_weight=weights)
+        )
         classifiers[strength] = classifier
     best = min(REGULARISATIONS, key=lambda strength: losses[strength])
     scaler, regression = classifiers[best]
@@ -202,8 +203,8 @@ def fit_head(
 
     Returns:
         `(facts, metrics)`: what `fit_linear` returns about the fit, and the number of `features`
-        and `feature_seconds`; and like the history of a training of one epoch the loss, the
-        accuracy, `val_loss`, `val_accuracy` and all `seconds`.
+        and `feature_seconds`, which are few if the features were kept; and like the history of a
+        training of one epoch the loss, the accuracy, `val_loss`, `val_accuracy` and all `seconds`.
     """
     extractor, begin = feature_extractor(model), time.monotonic()
     features = {

@@ -389,6 +389,6 @@ def test_published_weights_of_images_need_no_download(folder):
 
 @pytest.mark.parametrize("model", [lambda: build("2d"), lambda: build_small_resnet(5, 4, 32, 32)])
 def test_a_network_without_published_weights_is_refused(model):
-    words = "has no published weights; choose movinet_a0, efficientnet_lite0, resnet18.$"
+    words = "has no published weights; choose movinet_a0, efficientnet_lite0, or resnet18 with"
     with pytest.raises(ValueError, match=words):
         pretrained.load_published(model())

@@ -8,6 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from helpers import layers, predict, pretrained, recipes, records, training, transfer
 from helpers import settings as book_settings
@@ -151,7 +155,7 @@ def test_a_full_disk_is_named(clips, extractor, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "save", fail)
-    with pytest.raises(ValueError, match=r"npy can't be written \(No space left on device\); make"):
+    with pytest.raises(ValueError, match=r"can't be read or written \(No space left on device\)"):
         transfer.compute_features(extractor, clips, tmp_path)
     assert not list(tmp_path.glob("*/*.npy"))
 
@@ -202,6 +206,19 @@ def blobs(n_classes, n_clips=60, seed=0):
     features = {split: centres[y] + rng.normal(0, 1, (n_clips, 4)) for split, y in labels.items()}
     constant = np.full((n_clips, 1), 3.0)
     return {split: np.hstack([x, constant]) for split, x in features.items()}, labels
+
+
+def test_the_regularisation_is_chosen_among_complete_fits():
+    """With few clips and many features, an early stop would look like regularisation."""
+    rng = np.random.default_rng(0)
+    labels = {split: np.arange(12) % 2 for split in ("train", "val")}
+    features = {split: rng.normal(y[:, None] * 0.3, 1, (12, 300)) for split, y in labels.items()}
+    _, _, facts = transfer.fit_linear(features, labels)
+    for strength, loss in facts["val_loss"].items():
+        exact = LogisticRegression(C=float(strength), tol=1e-12, max_iter=100_000)
+        pipeline = make_pipeline(StandardScaler(), exact).fit(features["train"], labels["train"])
+        expected = log_loss(labels["val"], pipeline.predict_proba(features["val"]))
+        assert loss == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
@@ -264,7 +281,9 @@ def test_fine_tuning_trains_all_but_normalisations(run):
 def test_fine_tuning_can_begin_with_a_layer(run):
     names = trained(build_model(dataclasses.replace(FINE_TUNED, fine_tune="feat"), run))
     assert names == ["features/kernel", "features/bias", "logits/kernel", "logits/bias"]
-    with pytest.raises(ValueError, match="tiny has no layer whose name begins with block9; it has"):
+    with pytest.raises(
+        ValueError, match="tiny has no layer whose name begins with block9; its names begin"
+    ):
         build_model(dataclasses.replace(FINE_TUNED, fine_tune="block9"), run)
 
 
@@ -275,7 +294,12 @@ def test_fine_tuning_can_begin_with_a_layer(run):
         ({"augment": True}, "has no augment; leave out what sets"),
         ({"learning_rate": 1e-4}, "has no learning_rate; leave"),
         ({"conv": "3d"}, "efficientnet_lite0 has convolutions of its own"),
-        ({"subtract_mean": True}, "doesn't subtract the mean frame; leave out conv and subtract"),
+        (
+            {"subtract_mean": True},
+            "A pretrained network expects complete frames; leave out subtract_mean",
+        ),
+        ({"seed": 1}, "has no seed; leave out what sets this"),
+        ({"fine_tune": "../x"}, "'../x' is no name of a layer; use one such as block5"),
         ({"pretrained": False, "fine_tune": "all"}, "Only a pretrained network can be fine-tuned"),
     ],
 )
@@ -385,7 +409,10 @@ def test_shell_fits_a_classifier_and_then_fine_tunes(shell):
             "has no learning_rate, weight_decay, label_smoothing, augment",
         ),
         (["--pretrained", "--network", "tutorial"], "tutorial has no published weights; choose"),
-        (["--fine-tune", "block77"], "tiny has no layer whose name begins with block77; it has"),
+        (
+            ["--fine-tune", "block77"],
+            "tiny has no layer whose name begins with block77; its names begin",
+        ),
     ],
 )
 def test_shell_refuses_what_makes_no_sense(shell, options, message):
