@@ -376,7 +376,7 @@ Markdown(f"{table}\n\nMeasured in turn on: {measured['hardware']}.")
 #
 # Does it pay? **Predict** the answer for UCF101, which resembles Kinetics, and for the puppets, which don't.
 
-# %% tags=["remove-input", "nbval-check-output"]
+# %% tags=["remove-input"]
 drawn = records.load_results("pretrained-puppets")
 clip_seconds = next(
     cost["seconds"]
@@ -403,8 +403,8 @@ header = ("clips", "MoViNet-A0", "validation", "test")
 Markdown(
     f"{records.markdown_table(header, rows)}\n\nOn two CPU cores, the features "
     f"of {n_clips} clips take about {n_clips * clip_seconds:.0f} s and the "
-    "classifier about one; the epochs of fine-tuning took {minutes:.0f} minutes, on a machine "
-    "that was busy with other work."
+    f"classifier about one; the epochs of fine-tuning took {minutes:.0f} "
+    "minutes, on a machine that was busy with other work."
 )
 
 # %% [markdown]

@@ -729,7 +729,7 @@ def test_shell_refuses_characters_without_a_font_before_predicting(
 def test_shell_accepts_options_between_videos(run_folder, capsys, tmp_path):
     path = write_coded(tmp_path / "colours.avi", plain("red", 60))
     status, out, _ = run(capsys, run_folder, path, "--top", 1, path)
-    assert status == 0 and out.count("60") == 0 and out.count(f"{path}: ") == 2
+    assert status == 0 and out.count(f"{path}: ") == 2
 
 
 @pytest.mark.parametrize(
