@@ -123,7 +123,7 @@ def load_weights(
 
     Args:
         model: A network from `build_movinet_a0`.
-        source: Path of the file; `helpers.pretrained.fetch_weights` gets it.
+        source: Path of the file; `helpers.pretrained.fetch_published` gets it.
         include_top: Whether to load the logits, too. If not, that layer stays as it is, and the
             network may have another number of classes.
 

@@ -202,9 +202,8 @@ def train(
                 if recipe.is_frozen:
                     model, record = _fit_frozen(data, settings, recipe, folder, log)
                 else:
-                    in_order = load_in_order() if recipe.pretrained else None
                     model, record = _fit(
-                        data, in_order, settings, recipe, folder, resume, log, callbacks
+                        data, load_in_order, settings, recipe, folder, resume, log, callbacks
                     )
             if clips is not None:
                 record["left_out"]["clips"] = clips.attrs.get("left_out", [])
@@ -255,10 +254,10 @@ def _fit_logits(model, data, recipe, log):
     return facts, metrics
 
 
-def _fit(data, in_order, settings, recipe, folder, resume, log, callbacks):
+def _fit(data, load_in_order, settings, recipe, folder, resume, log, callbacks):
     """Train a network, or resume its training; return `(model, record)` without an evaluation.
 
-    A pretrained network gets logits that suit its features first, from the clips `in_order`.
+    A pretrained network gets logits that suit its features first, from the clips in order.
     Otherwise the gradients of random logits would spoil the features.
     """
     train = data["train"]
@@ -268,8 +267,8 @@ def _fit(data, in_order, settings, recipe, folder, resume, log, callbacks):
     check_clips_fit(model, train)
     if rows:
         log(f"resuming after epoch {len(rows)}")
-    elif in_order:
-        _fit_logits(model, in_order, recipe, log)
+    elif recipe.pretrained:
+        _fit_logits(model, load_in_order(), recipe, log)
     callback = _EpochCallback(folder, settings.epochs, rows, train, clips, log)
     try:
         model.fit(

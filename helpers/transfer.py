@@ -70,10 +70,11 @@ def compute_features(
     if batches.training:
         raise ValueError("Features belong to clips in order; pass batches with training=False.")
     if folder is None or transform is not None:
-        arrays = (
-            extractor.predict_on_batch((transform or _same)(x)) for x, _ in _in_order(batches)
+        clips = (batches[i][0] for i in range(len(batches)))
+        changed = map(transform, clips) if transform else clips
+        return np.concatenate(
+            [np.asarray(extractor.predict_on_batch(frames), np.float32) for frames in changed]
         )
-        return np.concatenate([np.asarray(array, np.float32) for array in arrays])
     folder = folder / _fingerprint(extractor, batches)
     try:
         with locked(folder):
@@ -83,14 +84,6 @@ def compute_features(
             f"{folder} can't be read or written ({error.strerror or error}); make it accessible, "
             "with room for more, and run the same again: what was computed before is kept."
         ) from error
-
-
-def _same(frames):
-    return frames
-
-
-def _in_order(batches):
-    return (batches[i] for i in range(len(batches)))
 
 
 def _read_or_compute(extractor, batches, folder):
